@@ -1,0 +1,237 @@
+//! Bytes on their way: a [`Chunk`] is what one receive brought, owned, and handed on without a copy.
+//!
+//! Nothing here belongs to an idle connection. A chunk borrows its memory from a pool of its thread (or from the
+//! buffers that an io_uring fills) at the moment when bytes arrive, and gives it back when it is dropped.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::ops::Deref;
+use std::ptr::NonNull;
+use std::rc::Rc;
+
+/// How much one receive takes at the most. A 16 KiB message must fit with room to spare, so that a short count tells
+/// that the socket is empty and saves the call that would only say "would block".
+pub(crate) const RECEIVE: usize = 64 << 10;
+
+/// Buffers that a thread keeps for its next receives; more are given back to the allocator. One is in use per
+/// handler that is sending just now, so a few serve thousands of connections.
+const KEPT: usize = 32;
+
+/// A pending rest shorter than this moves to memory of its own size while its peer is slow, so that many slow peers
+/// don't pin a whole [`RECEIVE`] buffer each.
+const SHRINK_BELOW: usize = RECEIVE / 2;
+
+thread_local! {
+    static POOL: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A buffer of [`RECEIVE`] bytes to receive into, from this thread's pool.
+pub(crate) struct Spare(Option<Box<[u8]>>);
+
+impl Spare {
+    pub(crate) fn take() -> Spare {
+        let kept = POOL.with_borrow_mut(Vec::pop);
+        Spare(Some(kept.unwrap_or_else(|| vec![0; RECEIVE].into_boxed_slice())))
+    }
+
+    pub(crate) fn bytes(&mut self) -> &mut [u8] {
+        self.0.as_deref_mut().unwrap_or_default()
+    }
+
+    /// The first `count` bytes, as a chunk.
+    pub(crate) fn filled(mut self, count: usize) -> Chunk {
+        let end = count.min(self.bytes().len());
+        match self.0.take() {
+            Some(bytes) if end > 0 => Chunk { store: Store::Pooled(Spare(Some(bytes))), start: 0, end },
+            bytes => {
+                drop(Spare(bytes));
+                Chunk::default()
+            }
+        }
+    }
+}
+
+impl Drop for Spare {
+    fn drop(&mut self) {
+        if let Some(bytes) = self.0.take() {
+            // A thread that is ending has no pool any more; its last buffers go to the allocator.
+            let _ = POOL.try_with(|pool| {
+                let mut pool = pool.borrow_mut();
+                if pool.len() < KEPT {
+                    pool.push(bytes);
+                }
+            });
+        }
+    }
+}
+
+/// Who lends memory to chunks and wants it back by its number.
+pub(crate) trait Lender {
+    fn give_back(&self, number: u16);
+}
+
+/// Memory that a [`Lender`] keeps in place until it is given back.
+pub(crate) struct Loan {
+    at: NonNull<u8>,
+    number: u16,
+    lender: Rc<dyn Lender>,
+}
+
+impl Loan {
+    /// # Safety
+    /// `at` is readable, and nobody writes to it, for as many bytes as the chunk made of it will cover, until
+    /// `give_back(number)`.
+    #[allow(unsafe_code)]
+    pub(crate) unsafe fn chunk(at: NonNull<u8>, count: usize, number: u16, lender: Rc<dyn Lender>) -> Chunk {
+        Chunk { store: Store::Lent(Loan { at, number, lender }), start: 0, end: count }
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        self.lender.give_back(self.number);
+    }
+}
+
+enum Store {
+    Fixed(&'static [u8]),
+    Heap(Vec<u8>),
+    Pooled(Spare),
+    Lent(Loan),
+}
+
+/// Owned bytes, as one receive brought them or as a handler made them. An empty chunk from
+/// [`Connection::recv`](crate::Connection::recv) is the end of the stream.
+///
+/// ```
+/// use sockeye::Chunk;
+/// let mut chunk = Chunk::from(b"hello world".to_vec());
+/// chunk.advance(6);
+/// assert_eq!(&chunk[..], b"world");
+/// ```
+pub struct Chunk {
+    store: Store,
+    start: usize,
+    end: usize,
+}
+
+impl Chunk {
+    /// Forgets the first `count` bytes (all of them, if there are fewer).
+    pub fn advance(&mut self, count: usize) {
+        self.start = self.end.min(self.start.saturating_add(count));
+    }
+
+    /// Keeps the first `count` bytes only.
+    pub fn truncate(&mut self, count: usize) {
+        self.end = self.end.min(self.start.saturating_add(count));
+    }
+
+    /// Gives a large buffer back when only a little of it is still wanted: called when a peer lets us wait.
+    pub(crate) fn settle(&mut self) {
+        if matches!(self.store, Store::Pooled(_)) && self.len() < SHRINK_BELOW {
+            *self = Chunk::from(self.to_vec());
+        }
+    }
+}
+
+impl Deref for Chunk {
+    type Target = [u8];
+
+    #[allow(unsafe_code)]
+    fn deref(&self) -> &[u8] {
+        match &self.store {
+            Store::Fixed(bytes) => &bytes[self.start..self.end],
+            Store::Heap(bytes) => &bytes[self.start..self.end],
+            Store::Pooled(Spare(bytes)) => &bytes.as_deref().unwrap_or_default()[self.start..self.end],
+            // SAFETY: `Loan::chunk` promised `end` readable bytes at `at` until the loan is dropped, and `start` never
+            // passes `end`.
+            Store::Lent(loan) => unsafe {
+                std::slice::from_raw_parts(loan.at.as_ptr().add(self.start), self.end - self.start)
+            },
+        }
+    }
+}
+
+impl AsRef<[u8]> for Chunk {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl Default for Chunk {
+    fn default() -> Self {
+        Chunk { store: Store::Fixed(&[]), start: 0, end: 0 }
+    }
+}
+
+impl From<Vec<u8>> for Chunk {
+    fn from(bytes: Vec<u8>) -> Self {
+        Chunk { start: 0, end: bytes.len(), store: Store::Heap(bytes) }
+    }
+}
+
+impl From<String> for Chunk {
+    fn from(text: String) -> Self {
+        Chunk::from(text.into_bytes())
+    }
+}
+
+impl From<&'static [u8]> for Chunk {
+    fn from(bytes: &'static [u8]) -> Self {
+        Chunk { store: Store::Fixed(bytes), start: 0, end: bytes.len() }
+    }
+}
+
+impl From<&'static str> for Chunk {
+    fn from(text: &'static str) -> Self {
+        Chunk::from(text.as_bytes())
+    }
+}
+
+impl fmt::Debug for Chunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Chunk").field(&self.as_ref()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_returns_to_the_pool_and_is_taken_again() {
+        let mut spare = Spare::take();
+        let at = spare.bytes().as_ptr();
+        let chunk = spare.filled(3);
+        assert_eq!(chunk.len(), 3);
+        drop(chunk);
+        assert_eq!(Spare::take().bytes().as_ptr(), at);
+    }
+
+    #[test]
+    fn nothing_received_is_an_empty_chunk_that_holds_no_buffer() {
+        assert!(matches!(Spare::take().filled(0).store, Store::Fixed(_)));
+    }
+
+    #[test]
+    fn a_small_rest_moves_out_of_a_pooled_buffer() {
+        let mut spare = Spare::take();
+        spare.bytes()[..4].copy_from_slice(b"abcd");
+        let mut chunk = spare.filled(4);
+        chunk.advance(1);
+        chunk.settle();
+        assert_eq!(&chunk[..], b"bcd");
+        assert!(matches!(chunk.store, Store::Heap(_)));
+    }
+
+    #[test]
+    fn cutting_stays_inside() {
+        let mut chunk = Chunk::from("abc");
+        chunk.advance(9);
+        assert!(chunk.is_empty());
+        let mut chunk = Chunk::from("abc");
+        chunk.truncate(2);
+        chunk.advance(1);
+        assert_eq!(&chunk[..], b"b");
+    }
+}

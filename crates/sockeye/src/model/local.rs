@@ -1,0 +1,191 @@
+//! The models that have one thread for all their connections: the loop that they share, and N of them for N workers.
+
+use super::ready::{Packets, Reactor, Socket};
+use super::task::{LocalFuture, Tasks};
+use super::timers::Timers;
+use super::{AcceptLink, Driver, PacketLink, StreamLink, Workers};
+use crate::server::Job;
+use std::future::Future;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::mpsc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+/// A driver whose thread goes round: poll who is ready, wait, wake, again.
+pub(crate) trait Turn {
+    fn tasks(&self) -> &Tasks;
+    fn timers(&self) -> &Timers;
+    /// Waits until something happens or the limit passes (`None`: for ever), and wakes whom it concerns.
+    fn turn(&self, limit: Option<Duration>) -> io::Result<()>;
+}
+
+impl<R: Reactor + Turn> Driver for R {
+    fn stream(self: Rc<Self>, fd: OwnedFd) -> io::Result<Box<dyn StreamLink>> {
+        Ok(Box::new(Socket::new(self, fd)?))
+    }
+
+    fn acceptor(self: Rc<Self>, fd: OwnedFd) -> io::Result<Box<dyn AcceptLink>> {
+        rustix::io::ioctl_fionbio(&fd, true)?;
+        Ok(Box::new(Socket::new(self, fd)?))
+    }
+
+    fn packets(self: Rc<Self>, fd: OwnedFd) -> io::Result<Box<dyn PacketLink>> {
+        Ok(Box::new(Packets::new(self, fd)?))
+    }
+
+    fn timers(&self) -> &Timers {
+        Turn::timers(self)
+    }
+
+    fn spawn(&self, future: LocalFuture) {
+        self.tasks().spawn(future);
+    }
+}
+
+/// Drives a future, and whatever it spawns meanwhile, on a driver made for it.
+pub(crate) fn run<D, F>(new: impl FnOnce() -> io::Result<D>, future: F) -> io::Result<F::Output>
+where
+    D: Driver + Turn + 'static,
+    F: Future,
+{
+    let driver = Rc::new(new()?);
+    drive(&driver, future, Duration::ZERO)
+}
+
+fn drive<D, F>(driver: &Rc<D>, future: F, spin: Duration) -> io::Result<F::Output>
+where
+    D: Driver + Turn + 'static,
+    F: Future,
+{
+    let tasks = driver.tasks();
+    let _entered = tasks.enter();
+    super::with_current(driver.clone(), || {
+        let mut future = pin!(future);
+        let mut spin = Spinner::new(spin);
+        let ended = loop {
+            if let Poll::Ready(output) = tasks.poll_main(future.as_mut()) {
+                break Ok(output);
+            }
+            tasks.run_ready();
+            if let Err(error) = turn(&**driver, &mut spin) {
+                break Err(error);
+            }
+        };
+        tasks.drop_all();
+        ended
+    })
+}
+
+fn turn<D: Turn>(driver: &D, spin: &mut Spinner) -> io::Result<()> {
+    let (tasks, timers) = (driver.tasks(), driver.timers());
+    let wait = |limit| {
+        driver.turn(limit)?;
+        timers.fire(timers.tick());
+        io::Result::Ok(tasks.has_ready())
+    };
+    if tasks.has_ready() {
+        return wait(Some(Duration::ZERO)).map(drop);
+    }
+    if spin.until(|| wait(Some(Duration::ZERO)))? {
+        return Ok(());
+    }
+    let limit = timers.next().map(|due| due.saturating_duration_since(Instant::now()));
+    wait(limit).map(drop)
+}
+
+/// Looks again and again for a while before a wait, when that has paid lately: a wake-up costs more than a look, but a
+/// look that finds nothing costs a core.
+pub(crate) struct Spinner {
+    span: Duration,
+    credit: u32,
+}
+
+impl Spinner {
+    /// Spins that found nothing before it is given up, but for a try now and then.
+    const PATIENCE: u32 = 16;
+
+    pub(crate) fn new(span: Duration) -> Self {
+        Spinner { span, credit: Self::PATIENCE }
+    }
+
+    /// True when `look` found something in time.
+    pub(crate) fn until(&mut self, mut look: impl FnMut() -> io::Result<bool>) -> io::Result<bool> {
+        if self.span.is_zero() {
+            return Ok(false);
+        }
+        if self.credit == 0 {
+            self.credit = 1; // the next wait may spin again
+            return Ok(false);
+        }
+        let end = Instant::now() + self.span;
+        loop {
+            if look()? {
+                self.credit = Self::PATIENCE;
+                return Ok(true);
+            }
+            if Instant::now() >= end {
+                self.credit -= 1;
+                return Ok(false);
+            }
+            std::hint::spin_loop();
+        }
+    }
+}
+
+/// Starts a thread per worker, each with a driver and a listener of its own.
+pub(crate) fn launch<D>(new: impl Fn() -> io::Result<D> + Clone + Send + 'static, job: Job) -> io::Result<Workers>
+where
+    D: Driver + Turn + 'static,
+{
+    each_worker(job, move |worker, ready| {
+        let driver = match new() {
+            Ok(driver) => Rc::new(driver),
+            Err(error) => return ready.fail(error),
+        };
+        let spin = worker.spin();
+        let served = drive(&driver, worker.serve_here(ready), spin);
+        if let Err(error) = served {
+            tracing::error!(%error, "a worker can no longer wait and has ended");
+        }
+    })
+}
+
+/// Tells the starter that a worker accepts, or why it can't.
+pub(crate) struct Ready(mpsc::Sender<io::Result<()>>);
+
+impl Ready {
+    pub(crate) fn tell(self) {
+        // The starter waits for as many answers as there are workers, so it is there.
+        let _ = self.0.send(Ok(()));
+    }
+
+    pub(crate) fn fail(self, error: io::Error) {
+        let _ = self.0.send(Err(error));
+    }
+}
+
+/// Runs `body` on a thread per worker; returns when all are ready, or with the first failure.
+pub(crate) fn each_worker(
+    job: Job,
+    body: impl Fn(crate::server::Worker, Ready) + Clone + Send + 'static,
+) -> io::Result<Workers> {
+    let (sender, answers) = mpsc::channel();
+    let mut threads = Workers::new();
+    let stop = job.shutdown();
+    for worker in job.into_workers() {
+        let (body, ready) = (body.clone(), Ready(sender.clone()));
+        let name = format!("sockeye-{}", threads.len());
+        threads.push(std::thread::Builder::new().name(name).spawn(move || body(worker, ready))?);
+    }
+    drop(sender);
+    for answer in answers {
+        if let Err(error) = answer {
+            stop.cut();
+            return Err(error);
+        }
+    }
+    Ok(threads)
+}

@@ -1,0 +1,184 @@
+//! The models of concurrency: a file each. They differ in *where* a connection's handler runs and in *how* it waits;
+//! nothing outside this folder asks which one is running.
+//!
+//! - how it waits: a [`Driver`] makes links (sockets that a future can wait for) and drives the futures of a thread.
+//!   Those that learn of readiness share [`ready`]; io_uring, which learns of completion, has links of its own.
+//! - where it runs: [`local`] (all in one thread, or in N), [`thread`] and [`process`] (one each).
+
+mod blocking;
+mod coroutine;
+mod epoll;
+mod local;
+mod mmsg;
+mod name;
+mod process;
+mod ready;
+mod select;
+mod sources;
+mod spin;
+mod task;
+mod thread;
+mod timers;
+mod uring;
+
+pub use name::{Model, Trigger};
+
+use crate::buffer::Chunk;
+use crate::error::{Class, Error, Result};
+use crate::server::Job;
+use rustix::net::SocketAddrAny;
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+pub(crate) use task::LocalFuture;
+pub(crate) use timers::{TimerKey, Timers};
+use tokio::io::ReadBuf;
+
+/// A stream as a model drives it. Each `poll_` either makes progress or arranges for the waker to be woken; when a
+/// limit passes first, the error is `TimedOut`.
+pub(crate) trait StreamLink {
+    /// At least one byte, or an empty chunk at the end of the stream.
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Chunk>>;
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>>;
+    /// Takes what it can from the front of the chunk, perhaps the memory as well.
+    fn poll_send(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<usize>>;
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
+    /// Until all that was taken is the kernel's.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+    fn poll_send_file(
+        &mut self,
+        cx: &mut Context<'_>,
+        file: BorrowedFd<'_>,
+        offset: u64,
+        count: usize,
+    ) -> Poll<io::Result<usize>>;
+    /// Until a connect that is under way has succeeded or failed.
+    fn poll_connected(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+    fn set_limits(&mut self, read: Option<Duration>, write: Option<Duration>);
+    fn fd(&self) -> BorrowedFd<'_>;
+}
+
+/// A new stream and who is at its other end.
+pub(crate) struct Accepted {
+    pub(crate) fd: OwnedFd,
+    pub(crate) peer: Option<SocketAddrAny>,
+}
+
+/// A listening socket as a model drives it.
+pub(crate) trait AcceptLink {
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>>;
+    fn fd(&self) -> BorrowedFd<'_>;
+}
+
+/// A datagram and where it came from (`None` from an unnamed Unix socket).
+pub(crate) struct Received {
+    pub(crate) bytes: Chunk,
+    pub(crate) from: Option<SocketAddrAny>,
+}
+
+/// A datagram socket as a model drives it.
+pub(crate) trait PacketLink {
+    /// Adds at least one datagram, and all that are there up to a batch.
+    fn poll_recv(&mut self, cx: &mut Context<'_>, into: &mut Vec<Received>) -> Poll<io::Result<()>>;
+    fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8], to: Option<&SocketAddrAny>) -> Poll<io::Result<usize>>;
+    /// Sends as many of the front as the kernel takes without waiting.
+    fn send_batch(&mut self, packets: &[(Chunk, SocketAddrAny)]) -> io::Result<usize>;
+    fn set_limits(&mut self, read: Option<Duration>, write: Option<Duration>);
+    fn fd(&self) -> BorrowedFd<'_>;
+}
+
+/// How a thread waits: makes links and keeps time.
+pub(crate) trait Driver {
+    fn stream(self: Rc<Self>, fd: OwnedFd) -> io::Result<Box<dyn StreamLink>>;
+    /// `fd` is put into non-blocking mode, for between "readable" and accept a client may have gone.
+    fn acceptor(self: Rc<Self>, fd: OwnedFd) -> io::Result<Box<dyn AcceptLink>>;
+    fn packets(self: Rc<Self>, fd: OwnedFd) -> io::Result<Box<dyn PacketLink>>;
+    fn timers(&self) -> &Timers;
+    fn spawn(&self, future: LocalFuture);
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<dyn Driver>>> = const { RefCell::new(None) };
+    static SPIN: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// The driver of this thread.
+pub(crate) fn current() -> Result<Rc<dyn Driver>> {
+    CURRENT.with_borrow(Clone::clone).ok_or_else(|| {
+        Error::new("wait", Class::General, "no model is running on this thread")
+            .advise("call this inside sockeye::run, sockeye::block_on or a handler")
+    })
+}
+
+/// Makes `driver` this thread's own while `body` runs.
+fn with_current<T>(driver: Rc<dyn Driver>, body: impl FnOnce() -> T) -> T {
+    struct Restore(Option<Rc<dyn Driver>>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            CURRENT.set(self.0.take());
+        }
+    }
+    let _restore = Restore(CURRENT.replace(Some(driver)));
+    body()
+}
+
+/// Drives a future on this thread as `model` waits: what a client needs to dial, send and receive outside of a server.
+/// `process` and `thread` wait in the same way.
+///
+/// # Errors
+/// When the model's means can't be had from the kernel (io_uring forbidden, no descriptor left).
+///
+/// ```
+/// let sum = sockeye::run(sockeye::Model::Select, async { 1 + 1 })?;
+/// assert_eq!(sum, 2);
+/// # Ok::<(), sockeye::Error>(())
+/// ```
+pub fn run<F: Future>(model: Model, future: F) -> Result<F::Output> {
+    let ran = match model {
+        Model::Process | Model::Thread => blocking::run(future),
+        Model::Spin => local::run(spin::Spin::new, future),
+        Model::Select => local::run(select::Select::new, future),
+        Model::Epoll(trigger) => local::run(move || epoll::Epoll::new(trigger), future),
+        Model::Coroutine => coroutine::run(future),
+        Model::Uring => local::run(uring::Uring::new, future),
+    };
+    ran.map_err(|error| Error::io("start model", error).at(model))
+}
+
+/// Drives a future on this thread, blocking in its calls where it can: [`run`] under [`Model::Thread`].
+///
+/// # Errors
+/// As [`run`].
+pub fn block_on<F: Future>(future: F) -> Result<F::Output> {
+    run(Model::Thread, future)
+}
+
+/// Runs a future beside the ones of this thread. It ends with the thread's driver. A panic in it ends only itself.
+///
+/// # Errors
+/// When no model is running on this thread.
+pub fn spawn_local(future: impl Future<Output = ()> + 'static) -> Result<()> {
+    current()?.spawn(Box::pin(crate::server::guard::quietly(future)));
+    Ok(())
+}
+
+/// Starts the workers of a server; returns when they are ready to accept.
+pub(crate) fn launch(model: Model, job: Job) -> Result<Workers> {
+    let launched = match model {
+        Model::Process => process::launch(job),
+        Model::Thread => thread::launch(job),
+        Model::Spin => local::launch(spin::Spin::new, job),
+        Model::Select => local::launch(select::Select::new, job),
+        Model::Epoll(trigger) => local::launch(move || epoll::Epoll::new(trigger), job),
+        Model::Coroutine => coroutine::launch(job),
+        Model::Uring => local::launch(uring::Uring::new, job),
+    };
+    launched.map_err(|error| Error::io("start model", error).at(model))
+}
+
+/// What has been launched and can be waited for.
+pub(crate) type Workers = Vec<std::thread::JoinHandle<()>>;

@@ -1,0 +1,246 @@
+//! Sockets over anything that tells when a descriptor is ready: spin, select, epoll, Tokio and the blocking wait all
+//! share the links of this file and differ in their [`Reactor`].
+//!
+//! Descriptors stay in blocking mode; each call says for itself that it must not wait (`MSG_DONTWAIT`). So a model
+//! that may block does it in the very call, and no model pays an `fcntl` per connection.
+
+use super::{AcceptLink, Accepted, PacketLink, Received, StreamLink, mmsg};
+use crate::buffer::{Chunk, RECEIVE, Spare};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, SocketAddrAny, SocketFlags};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::ReadBuf;
+
+/// The two ways of a socket that one can wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Read = 0,
+    Write = 1,
+}
+
+/// How an attempt may be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Permit {
+    /// Without waiting.
+    Try,
+    /// Nothing else can happen on this thread: the call itself may wait.
+    Block,
+}
+
+impl Permit {
+    fn receive(self) -> RecvFlags {
+        match self {
+            Permit::Try => RecvFlags::DONTWAIT,
+            Permit::Block => RecvFlags::empty(),
+        }
+    }
+
+    fn send(self) -> SendFlags {
+        match self {
+            Permit::Try => SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
+            Permit::Block => SendFlags::NOSIGNAL,
+        }
+    }
+}
+
+/// What an attempt brought.
+pub(crate) struct Done<T> {
+    pub(crate) value: T,
+    /// The count came up short, so another attempt would only say "would block".
+    pub(crate) spent: bool,
+}
+
+/// What is waited for.
+#[derive(Clone, Copy)]
+pub(crate) struct Wish {
+    pub(crate) way: Way,
+    /// How long it may take before it is a timeout.
+    pub(crate) limit: Option<Duration>,
+    /// Whether the attempt understands [`Permit::Block`].
+    pub(crate) may_block: bool,
+}
+
+/// Waits until descriptors are ready; a file for each way to do it.
+pub(crate) trait Reactor: Sized + 'static {
+    fn register(&self, fd: BorrowedFd<'_>) -> io::Result<usize>;
+    fn deregister(&self, key: usize, fd: BorrowedFd<'_>);
+
+    /// Makes attempts, each as soon as the descriptor is ready, until one doesn't say "would block".
+    fn poll_io<T>(
+        &self,
+        key: usize,
+        wish: Wish,
+        cx: &mut Context<'_>,
+        attempt: impl FnMut(Permit) -> io::Result<Done<T>>,
+    ) -> Poll<io::Result<T>>;
+}
+
+/// A descriptor and its place in a reactor.
+pub(crate) struct Socket<R: Reactor> {
+    fd: OwnedFd,
+    key: usize,
+    reactor: Rc<R>,
+    limits: [Option<Duration>; 2],
+}
+
+impl<R: Reactor> Socket<R> {
+    pub(crate) fn new(reactor: Rc<R>, fd: OwnedFd) -> io::Result<Self> {
+        let key = reactor.register(fd.as_fd())?;
+        Ok(Socket { fd, key, reactor, limits: [None; 2] })
+    }
+
+    fn poll<T>(
+        &self,
+        way: Way,
+        may_block: bool,
+        cx: &mut Context<'_>,
+        mut attempt: impl FnMut(&OwnedFd, Permit) -> rustix::io::Result<Done<T>>,
+    ) -> Poll<io::Result<T>> {
+        let wish = Wish { way, limit: self.limits[way as usize], may_block };
+        self.reactor.poll_io(self.key, wish, cx, |permit| Ok(attempt(&self.fd, permit)?))
+    }
+}
+
+impl<R: Reactor> Drop for Socket<R> {
+    fn drop(&mut self) {
+        self.reactor.deregister(self.key, self.fd.as_fd());
+    }
+}
+
+impl<R: Reactor> StreamLink for Socket<R> {
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Chunk>> {
+        self.poll(Way::Read, true, cx, |fd, permit| {
+            let mut spare = Spare::take();
+            let (count, _) = rustix::net::recv(fd, spare.bytes(), permit.receive())?;
+            Ok(Done { value: spare.filled(count), spent: count < RECEIVE })
+        })
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let room = buf.initialize_unfilled();
+        let count = ready!(self.poll(Way::Read, true, cx, |fd, permit| {
+            let (count, _) = rustix::net::recv(fd, &mut *room, permit.receive())?;
+            Ok(Done { value: count, spent: count < room.len() })
+        }))?;
+        buf.advance(count);
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<usize>> {
+        let sent = self.poll_write(cx, chunk);
+        match &sent {
+            Poll::Ready(Ok(count)) => chunk.advance(*count),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => chunk.settle(),
+        }
+        sent
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll(Way::Write, true, cx, |fd, permit| {
+            let count = rustix::net::send(fd, bytes, permit.send())?;
+            Ok(Done { value: count, spent: count < bytes.len() })
+        })
+    }
+
+    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(())) // what was sent is the kernel's
+    }
+
+    fn poll_send_file(
+        &mut self,
+        cx: &mut Context<'_>,
+        file: BorrowedFd<'_>,
+        offset: u64,
+        count: usize,
+    ) -> Poll<io::Result<usize>> {
+        self.poll(Way::Write, true, cx, |fd, permit| {
+            let mut at = offset;
+            // sendfile(2) has no flag for "don't wait": the descriptor itself must say it.
+            rustix::io::ioctl_fionbio(fd, permit == Permit::Try)?;
+            let sent = rustix::fs::sendfile(fd, file, Some(&mut at), count);
+            rustix::io::ioctl_fionbio(fd, false)?;
+            let sent = sent?;
+            Ok(Done { value: sent, spent: sent < count })
+        })
+    }
+
+    fn poll_connected(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll(Way::Write, false, cx, |fd, _| {
+            rustix::net::sockopt::socket_error(fd)??;
+            match rustix::net::getpeername(fd) {
+                Err(Errno::NOTCONN) => Err(Errno::AGAIN),
+                other => other.map(|_| Done { value: (), spent: false }),
+            }
+        })
+    }
+
+    fn set_limits(&mut self, read: Option<Duration>, write: Option<Duration>) {
+        self.limits = [read, write];
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl<R: Reactor> AcceptLink for Socket<R> {
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
+        self.poll(Way::Read, false, cx, |fd, _| {
+            let (socket, peer) = rustix::net::acceptfrom_with(fd, SocketFlags::CLOEXEC)?;
+            Ok(Done { value: Accepted { fd: socket, peer }, spent: false })
+        })
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// A datagram socket with the memory that its batches are received into.
+pub(crate) struct Packets<R: Reactor> {
+    socket: Socket<R>,
+    batch: Rc<mmsg::Batch>,
+}
+
+impl<R: Reactor> Packets<R> {
+    pub(crate) fn new(reactor: Rc<R>, fd: OwnedFd) -> io::Result<Self> {
+        Ok(Packets { socket: Socket::new(reactor, fd)?, batch: mmsg::Batch::new() })
+    }
+}
+
+impl<R: Reactor> PacketLink for Packets<R> {
+    fn poll_recv(&mut self, cx: &mut Context<'_>, into: &mut Vec<Received>) -> Poll<io::Result<()>> {
+        let batch = &self.batch;
+        self.socket.poll(Way::Read, true, cx, |fd, permit| {
+            let full = batch.receive(fd.as_fd(), permit == Permit::Block, into)?;
+            Ok(Done { value: (), spent: !full })
+        })
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8], to: Option<&SocketAddrAny>) -> Poll<io::Result<usize>> {
+        self.socket.poll(Way::Write, true, cx, |fd, permit| {
+            let count = match to {
+                Some(to) => rustix::net::sendto(fd, bytes, permit.send(), to),
+                None => rustix::net::send(fd, bytes, permit.send()),
+            }?;
+            Ok(Done { value: count, spent: false })
+        })
+    }
+
+    fn send_batch(&mut self, packets: &[(Chunk, SocketAddrAny)]) -> io::Result<usize> {
+        mmsg::send(self.socket.fd.as_fd(), packets)
+    }
+
+    fn set_limits(&mut self, read: Option<Duration>, write: Option<Duration>) {
+        self.socket.limits = [read, write];
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.socket.fd.as_fd()
+    }
+}

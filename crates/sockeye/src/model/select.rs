@@ -1,0 +1,157 @@
+//! `select`: one thread for all its connections, which asks `select(2)` about the whole set each time.
+//!
+//! The set is a bitmap of `FD_SETSIZE` descriptors; one above it can't be asked about, so it is refused.
+
+use super::local::Turn;
+use super::ready::{Done, Permit, Reactor, Way, Wish};
+use super::sources::Sources;
+use super::task::Tasks;
+use super::timers::Timers;
+use rustix::event::{FdSetElement, FdSetIter, Timespec, fd_set_insert, fd_set_num_elements, fd_set_remove};
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// What `fd_set` holds, by POSIX and glibc.
+const FD_SETSIZE: usize = 1024;
+
+/// Descriptors below [`FD_SETSIZE`] that are not connections: the standard streams, the listener, the eventfd, logs,
+/// a database, and some in reserve for what a handler opens.
+const RESERVED: usize = 40;
+
+/// The most connections that one server can hold.
+pub(crate) const MAX_CONNECTIONS: usize = FD_SETSIZE - RESERVED;
+
+type Set = Vec<FdSetElement>;
+
+struct Sets {
+    /// Who waits, per way.
+    wanted: [Set; 2],
+    /// What the last call answered.
+    answer: [Set; 2],
+    key_of: Vec<usize>,
+    highest: RawFd,
+}
+
+pub(crate) struct Select {
+    sets: RefCell<Sets>,
+    sources: Sources,
+    timers: Timers,
+    tasks: Tasks,
+}
+
+impl Select {
+    pub(crate) fn new() -> io::Result<Self> {
+        let tasks = Tasks::new()?;
+        let rouse = tasks.rouse_fd().as_raw_fd();
+        refuse_beyond(rouse)?;
+        let set = || vec![FdSetElement::default(); fd_set_num_elements(FD_SETSIZE, FD_SETSIZE as RawFd)];
+        let mut wanted = [set(), set()];
+        fd_set_insert(&mut wanted[Way::Read as usize], rouse);
+        let sets = Sets { wanted, answer: [set(), set()], key_of: vec![usize::MAX; FD_SETSIZE], highest: rouse };
+        Ok(Select { sets: RefCell::new(sets), sources: Sources::new(), timers: Timers::new(), tasks })
+    }
+}
+
+fn refuse_beyond(fd: RawFd) -> io::Result<()> {
+    if (fd as usize) < FD_SETSIZE {
+        return Ok(());
+    }
+    Err(io::Error::other(format!(
+        "descriptor {fd} is beyond FD_SETSIZE ({FD_SETSIZE}), which select(2) can't wait for; choose another model"
+    )))
+}
+
+impl Reactor for Select {
+    fn register(&self, fd: BorrowedFd<'_>) -> io::Result<usize> {
+        let fd = fd.as_raw_fd();
+        refuse_beyond(fd)?;
+        let key = self.sources.insert(fd);
+        let mut sets = self.sets.borrow_mut();
+        sets.key_of[fd as usize] = key;
+        sets.highest = sets.highest.max(fd);
+        Ok(key)
+    }
+
+    fn deregister(&self, key: usize, fd: BorrowedFd<'_>) {
+        let fd = fd.as_raw_fd();
+        let mut sets = self.sets.borrow_mut();
+        sets.key_of[fd as usize] = usize::MAX;
+        sets.wanted.iter_mut().for_each(|set| fd_set_remove(set, fd));
+        drop(sets);
+        self.sources.remove(key, &self.timers);
+    }
+
+    fn poll_io<T>(
+        &self,
+        key: usize,
+        wish: Wish,
+        cx: &mut Context<'_>,
+        attempt: impl FnMut(Permit) -> io::Result<Done<T>>,
+    ) -> Poll<io::Result<T>> {
+        self.sources.poll_io(
+            key,
+            wish,
+            cx,
+            &self.timers,
+            |source, way| {
+                fd_set_insert(&mut self.sets.borrow_mut().wanted[way as usize], source.fd);
+                Ok(())
+            },
+            attempt,
+        )
+    }
+}
+
+impl Turn for Select {
+    fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    fn timers(&self) -> &Timers {
+        &self.timers
+    }
+
+    fn turn(&self, limit: Option<Duration>) -> io::Result<()> {
+        let limit = limit.map(|limit| Timespec::try_from(limit).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 }));
+        let mut sets = self.sets.borrow_mut();
+        let Sets { wanted, answer, highest, .. } = &mut *sets;
+        answer[0].copy_from_slice(&wanted[0]);
+        answer[1].copy_from_slice(&wanted[1]);
+        let [read, write] = answer;
+        // SAFETY: a descriptor is in a set only between `register` and `deregister`, and its link closes it afterwards.
+        #[allow(unsafe_code)]
+        let told = unsafe { rustix::event::select(*highest + 1, Some(read), Some(write), None, limit.as_ref()) };
+        match told {
+            Ok(0) | Err(rustix::io::Errno::INTR) => return Ok(()),
+            Ok(_) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let Sets { wanted, answer, key_of, .. } = &mut *sets;
+        let mut roused = false;
+        for way in [Way::Read, Way::Write] {
+            for fd in FdSetIter::new(&answer[way as usize]) {
+                let Some(&key) = key_of.get(fd as usize).filter(|key| **key != usize::MAX) else {
+                    roused = true;
+                    continue;
+                };
+                // It stays wanted while its handler reads and waits again, as nearly all do; if it is told of once
+                // more and nobody waits, it is taken out.
+                self.sources.with(key, |source| match source.sides[way as usize].rise() {
+                    Some(waker) => waker.wake_by_ref(),
+                    None => fd_set_remove(&mut wanted[way as usize], fd),
+                });
+                if way == Way::Write {
+                    fd_set_remove(&mut wanted[way as usize], fd);
+                }
+            }
+        }
+        drop(sets);
+        if roused {
+            self.tasks.collect();
+        }
+        Ok(())
+    }
+}

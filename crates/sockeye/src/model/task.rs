@@ -1,0 +1,252 @@
+//! The futures of one thread, and who of them may go on.
+//!
+//! A waker may be woken from anywhere. On the thread of its tasks that costs a push to a queue; from another thread
+//! it goes through [`Remote`], which also rouses the thread from its wait by an eventfd.
+
+use rustix::event::{EventfdFlags, eventfd};
+use slab::Slab;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+/// Operations that a task may complete in one go before the others have their turn: a peer that sends without end
+/// must not keep its handler on the thread for ever.
+const BUDGET: u32 = 128;
+
+pub(crate) type LocalFuture = Pin<Box<dyn Future<Output = ()>>>;
+
+thread_local! {
+    /// The queue of the tasks that run on this thread, told by its address.
+    static HERE: Cell<*const Remote> = const { Cell::new(std::ptr::null()) };
+    static LOCAL: RefCell<VecDeque<Ticket>> = const { RefCell::new(VecDeque::new()) };
+    static LEFT: Cell<u32> = const { Cell::new(BUDGET) };
+}
+
+/// Takes one operation from the running task's budget; false when it is used up (the task has been woken again).
+pub(crate) fn spend(cx: &Context<'_>) -> bool {
+    LEFT.with(|left| match left.get() {
+        0 => {
+            cx.waker().wake_by_ref();
+            false
+        }
+        some => {
+            left.set(some - 1);
+            true
+        }
+    })
+}
+
+#[derive(Clone, Copy)]
+struct Ticket {
+    index: usize,
+    birth: u64,
+}
+
+impl Ticket {
+    /// The future that the thread was given to drive, which is not in the slab.
+    const MAIN: Ticket = Ticket { index: usize::MAX, birth: 0 };
+}
+
+/// What other threads reach of a thread's tasks.
+pub(crate) struct Remote {
+    woken: Mutex<Vec<Ticket>>,
+    rouse: OwnedFd,
+}
+
+impl Remote {
+    /// Makes the thread look around, though none of its tasks has been woken.
+    pub(crate) fn rouse(&self) {
+        // It fails only when its count is at the maximum, and then the thread is roused already.
+        let _ = rustix::io::write(&self.rouse, &1u64.to_ne_bytes());
+    }
+
+    fn push(&self, ticket: Ticket) {
+        self.woken.lock().unwrap_or_else(PoisonError::into_inner).push(ticket);
+        self.rouse();
+    }
+
+    fn take(&self) -> Vec<Ticket> {
+        std::mem::take(&mut *self.woken.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+struct Caller {
+    ticket: Ticket,
+    queued: AtomicBool,
+    home: Arc<Remote>,
+}
+
+impl Wake for Caller {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.queued.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let local = HERE.try_with(|here| std::ptr::eq(here.get(), Arc::as_ptr(&self.home))).unwrap_or(false);
+        if local {
+            LOCAL.with_borrow_mut(|queue| queue.push_back(self.ticket));
+        } else {
+            self.home.push(self.ticket);
+        }
+    }
+}
+
+/// A waker and what it is made of, to see who else keeps it.
+struct Bell {
+    caller: Arc<Caller>,
+    waker: Waker,
+}
+
+impl Bell {
+    fn new(ticket: Ticket, home: Arc<Remote>) -> Self {
+        let caller = Arc::new(Caller { ticket, queued: AtomicBool::new(false), home });
+        Bell { waker: Waker::from(caller.clone()), caller }
+    }
+}
+
+struct Task {
+    future: Option<LocalFuture>,
+    bell: Bell,
+}
+
+/// The tasks of one thread.
+pub(crate) struct Tasks {
+    all: RefCell<Slab<Task>>,
+    births: Cell<u64>,
+    remote: Arc<Remote>,
+    main: Bell,
+    main_ready: Cell<bool>,
+}
+
+impl Tasks {
+    pub(crate) fn new() -> io::Result<Self> {
+        let rouse = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
+        let remote = Arc::new(Remote { woken: Mutex::default(), rouse });
+        let main = Bell::new(Ticket::MAIN, remote.clone());
+        Ok(Tasks { all: RefCell::default(), births: Cell::new(0), remote, main, main_ready: Cell::new(true) })
+    }
+
+    /// Readable once another thread has woken a task; [`Tasks::collect`] then brings it in.
+    pub(crate) fn rouse_fd(&self) -> BorrowedFd<'_> {
+        self.remote.rouse.as_fd()
+    }
+
+    /// Marks this thread as the one where the tasks run, until the guard is dropped.
+    pub(crate) fn enter(&self) -> Entered {
+        let before = HERE.replace(Arc::as_ptr(&self.remote));
+        let queue = LOCAL.take();
+        Entered { before, queue }
+    }
+
+    pub(crate) fn spawn(&self, future: LocalFuture) {
+        self.births.set(self.births.get() + 1);
+        let mut all = self.all.borrow_mut();
+        let slot = all.vacant_entry();
+        let ticket = Ticket { index: slot.key(), birth: self.births.get() };
+        let bell = Bell::new(ticket, self.remote.clone());
+        let waker = bell.waker.clone();
+        slot.insert(Task { future: Some(future), bell });
+        drop(all);
+        waker.wake();
+    }
+
+    /// Reaches the tasks from any thread.
+    pub(crate) fn remote(&self) -> Arc<Remote> {
+        self.remote.clone()
+    }
+
+    /// Polls the thread's main future, if it has been woken (as it is at the beginning).
+    pub(crate) fn poll_main<F: Future>(&self, future: Pin<&mut F>) -> Poll<F::Output> {
+        if self.main_ready.replace(false) { self.repoll_main(future) } else { Poll::Pending }
+    }
+
+    /// Polls the main future, woken or not.
+    pub(crate) fn repoll_main<F: Future>(&self, future: Pin<&mut F>) -> Poll<F::Output> {
+        LEFT.set(BUDGET);
+        future.poll(&mut Context::from_waker(&self.main.waker))
+    }
+
+    /// Brings in what other threads have woken.
+    pub(crate) fn collect(&self) {
+        let mut count = [0; 8];
+        // "Would block" only says that nobody roused us.
+        let _ = rustix::io::read(&self.remote.rouse, &mut count);
+        let woken = self.remote.take();
+        LOCAL.with_borrow_mut(|queue| queue.extend(woken));
+    }
+
+    pub(crate) fn has_ready(&self) -> bool {
+        self.main_ready.get() || LOCAL.with_borrow(|queue| !queue.is_empty())
+    }
+
+    /// Polls each task that is ready now, once. The main future is left to [`Tasks::poll_main`].
+    pub(crate) fn run_ready(&self) {
+        let turn = LOCAL.with_borrow(VecDeque::len);
+        for _ in 0..turn {
+            let Some(ticket) = LOCAL.with_borrow_mut(VecDeque::pop_front) else { return };
+            self.poll(ticket);
+        }
+    }
+
+    fn poll(&self, ticket: Ticket) {
+        if ticket.index == Ticket::MAIN.index {
+            self.main.caller.queued.store(false, Ordering::Release);
+            self.main_ready.set(true);
+            return;
+        }
+        let mut all = self.all.borrow_mut();
+        let Some(task) = all.get_mut(ticket.index).filter(|task| task.bell.caller.ticket.birth == ticket.birth) else {
+            return;
+        };
+        task.bell.caller.queued.store(false, Ordering::Release);
+        let Some(mut future) = task.future.take() else { return };
+        let waker = task.bell.waker.clone();
+        drop(all);
+        LEFT.set(BUDGET);
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Pending => self.all.borrow_mut()[ticket.index].future = Some(future),
+            Poll::Ready(()) => {
+                let task = self.all.borrow_mut().remove(ticket.index);
+                drop((future, task));
+            }
+        }
+    }
+
+    /// Whether the main future is all there is, and nobody keeps a waker of it but the operation that keeps `kept`:
+    /// then nothing but that operation can wake it.
+    pub(crate) fn main_is_alone(&self, kept: &Waker) -> bool {
+        // The caller here, its waker here, and the one that the operation keeps.
+        const KNOWN: usize = 3;
+        self.all.borrow().is_empty()
+            && self.main.waker.will_wake(kept)
+            && Arc::strong_count(&self.main.caller) == KNOWN
+    }
+
+    /// Drops every task where it stands.
+    pub(crate) fn drop_all(&self) {
+        let tasks: Vec<Task> = self.all.borrow_mut().drain().collect();
+        drop(tasks);
+    }
+}
+
+/// See [`Tasks::enter`].
+pub(crate) struct Entered {
+    before: *const Remote,
+    queue: VecDeque<Ticket>,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        HERE.set(self.before);
+        LOCAL.replace(std::mem::take(&mut self.queue));
+    }
+}
