@@ -6,11 +6,11 @@ use super::ready::{Done, Permit, Reactor, Wish};
 use super::sources::Sources;
 use super::task::Tasks;
 use super::timers::Timers;
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Fruitless rounds before the thread naps. At a round of a few microseconds this is a millisecond of trying, several
 /// round trips on a LAN.
@@ -25,7 +25,6 @@ pub(crate) struct Spin {
     tasks: Tasks,
     fruitless: Cell<u32>,
     fruit: Cell<bool>,
-    woken: RefCell<Vec<Waker>>,
 }
 
 impl Spin {
@@ -36,7 +35,6 @@ impl Spin {
             tasks: Tasks::new()?,
             fruitless: Cell::new(0),
             fruit: Cell::new(false),
-            woken: RefCell::default(),
         })
     }
 
@@ -108,14 +106,9 @@ impl Turn for Spin {
             self.nap(limit)?;
         }
         self.tasks.collect();
-        let due = self.timers.next().is_some_and(|due| due <= Instant::now());
-        let mut woken = self.woken.borrow_mut();
-        if !due || !woken.is_empty() {
-            self.sources.each(|_, source| {
-                woken.extend(source.sides.iter_mut().filter_map(|side| side.rise().cloned()));
-            });
-        }
-        woken.drain(..).for_each(Waker::wake);
+        self.sources.each(|_, source| {
+            source.sides.iter_mut().filter_map(|side| side.rise()).for_each(Waker::wake_by_ref);
+        });
         Ok(())
     }
 }

@@ -56,12 +56,15 @@ impl Ticket {
 /// What other threads reach of a thread's tasks.
 pub(crate) struct Remote {
     woken: Mutex<Vec<Ticket>>,
+    /// Something came since the last look, which so costs no system call when nothing did.
+    news: AtomicBool,
     rouse: OwnedFd,
 }
 
 impl Remote {
     /// Makes the thread look around, though none of its tasks has been woken.
     pub(crate) fn rouse(&self) {
+        self.news.store(true, Ordering::Release);
         // It fails only when its count is at the maximum, and then the thread is roused already.
         let _ = rustix::io::write(&self.rouse, &1u64.to_ne_bytes());
     }
@@ -130,7 +133,7 @@ pub(crate) struct Tasks {
 impl Tasks {
     pub(crate) fn new() -> io::Result<Self> {
         let rouse = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
-        let remote = Arc::new(Remote { woken: Mutex::default(), rouse });
+        let remote = Arc::new(Remote { woken: Mutex::default(), news: AtomicBool::new(false), rouse });
         let main = Bell::new(Ticket::MAIN, remote.clone());
         Ok(Tasks { all: RefCell::default(), births: Cell::new(0), remote, main, main_ready: Cell::new(true) })
     }
@@ -177,6 +180,9 @@ impl Tasks {
 
     /// Brings in what other threads have woken.
     pub(crate) fn collect(&self) {
+        if !self.remote.news.swap(false, Ordering::Acquire) {
+            return;
+        }
         let mut count = [0; 8];
         // "Would block" only says that nobody roused us.
         let _ = rustix::io::read(&self.remote.rouse, &mut count);

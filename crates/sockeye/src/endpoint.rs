@@ -1,0 +1,3 @@
+//! x
+mod unix;
+pub use unix::{MAX_UNIX_NAME, UnixName};
