@@ -4,17 +4,17 @@
 //! send, as in C. Only when something else could wake it (a second socket, a timer, a channel: whoever keeps its
 //! waker) does the thread wait by `poll(2)` for all of it.
 //!
-//! Such a thread is reached from outside by shutting its socket down, or by a signal.
+//! Such a thread is reached from outside by shutting its socket down, by its [`Remote`], or by a signal.
 
 use super::local::Spinner;
 use super::ready::{Done, Packets, Permit, Reactor, Socket, Way, Wish};
-use super::sources::Sources;
 use super::task::{LocalFuture, Remote, Tasks};
 use super::timers::Timers;
 use super::{AcceptLink, Driver, PacketLink, StreamLink};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
@@ -22,45 +22,49 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// An operation that is allowed to block, and whether it has.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Turn {
-    key: usize,
-    way: Way,
+const WAYS: [Way; 2] = [Way::Read, Way::Write];
+
+/// One way of one descriptor.
+#[derive(Default)]
+struct Half {
+    ready: bool,
+    waiting: bool,
+    may_block: bool,
+    waker: Option<Waker>,
+    limit: Option<Duration>,
+    /// When the limit passes; known once the thread waits by `poll(2)`.
+    due: Option<Instant>,
+    /// The timeout that the socket has, which keeps the limit while the call itself blocks.
+    given: Option<Duration>,
 }
 
-/// An operation that waits.
-#[derive(Clone, Copy)]
-struct Waiting {
-    turn: Turn,
-    limit: Option<Duration>,
-    may_block: bool,
+impl Half {
+    fn over(&mut self) {
+        self.waiting = false;
+        self.due = None;
+    }
+}
+
+struct Source {
+    fd: RawFd,
+    halves: [Half; 2],
 }
 
 pub(crate) struct Blocking {
-    sources: Sources,
+    sources: RefCell<Slab<Source>>,
     timers: Timers,
     tasks: Tasks,
-    /// Asked since the last wait; an operation that was given up may still be among them.
-    waiting: RefCell<Vec<Waiting>>,
-    turn: Cell<Option<Turn>>,
-    /// Timeouts that sockets have been given, by descriptor: set again only when they change.
-    timeouts: RefCell<Vec<(RawFd, Way, Option<Duration>)>>,
+    /// The operation that may block now.
+    turn: Cell<Option<(usize, Way)>>,
 }
 
 impl Blocking {
     pub(crate) fn new() -> io::Result<Self> {
-        Ok(Blocking {
-            sources: Sources::new(),
-            timers: Timers::new(),
-            tasks: Tasks::new()?,
-            waiting: RefCell::default(),
-            turn: Cell::new(None),
-            timeouts: RefCell::default(),
-        })
+        let sources = RefCell::default();
+        Ok(Blocking { sources, timers: Timers::new(), tasks: Tasks::new()?, turn: Cell::new(None) })
     }
 
     /// Rouses the thread from a wait in `poll(2)`.
@@ -68,97 +72,127 @@ impl Blocking {
         self.tasks.remote()
     }
 
-    /// The limit becomes the socket's own timeout while it blocks.
-    fn give_timeout(&self, fd: RawFd, way: Way, limit: Option<Duration>) -> io::Result<()> {
-        let mut timeouts = self.timeouts.borrow_mut();
-        let known = timeouts.iter_mut().find(|(f, w, _)| *f == fd && *w == way);
-        if known.as_ref().map_or(limit.is_none(), |(_, _, given)| *given == limit) {
+    fn with<T>(&self, key: usize, way: Way, body: impl FnOnce(&mut Half) -> T) -> io::Result<T> {
+        let mut sources = self.sources.borrow_mut();
+        let source = sources.get_mut(key).ok_or(io::ErrorKind::NotConnected)?;
+        Ok(body(&mut source.halves[way as usize]))
+    }
+
+    /// Makes the blocking call of the operation whose turn it is; `None` if it has to wait again.
+    fn take_turn<T>(
+        &self,
+        key: usize,
+        wish: Wish,
+        attempt: &mut impl FnMut(Permit) -> io::Result<Done<T>>,
+    ) -> io::Result<Option<T>> {
+        self.turn.set(None);
+        self.give_timeout(key, wish)?;
+        self.with(key, wish.way, Half::over)?;
+        match attempt(Permit::Block) {
+            Ok(done) => Ok(Some(done.value)),
+            // The call has waited as long as it may.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && wish.limit.is_some() => {
+                Err(io::ErrorKind::TimedOut.into())
+            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn give_timeout(&self, key: usize, wish: Wish) -> io::Result<()> {
+        let mut sources = self.sources.borrow_mut();
+        let Some(Source { fd, halves }) = sources.get_mut(key) else { return Ok(()) };
+        let half = &mut halves[wish.way as usize];
+        if half.given == wish.limit {
             return Ok(());
         }
-        let kind = match way {
-            Way::Read => Timeout::Recv,
-            Way::Write => Timeout::Send,
-        };
         // SAFETY: the descriptor belongs to the link whose operation this is.
         #[allow(unsafe_code)]
-        let socket = unsafe { BorrowedFd::borrow_raw(fd) };
-        set_socket_timeout(socket, kind, limit)?;
-        match known {
-            Some(known) => known.2 = limit,
-            None => timeouts.push((fd, way, limit)),
-        }
+        let socket = unsafe { BorrowedFd::borrow_raw(*fd) };
+        let kind = if wish.way == Way::Read { Timeout::Recv } else { Timeout::Send };
+        set_socket_timeout(socket, kind, wish.limit)?;
+        half.given = wish.limit;
         Ok(())
     }
 
-    /// Who waits, when it is one operation that may block and nothing else can wake the main future.
-    fn alone(&self) -> Option<Waiting> {
-        let waiting = self.waiting.borrow();
-        let [only] = waiting[..] else { return None };
-        let kept = self.sources.with(only.turn.key, |source| {
-            let side = &source.sides[only.turn.way as usize];
-            side.waker.as_ref().is_some_and(|waker| self.tasks.main_is_alone(waker))
-        })?;
-        (kept && only.may_block && self.timers.next().is_none()).then_some(only)
+    /// The one operation that waits, when it may block and nothing else can wake the main future.
+    fn alone(&self) -> Option<(usize, Way)> {
+        let sources = self.sources.borrow();
+        let mut waiting = sources.iter().flat_map(|(key, source)| {
+            WAYS.into_iter().map(move |way| (key, way, &source.halves[way as usize])).filter(|(_, _, half)| half.waiting)
+        });
+        let (key, way, half) = waiting.next()?;
+        let alone = waiting.next().is_none() && half.may_block;
+        (alone && self.tasks.main_is_alone(half.waker.as_ref()?)).then_some((key, way))
     }
 
-    /// Waits for all that is waited for.
-    fn wait(&self, limit: Option<Duration>) -> io::Result<()> {
-        let waiting = std::mem::take(&mut *self.waiting.borrow_mut());
-        let fds: Vec<RawFd> =
-            waiting.iter().map(|w| self.sources.with(w.turn.key, |source| source.fd).unwrap_or(-1)).collect();
-        let mut polls = vec![PollFd::from_borrowed_fd(self.tasks.rouse_fd(), PollFlags::IN)];
-        for (waits, fd) in waiting.iter().zip(&fds) {
-            let wish = if waits.turn.way == Way::Read { PollFlags::IN } else { PollFlags::OUT };
-            // SAFETY: a link takes its waits away before it closes its descriptor.
-            #[allow(unsafe_code)]
-            let fd = unsafe { BorrowedFd::borrow_raw(*fd) };
-            polls.push(PollFd::from_borrowed_fd(fd, wish));
+    /// Lets the one operation block, by polling the future again.
+    fn block<F: Future>(&self, (key, way): (usize, Way), future: Pin<&mut F>) -> io::Result<Poll<F::Output>> {
+        self.turn.set(Some((key, way)));
+        let polled = self.tasks.repoll_main(future);
+        if self.turn.take().is_some() && polled.is_pending() {
+            self.with(key, way, Half::over)?; // the future has given that operation up
         }
-        let due = self.timers.next().map(|due| due.saturating_duration_since(Instant::now()));
-        let limit = match (limit, due) {
-            (Some(limit), Some(due)) => Some(limit.min(due)),
-            (limit, due) => limit.or(due),
-        };
-        let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
+        Ok(polled)
+    }
+
+    /// Waits by `poll(2)` for everything that can happen.
+    fn wait(&self, limit: Option<Duration>) -> io::Result<()> {
+        let now = self.timers.tick();
+        let mut next = self.timers.next();
+        let mut waits: Vec<(usize, Way)> = Vec::new();
+        let mut polls = vec![PollFd::from_borrowed_fd(self.tasks.rouse_fd(), PollFlags::IN)];
+        for (key, source) in self.sources.borrow_mut().iter_mut() {
+            // SAFETY: a link takes its source away before it closes its descriptor.
+            #[allow(unsafe_code)]
+            let fd = unsafe { BorrowedFd::borrow_raw(source.fd) };
+            for way in WAYS {
+                let half = &mut source.halves[way as usize];
+                if half.waiting {
+                    if half.due.is_none() {
+                        half.due = half.limit.and_then(|limit| now.checked_add(limit));
+                    }
+                    next = next.into_iter().chain(half.due).min();
+                    waits.push((key, way));
+                    let wish = if way == Way::Read { PollFlags::IN } else { PollFlags::OUT };
+                    polls.push(PollFd::from_borrowed_fd(fd, wish));
+                }
+            }
+        }
+        let until = next.map(|due| due.saturating_duration_since(now));
+        let limit = limit.into_iter().chain(until).min().and_then(|limit| Timespec::try_from(limit).ok());
         match rustix::event::poll(&mut polls, limit.as_ref()) {
             Ok(_) => {}
             Err(Errno::INTR) => polls.iter_mut().for_each(PollFd::clear_revents),
             Err(error) => return Err(error.into()),
         }
         self.tasks.collect();
-        for (waits, poll) in waiting.iter().zip(&polls[1..]) {
-            if poll.revents().is_empty() {
-                self.waiting.borrow_mut().push(*waits);
-            } else {
-                self.sources.with(waits.turn.key, |source| {
-                    if let Some(waker) = source.sides[waits.turn.way as usize].rise() {
-                        waker.wake_by_ref();
-                    }
-                });
-            }
+        let now = self.timers.tick();
+        for ((key, way), poll) in waits.into_iter().zip(&polls[1..]) {
+            self.with(key, way, |half| {
+                let ready = !poll.revents().is_empty();
+                half.ready |= ready;
+                half.waiting &= !ready;
+                if ready || half.due.is_some_and(|due| due <= now) {
+                    half.waker.as_ref().map(Waker::wake_by_ref);
+                }
+            })?;
         }
-        self.timers.fire(self.timers.tick());
+        self.timers.fire(now);
         Ok(())
-    }
-
-    /// Lets the one operation block, by polling the future again; false if the future has given that operation up.
-    fn block<F: Future>(&self, only: Waiting, future: Pin<&mut F>) -> Option<Poll<F::Output>> {
-        self.turn.set(Some(only.turn));
-        self.waiting.borrow_mut().clear();
-        let polled = self.tasks.repoll_main(future);
-        (self.turn.take().is_none() || polled.is_ready()).then_some(polled)
     }
 }
 
 impl Reactor for Blocking {
     fn register(&self, fd: BorrowedFd<'_>) -> io::Result<usize> {
-        Ok(self.sources.insert(fd.as_raw_fd()))
+        // A socket can be written to until it says otherwise, but rarely has something to read at once.
+        let halves = [Half::default(), Half { ready: true, ..Half::default() }];
+        Ok(self.sources.borrow_mut().insert(Source { fd: fd.as_raw_fd(), halves }))
     }
 
-    fn deregister(&self, key: usize, fd: BorrowedFd<'_>) {
-        self.waiting.borrow_mut().retain(|waits| waits.turn.key != key);
-        self.timeouts.borrow_mut().retain(|(known, _, _)| *known != fd.as_raw_fd());
-        self.sources.remove(key, &self.timers);
+    fn deregister(&self, key: usize, _: BorrowedFd<'_>) {
+        let source = self.sources.borrow_mut().remove(key);
+        drop(source);
     }
 
     fn poll_io<T>(
@@ -168,32 +202,114 @@ impl Reactor for Blocking {
         cx: &mut Context<'_>,
         mut attempt: impl FnMut(Permit) -> io::Result<Done<T>>,
     ) -> Poll<io::Result<T>> {
-        let turn = Turn { key, way: wish.way };
-        if self.turn.get() == Some(turn) {
-            self.turn.set(None);
-            let fd = self.sources.with(key, |source| source.fd).unwrap_or(-1);
-            self.give_timeout(fd, wish.way, wish.limit)?;
-            self.sources.with(key, |source| source.sides[wish.way as usize].done());
-            match attempt(Permit::Block) {
-                Ok(done) => return Poll::Ready(Ok(done.value)),
-                // The call waited as long as it may.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && wish.limit.is_some() => {
-                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        if self.turn.get() == Some((key, wish.way)) {
+            if let Some(value) = self.take_turn(key, wish, &mut attempt)? {
+                return Poll::Ready(Ok(value));
+            }
+        }
+        while self.with(key, wish.way, |half| half.ready)? {
+            match attempt(Permit::Try) {
+                Ok(done) => {
+                    self.with(key, wish.way, |half| {
+                        half.ready = !done.spent;
+                        half.over();
+                    })?;
+                    return Poll::Ready(Ok(done.value));
                 }
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.with(key, wish.way, |half| half.ready = false)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
-        // While the call itself keeps the time, no timer is needed; one would also keep the waker.
-        let timed = Wish { limit: None, ..wish };
-        let wish = if wish.may_block && self.is_first(turn) { timed } else { wish };
-        let arm = |_: &mut super::sources::Source, _| {
-            let mut waiting = self.waiting.borrow_mut();
-            if !waiting.iter().any(|waits| waits.turn == turn) {
-                waiting.push(Waiting { turn, limit: wish.limit, may_block: wish.may_block });
+        self.with(key, wish.way, |half| {
+            if half.due.is_some_and(|due| due <= self.timers.now()) {
+                half.over();
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
-            Ok(())
+            match &mut half.waker {
+                Some(waker) => waker.clone_from(cx.waker()),
+                none => *none = Some(cx.waker().clone()),
+            }
+            (half.waiting, half.may_block, half.limit) = (true, wish.may_block, wish.limit);
+            Poll::Pending
+        })?
+    }
+}
+
+impl Driver for Blocking {
+    fn stream(self: Rc<Self>, fd: OwnedFd) -> io::Result<Box<dyn StreamLink>> {
+        Ok(Box::new(Socket::new(self, fd)?))
+    }
+
+    fn acceptor(self: Rc<Self>, fd: OwnedFd) -> io::Result<Box<dyn AcceptLink>> {
+        rustix::io::ioctl_fionbio(&fd, true)?;
+        Ok(Box::new(Socket::new(self, fd)?))
+    }
+
+    fn packets(self: Rc<Self>, fd: OwnedFd) -> io::Result<Box<dyn PacketLink>> {
+        Ok(Box::new(Packets::new(self, fd)?))
+    }
+
+    fn timers(&self) -> &Timers {
+        &self.timers
+    }
+
+    fn spawn(&self, future: LocalFuture) {
+        self.tasks.spawn(future);
+    }
+}
+
+/// Drives a future on this thread.
+pub(crate) fn run<F: Future>(future: F) -> io::Result<F::Output> {
+    match drive(&Rc::new(Blocking::new()?), future, Duration::ZERO, || false)? {
+        Some(output) => Ok(output),
+        None => Err(io::ErrorKind::Interrupted.into()),
+    }
+}
+
+/// Drives a future until it is ready, or until `over` says so: asked after every wait, interrupted ones too.
+pub(crate) fn drive<F: Future>(
+    driver: &Rc<Blocking>,
+    future: F,
+    spin: Duration,
+    over: impl Fn() -> bool,
+) -> io::Result<Option<F::Output>> {
+    let tasks = &driver.tasks;
+    let _entered = tasks.enter();
+    super::with_current(driver.clone(), || {
+        let mut future = pin!(future);
+        let mut spin = Spinner::new(spin);
+        let ended = loop {
+            if let Poll::Ready(output) = tasks.poll_main(future.as_mut()) {
+                break Ok(Some(output));
+            }
+            tasks.run_ready();
+            if over() {
+                break Ok(None);
+            }
+            match step(driver, future.as_mut(), &mut spin) {
+                Ok(Poll::Ready(output)) => break Ok(Some(output)),
+                Ok(Poll::Pending) => {}
+                Err(error) => break Err(error),
+            }
         };
-        self.sources.poll_io(key, wish, cx, &self.timers, arm, attempt)
+        tasks.drop_all();
+        ended
+    })
+}
+
+fn step<F: Future>(driver: &Blocking, future: Pin<&mut F>, spin: &mut Spinner) -> io::Result<Poll<F::Output>> {
+    if driver.tasks.has_ready() {
+        return driver.wait(Some(Duration::ZERO)).map(|()| Poll::Pending);
+    }
+    let look = || driver.wait(Some(Duration::ZERO)).map(|()| driver.tasks.has_ready());
+    if spin.until(look)? {
+        return Ok(Poll::Pending);
+    }
+    match driver.alone() {
+        Some(only) => driver.block(only, future),
+        None => driver.wait(None).map(|()| Poll::Pending),
     }
 }

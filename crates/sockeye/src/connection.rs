@@ -1,0 +1,412 @@
+//! A connection: a stream of bytes to one peer, under any model.
+
+mod transport;
+
+use crate::address::{Address, local_address};
+use crate::buffer::{Chunk, Spare};
+use crate::error::{Error, Result};
+use crate::model::{self, StreamLink};
+use crate::server::registry::{Entry, SocketGrip};
+use crate::tls::{TlsClient, TlsFacts, TlsServer};
+use rustix::net::Shutdown as How;
+use std::fs::File;
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use transport::{Transport, Wire};
+
+/// What a closing server still reads, so that its last answer isn't destroyed by a reset: enough for what a peer has
+/// under way, not for one that goes on sending.
+const LINGER_BYTES: u64 = 1 << 20;
+/// How long it does so.
+const LINGER_TIME: Duration = Duration::from_secs(1);
+
+/// A stream of bytes to one peer: TCP, Unix, vsock, any of them with TLS, or a descriptor made elsewhere.
+///
+/// It reads and writes by Tokio's traits, under every model, and needs no Tokio runtime for it: `read_line`,
+/// `read_exact`, `write_all` and the codecs of the ecosystem all work. [`recv`](Self::recv) and [`send`](Self::send)
+/// move whole chunks without a copy, and hold no buffer while they wait.
+///
+/// ```
+/// use sockeye::{Handler, Connection, Result, Server, dial, block_on};
+/// use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
+///
+/// struct Upper;
+/// impl Handler for Upper {
+///     async fn handle(&self, conn: &mut Connection) -> Result<()> {
+///         let mut line = String::new();
+///         while conn.read_line(&mut line).await? > 0 {
+///             conn.write_all(line.to_uppercase().as_bytes()).await?;
+///             line.clear();
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// let server = Server::bind("tcp://127.0.0.1:0")?.start(Upper)?;
+/// let answer = block_on(async {
+///     let mut conn = dial(&server.endpoint()).await?;
+///     conn.send_all(b"hello\n").await?;
+///     let mut line = String::new();
+///     conn.read_line(&mut line).await?;
+///     sockeye::Result::Ok(line)
+/// })??;
+/// assert_eq!(answer, "HELLO\n");
+/// # Ok::<(), sockeye::Error>(())
+/// ```
+pub struct Connection {
+    transport: Transport,
+    /// Received and not yet asked for.
+    held: Chunk,
+    entry: Arc<Entry>,
+    scheme: &'static str,
+    limits: [Option<Duration>; 2],
+    ended: bool,
+}
+
+impl Connection {
+    /// Makes a connection of a connected stream socket that was made elsewhere: of a family that
+    /// [`Endpoint`](crate::Endpoint) doesn't name, by `socketpair`, or handed over by a service manager.
+    ///
+    /// # Errors
+    /// When no model is running on this thread, or the model refuses the descriptor.
+    ///
+    /// ```
+    /// use std::os::unix::net::UnixStream;
+    /// use sockeye::{Connection, block_on};
+    /// block_on(async {
+    ///     let (ours, theirs) = UnixStream::pair()?;
+    ///     let (mut a, mut b) = (Connection::adopt(ours.into())?, Connection::adopt(theirs.into())?);
+    ///     a.send_all(b"hi").await?;
+    ///     assert_eq!(&b.recv().await?[..], b"hi");
+    ///     sockeye::Result::Ok(())
+    /// })??;
+    /// # Ok::<(), sockeye::Error>(())
+    /// ```
+    pub fn adopt(fd: OwnedFd) -> Result<Self> {
+        let peer = crate::address::peer_address(&fd)?;
+        let scheme = scheme_of(&peer);
+        let link = model::current()?.stream(fd).map_err(|error| Error::io("adopt", error))?;
+        Ok(Self::new(link, Entry::new(0, peer), scheme))
+    }
+
+    pub(crate) fn new(link: Box<dyn StreamLink>, entry: Arc<Entry>, scheme: &'static str) -> Self {
+        let transport = Transport::Plain(Wire::new(link, entry.clone()));
+        Connection { transport, held: Chunk::default(), entry, scheme, limits: [None; 2], ended: false }
+    }
+
+    /// A connection that a server has accepted, and can reach from outside.
+    pub(crate) fn accepted(fd: OwnedFd, entry: Arc<Entry>, scheme: &'static str) -> Result<Self> {
+        let raw = fd.as_raw_fd();
+        let link = model::current()?.stream(fd).map_err(|error| Error::io("accept", error))?;
+        entry.hold(Box::new(SocketGrip(raw)));
+        Ok(Self::new(link, entry, scheme))
+    }
+
+    /// Its number among the connections of its server, from 1; 0 for one that was dialled.
+    pub fn id(&self) -> u64 {
+        self.entry.id
+    }
+
+    /// The peer's address (Python's `getpeername`).
+    pub fn peer(&self) -> &Address {
+        &self.entry.peer
+    }
+
+    /// This end's address (Python's `getsockname`).
+    ///
+    /// # Errors
+    /// When the kernel has none for it.
+    pub fn local(&self) -> Result<Address> {
+        local_address(self.as_fd())
+    }
+
+    /// Bytes received so far; under TLS as they travelled.
+    pub fn received(&self) -> u64 {
+        self.entry.received()
+    }
+
+    /// Bytes sent so far; under TLS as they travelled.
+    pub fn sent(&self) -> u64 {
+        self.entry.sent()
+    }
+
+    /// Whether the server of this connection is stopping: a handler that would talk for ever takes its leave.
+    pub fn stopping(&self) -> bool {
+        self.entry.is_stopping()
+    }
+
+    /// How long one receive may wait (Python's `settimeout`); `None` for ever.
+    pub fn set_read_timeout(&mut self, limit: Option<Duration>) {
+        self.limits[0] = limit;
+        self.apply_limits();
+    }
+
+    /// How long one send may wait; `None` for ever.
+    pub fn set_write_timeout(&mut self, limit: Option<Duration>) {
+        self.limits[1] = limit;
+        self.apply_limits();
+    }
+
+    /// Both timeouts at once. The clock of a wait starts when there is nothing to do and stops with the next byte.
+    pub fn set_timeout(&mut self, limit: Option<Duration>) {
+        self.limits = [limit; 2];
+        self.apply_limits();
+    }
+
+    /// The timeouts of a receive and of a send (Python's `gettimeout`).
+    pub fn timeouts(&self) -> (Option<Duration>, Option<Duration>) {
+        (self.limits[0], self.limits[1])
+    }
+
+    fn apply_limits(&mut self) {
+        let [read, write] = self.limits;
+        if let Some(wire) = self.transport.wire_mut() {
+            wire.set_limits(read, write);
+        }
+    }
+
+    /// Receives what there is, at least one byte; an empty chunk is the end of the stream.
+    ///
+    /// # Errors
+    /// When the peer reset the connection, or the read timeout passed ([`Class::Timeout`](crate::Class::Timeout)).
+    pub async fn recv(&mut self) -> Result<Chunk> {
+        poll_fn(|cx| self.poll_recv(cx)).await.map_err(|error| self.failed("recv", error))
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Chunk>> {
+        if !self.held.is_empty() {
+            return Poll::Ready(Ok(std::mem::take(&mut self.held)));
+        }
+        let chunk = match &mut self.transport {
+            Transport::Plain(wire) => ready!(wire.poll_recv(cx))?,
+            other => {
+                let mut spare = Spare::take();
+                let mut buf = ReadBuf::new(spare.bytes());
+                ready!(other.poll_read(cx, &mut buf))?;
+                let count = buf.filled().len();
+                spare.filled(count)
+            }
+        };
+        self.ended |= chunk.is_empty();
+        Poll::Ready(Ok(chunk))
+    }
+
+    /// Sends a whole chunk, without a copy where the model can.
+    ///
+    /// # Errors
+    /// When the connection is broken, or the peer takes nothing for longer than the write timeout.
+    pub async fn send(&mut self, chunk: impl Into<Chunk>) -> Result<()> {
+        let mut chunk = chunk.into();
+        poll_fn(|cx| {
+            while !chunk.is_empty() {
+                ready!(self.transport.poll_send(cx, &mut chunk))?;
+            }
+            self.poll_pushed(cx)
+        })
+        .await
+        .map_err(|error| self.failed("send", error))
+    }
+
+    /// Sends all of the bytes (Python's `sendall`).
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn send_all(&mut self, bytes: &[u8]) -> Result<()> {
+        self.write_all(bytes).await.map_err(|error| self.failed("send", error))?;
+        poll_fn(|cx| self.poll_pushed(cx)).await.map_err(|error| self.failed("send", error))
+    }
+
+    /// TLS keeps records back until it is flushed; a plain stream has nothing to push.
+    fn poll_pushed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.transport {
+            Transport::Plain(_) => Poll::Ready(Ok(())),
+            other => other.poll_flush(cx),
+        }
+    }
+
+    /// Sends `count` bytes of a file from `offset` on, by `sendfile(2)` where the connection is plain; returns how many
+    /// there were, fewer when the file ends before.
+    ///
+    /// # Errors
+    /// When the file can't be read or the connection is broken.
+    pub async fn send_file(&mut self, file: &File, offset: u64, count: u64) -> Result<u64> {
+        let mut sent = 0;
+        while sent < count {
+            // sendfile(2) takes at most 2 GiB - 4 KiB in one call.
+            let wanted = usize::try_from(count - sent).unwrap_or(usize::MAX).min(1 << 30);
+            let step = match &mut self.transport {
+                Transport::Plain(wire) => {
+                    poll_fn(|cx| wire.poll_send_file(cx, file.as_fd(), offset + sent, wanted)).await
+                }
+                _ => self.copy_file(file, offset + sent, wanted).await,
+            };
+            match step.map_err(|error| self.failed("send file", error))? {
+                0 => break,
+                some => sent += some as u64,
+            }
+        }
+        Ok(sent)
+    }
+
+    async fn copy_file(&mut self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
+        let mut spare = Spare::take();
+        let room = spare.bytes().len().min(count);
+        let read = rustix::io::pread(file, &mut spare.bytes()[..room], offset)?;
+        self.send(spare.filled(read)).await?;
+        Ok(read)
+    }
+
+    /// Says that nothing more will be sent (half-close, Python's `shutdown(SHUT_WR)`); receiving goes on.
+    ///
+    /// # Errors
+    /// When what was sent before could not be, or the connection is broken.
+    pub async fn close_write(&mut self) -> Result<()> {
+        self.shutdown().await.map_err(|error| self.failed("close for writing", error))
+    }
+
+    /// Begins TLS as the client; `name` is who the certificate must be for.
+    ///
+    /// # Errors
+    /// When the handshake fails: the certificate isn't trusted, the peer speaks no TLS, or it hangs up.
+    pub async fn start_tls(&mut self, tls: &TlsClient, name: &str) -> Result<()> {
+        let upgraded = self.transport.start_client(tls, name).await;
+        self.scheme = "tls";
+        upgraded.map_err(|error| self.failed("TLS handshake", error))
+    }
+
+    /// Begins TLS as the server.
+    ///
+    /// # Errors
+    /// When the handshake fails.
+    pub async fn accept_tls(&mut self, tls: &TlsServer) -> Result<()> {
+        let upgraded = self.transport.start_server(tls).await;
+        self.scheme = "tls";
+        upgraded.map_err(|error| self.failed("TLS handshake", error))
+    }
+
+    /// What the TLS handshake settled; `None` on a plain connection.
+    pub fn tls(&self) -> Option<TlsFacts> {
+        self.transport.facts()
+    }
+
+    /// Ends an accepted connection so that the peer gets the last word we sent: says that we are done, and reads what
+    /// is still under way, for closing over unread bytes would reset the connection.
+    pub(crate) async fn end(&mut self) -> io::Result<()> {
+        self.shutdown().await?;
+        if self.ended || self.entry.is_stopping() {
+            return Ok(());
+        }
+        self.held = Chunk::default();
+        let before = self.received();
+        let linger = async {
+            while self.received() - before < LINGER_BYTES {
+                match poll_fn(|cx| self.poll_recv(cx)).await {
+                    Ok(chunk) if !chunk.is_empty() => {}
+                    _ => return,
+                }
+            }
+        };
+        let _ = crate::time::timeout(LINGER_TIME, linger).await;
+        Ok(())
+    }
+
+    fn failed(&self, op: &'static str, error: io::Error) -> Error {
+        let limit = if op == "recv" { self.limits[0] } else { self.limits[1] };
+        let error = match limit {
+            Some(limit) if error.kind() == io::ErrorKind::TimedOut && error.get_ref().is_none() => {
+                Error::timed_out(op, limit)
+            }
+            _ => Error::io(op, error),
+        };
+        error.at(self.peer().endpoint(self.scheme))
+    }
+
+    fn shut(&self, how: How) -> io::Result<()> {
+        match rustix::net::shutdown(self.as_fd(), how) {
+            // The peer has closed or reset it: it needs no telling.
+            Ok(()) | Err(rustix::io::Errno::NOTCONN) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+pub(crate) fn scheme_of(address: &Address) -> &'static str {
+    match address {
+        Address::Inet(_) => "tcp",
+        Address::Unix(_) => "unix",
+        Address::Vsock { .. } => "vsock",
+        Address::Unknown { .. } => "socket",
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if !this.held.is_empty() {
+            let count = this.held.len().min(buf.remaining());
+            buf.put_slice(&this.held[..count]);
+            Pin::new(this).consume(count);
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        ready!(this.transport.poll_read(cx, buf))?;
+        this.ended |= buf.filled().len() == before && buf.remaining() > 0;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncBufRead for Connection {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let this = self.get_mut();
+        if this.held.is_empty() {
+            this.held = ready!(this.poll_recv(cx))?;
+        }
+        Poll::Ready(Ok(&this.held))
+    }
+
+    fn consume(mut self: Pin<&mut Self>, count: usize) {
+        self.held.advance(count);
+        if self.held.is_empty() {
+            self.held = Chunk::default(); // an idle connection holds no buffer
+        }
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.transport.poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.transport.poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.transport.poll_close(cx))?;
+        Poll::Ready(self.shut(How::Write))
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.transport.fd()
+    }
+}
+
+impl AsRawFd for Connection {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").field("id", &self.id()).field("peer", self.peer()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,182 @@
+//! What a connection's bytes travel through: the socket itself, or TLS over it.
+
+use crate::buffer::Chunk;
+use crate::model::StreamLink;
+use crate::server::registry::Entry;
+use crate::tls::{TlsClient, TlsFacts, TlsServer};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_rustls::TlsStream;
+
+/// A socket whose bytes are counted.
+pub(crate) struct Wire {
+    link: Box<dyn StreamLink>,
+    entry: Arc<Entry>,
+}
+
+impl Wire {
+    pub(crate) fn new(link: Box<dyn StreamLink>, entry: Arc<Entry>) -> Self {
+        Wire { link, entry }
+    }
+
+    pub(crate) fn set_limits(&mut self, read: Option<Duration>, write: Option<Duration>) {
+        self.link.set_limits(read, write);
+    }
+
+    pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Chunk>> {
+        let chunk = ready!(self.link.poll_recv(cx))?;
+        self.entry.count_received(chunk.len());
+        Poll::Ready(Ok(chunk))
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<usize>> {
+        let count = ready!(self.link.poll_send(cx, chunk))?;
+        self.entry.count_sent(count);
+        Poll::Ready(Ok(count))
+    }
+
+    pub(crate) fn poll_send_file(
+        &mut self,
+        cx: &mut Context<'_>,
+        file: BorrowedFd<'_>,
+        offset: u64,
+        count: usize,
+    ) -> Poll<io::Result<usize>> {
+        let count = ready!(self.link.poll_send_file(cx, file, offset, count))?;
+        self.entry.count_sent(count);
+        Poll::Ready(Ok(count))
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.entry.let_go(); // from now on the descriptor's number may be another's
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(self.link.poll_read(cx, buf))?;
+        self.entry.count_received(buf.filled().len() - before);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let count = ready!(self.link.poll_write(cx, bytes))?;
+        self.entry.count_sent(count);
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.link.poll_flush(cx)
+    }
+
+    /// Closing for writing is the connection's: TLS only has to get its farewell out.
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush(cx)
+    }
+}
+
+pub(crate) enum Transport {
+    Plain(Wire),
+    Tls(Box<TlsStream<Wire>>),
+    /// A TLS handshake failed here, or is under way. What is left is another descriptor of the same socket.
+    Broken(OwnedFd),
+}
+
+impl Transport {
+    pub(crate) fn wire_mut(&mut self) -> Option<&mut Wire> {
+        match self {
+            Transport::Plain(wire) => Some(wire),
+            Transport::Tls(stream) => Some(stream.get_mut().0),
+            Transport::Broken(_) => None,
+        }
+    }
+
+    fn stream(&mut self) -> io::Result<Pin<&mut (dyn Duplex + '_)>> {
+        match self {
+            Transport::Plain(wire) => Ok(Pin::new(wire)),
+            Transport::Tls(stream) => Ok(Pin::new(&mut **stream)),
+            Transport::Broken(_) => Err(io::Error::new(io::ErrorKind::NotConnected, "the TLS handshake failed before")),
+        }
+    }
+
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.stream()?.poll_read(cx, buf)
+    }
+
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.stream()?.poll_write(cx, bytes)
+    }
+
+    pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<()>> {
+        if let Transport::Plain(wire) = self {
+            return wire.poll_send(cx, chunk).map_ok(drop);
+        }
+        let count = ready!(self.poll_write(cx, chunk))?;
+        if count == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        chunk.advance(count);
+        Poll::Ready(Ok(()))
+    }
+
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream()?.poll_flush(cx)
+    }
+
+    /// Until everything is sent, TLS' farewell included.
+    pub(crate) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream()?.poll_shutdown(cx)
+    }
+
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Transport::Plain(wire) => wire.link.fd(),
+            Transport::Tls(stream) => stream.get_ref().0.link.fd(),
+            Transport::Broken(fd) => fd.as_fd(),
+        }
+    }
+
+    pub(crate) fn facts(&self) -> Option<TlsFacts> {
+        match self {
+            Transport::Tls(stream) => Some(TlsFacts::of(stream)),
+            _ => None,
+        }
+    }
+
+    fn take_plain(&mut self) -> io::Result<Wire> {
+        let spare = rustix::io::fcntl_dupfd_cloexec(self.fd(), 0)?;
+        match std::mem::replace(self, Transport::Broken(spare)) {
+            Transport::Plain(wire) => Ok(wire),
+            other => {
+                *self = other;
+                Err(io::Error::other("TLS is spoken on this connection already"))
+            }
+        }
+    }
+
+    pub(crate) async fn start_client(&mut self, tls: &TlsClient, name: &str) -> io::Result<()> {
+        let name = crate::tls::server_name(name)?;
+        let stream = tls.connector().connect(name, self.take_plain()?).await?;
+        *self = Transport::Tls(Box::new(stream.into()));
+        Ok(())
+    }
+
+    pub(crate) async fn start_server(&mut self, tls: &TlsServer) -> io::Result<()> {
+        let stream = tls.acceptor().accept(self.take_plain()?).await?;
+        *self = Transport::Tls(Box::new(stream.into()));
+        Ok(())
+    }
+}
+
+trait Duplex: AsyncRead + AsyncWrite {}
+impl<T: AsyncRead + AsyncWrite + ?Sized> Duplex for T {}

@@ -1,0 +1,207 @@
+//! The connections that a server has now.
+
+use crate::Address;
+use crate::server::Limits;
+use rustix::net::Shutdown as How;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::os::fd::{BorrowedFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What a panicking thread left is whole: no lock here is held across anything that could leave it half-done.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A hold on a connection from outside of its handler.
+pub(crate) trait Grip: Send {
+    /// Nothing more is to be read: the handler meets the end of the stream.
+    fn end_input(&self);
+    /// Ends the connection at once, whatever the handler is doing.
+    fn cut(&self);
+}
+
+/// A hold on a socket of this process.
+pub(crate) struct SocketGrip(pub(crate) RawFd);
+
+impl SocketGrip {
+    fn shutdown(&self, how: How) {
+        // SAFETY: an entry lets go of its grip before the descriptor is closed, under the lock that is held here.
+        #[allow(unsafe_code)]
+        let fd = unsafe { BorrowedFd::borrow_raw(self.0) };
+        // A socket that is no longer connected needs no shutdown.
+        let _ = rustix::net::shutdown(fd, how);
+    }
+}
+
+impl Grip for SocketGrip {
+    fn end_input(&self) {
+        self.shutdown(How::Read);
+    }
+
+    fn cut(&self) {
+        self.shutdown(How::Both);
+    }
+}
+
+/// A connection as seen from outside.
+pub(crate) struct Entry {
+    pub(crate) id: u64,
+    pub(crate) peer: Address,
+    received: AtomicU64,
+    sent: AtomicU64,
+    stopping: AtomicBool,
+    cut: AtomicBool,
+    grip: Mutex<Option<Box<dyn Grip>>>,
+}
+
+impl Entry {
+    pub(crate) fn new(id: u64, peer: Address) -> Arc<Self> {
+        Arc::new(Entry {
+            id,
+            peer,
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            stopping: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
+            grip: Mutex::new(None),
+        })
+    }
+
+    // One thread counts, others only look: a plain store is enough and costs no locked instruction.
+    pub(crate) fn count_received(&self, bytes: usize) {
+        self.received.store(self.received().wrapping_add(bytes as u64), Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_sent(&self, bytes: usize) {
+        self.sent.store(self.sent().wrapping_add(bytes as u64), Ordering::Relaxed);
+    }
+
+    pub(crate) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Acquire)
+    }
+
+    /// Hands over the hold; a connection that has been cut meanwhile is cut now.
+    pub(crate) fn hold(&self, grip: Box<dyn Grip>) {
+        let mut held = lock(&self.grip);
+        if self.is_cut() {
+            grip.cut();
+        }
+        *held = Some(grip);
+    }
+
+    /// Takes the hold away: to be called before the descriptor is closed.
+    pub(crate) fn let_go(&self) {
+        lock(&self.grip).take();
+    }
+
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn end_input(&self) {
+        if let Some(grip) = &*lock(&self.grip) {
+            grip.end_input();
+        }
+    }
+
+    pub(crate) fn cut(&self) {
+        self.stop();
+        self.cut.store(true, Ordering::Release);
+        if let Some(grip) = &*lock(&self.grip) {
+            grip.cut();
+        }
+    }
+}
+
+#[derive(Default)]
+struct Books {
+    entries: HashMap<u64, Arc<Entry>>,
+    per_address: HashMap<IpAddr, usize>,
+    last_id: u64,
+}
+
+#[derive(Default)]
+pub(crate) struct Registry {
+    books: Mutex<Books>,
+    left: Notify,
+}
+
+fn counted(peer: &Address) -> Option<IpAddr> {
+    // A local proxy or a test tool stands for many people.
+    peer.ip().filter(|ip| !ip.to_canonical().is_loopback())
+}
+
+impl Registry {
+    /// Books a newcomer, or says which limit it meets.
+    pub(crate) fn admit(&self, peer: Address, limits: &Limits) -> Result<Arc<Entry>, (Address, String)> {
+        let mut books = lock(&self.books);
+        if let Some(ip) = counted(&peer) {
+            let count = books.per_address.entry(ip).or_default();
+            if *count >= limits.per_address {
+                let why = format!("{} connections from one address are the limit", limits.per_address);
+                return Err((peer, why));
+            }
+            *count += 1;
+        }
+        books.last_id += 1;
+        let entry = Entry::new(books.last_id, peer);
+        books.entries.insert(entry.id, entry.clone());
+        Ok(entry)
+    }
+
+    pub(crate) fn remove(&self, entry: &Entry) {
+        let mut books = lock(&self.books);
+        if books.entries.remove(&entry.id).is_none() {
+            return;
+        }
+        if let Some(ip) = counted(&entry.peer) {
+            if let Some(count) = books.per_address.get_mut(&ip) {
+                *count -= 1;
+                if *count == 0 {
+                    books.per_address.remove(&ip);
+                }
+            }
+        }
+        drop(books);
+        self.left.notify_waiters();
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.books).entries.len()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Entry>> {
+        lock(&self.books).entries.values().cloned().collect()
+    }
+
+    /// Waits until fewer than `count` connections are left.
+    pub(crate) async fn below(&self, count: usize) {
+        loop {
+            let left = self.left.notified();
+            if self.len() < count {
+                return;
+            }
+            left.await;
+        }
+    }
+
+    /// Waits until the next connection leaves.
+    pub(crate) async fn next_leave(&self) {
+        self.left.notified().await;
+    }
+}

@@ -1,0 +1,85 @@
+//! Stopping: no more accepts, drain until a deadline, then cut.
+
+use super::Shared;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::watch;
+
+/// How far a server is on its way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    Running,
+    Draining,
+    Cut,
+}
+
+/// Stops a server, from any thread.
+#[derive(Clone)]
+pub struct Shutdown {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Shutdown {
+    /// Stops accepting and lets the connections end: each goes on while bytes flow, meets the end of its stream once
+    /// it has been quiet for [`Limits::quiet`](crate::Limits), and is cut when [`Limits::drain`](crate::Limits) has
+    /// passed. Returns at once.
+    pub fn stop(&self) {
+        let first = self.shared.stage.send_if_modified(|stage| {
+            let first = *stage == Stage::Running;
+            if first {
+                *stage = Stage::Draining;
+            }
+            first
+        });
+        if !first {
+            return;
+        }
+        let this = self.clone();
+        let sweeper = std::thread::Builder::new().name("sockeye-drain".to_owned()).spawn(move || this.drain());
+        if sweeper.is_err() {
+            self.cut(); // without a thread nobody would keep the deadline
+        }
+    }
+
+    /// Ends every connection at once.
+    pub fn cut(&self) {
+        self.shared.stage.send_modify(|stage| *stage = Stage::Cut);
+        self.shared.registry.all().iter().for_each(|entry| entry.cut());
+    }
+
+    /// Whether the server has been told to stop.
+    pub fn is_stopping(&self) -> bool {
+        *self.shared.stage.borrow() != Stage::Running
+    }
+
+    fn drain(&self) {
+        let deadline = Instant::now() + self.shared.limits.drain;
+        let mut seen: HashMap<u64, u64> = HashMap::new();
+        loop {
+            let entries = self.shared.registry.all();
+            // The acceptors may still be admitting their last; they say when they are through.
+            if (entries.is_empty() && self.shared.is_closed()) || *self.shared.stage.borrow() == Stage::Cut {
+                return;
+            }
+            for entry in &entries {
+                entry.stop();
+                let flow = entry.received().wrapping_add(entry.sent());
+                if seen.insert(entry.id, flow) == Some(flow) {
+                    entry.end_input();
+                }
+            }
+            let now = Instant::now();
+            if now >= deadline {
+                return self.cut();
+            }
+            self.shared.wait_for_end(self.shared.limits.quiet.min(deadline - now));
+        }
+    }
+}
+
+/// Waits until the stage is at least `stage`.
+pub(crate) async fn reached(watch: &mut watch::Receiver<Stage>, stage: Stage) {
+    // An error says that the server is gone, and then the stage is reached.
+    let _ = watch.wait_for(|now| *now >= stage).await;
+}

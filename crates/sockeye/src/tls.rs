@@ -1,0 +1,226 @@
+//! TLS over any connection, by rustls.
+
+use crate::connection::Wire;
+use crate::error::{Class, Error, Result};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+
+/// Where Linux distributions keep the certificates that a machine trusts.
+const SYSTEM_ROOTS: [&str; 3] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+fn failed(op: &'static str, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::new(op, Class::General, cause)
+}
+
+/// What a server needs for TLS 1.2 and 1.3: a certificate and its key.
+#[derive(Clone)]
+pub struct TlsServer {
+    config: Arc<ServerConfig>,
+    certificate: CertificateDer<'static>,
+}
+
+impl TlsServer {
+    /// A certificate (chain, the server's own first) and its key from PEM files.
+    ///
+    /// # Errors
+    /// When a file can't be read or holds no such thing, or the key isn't the certificate's.
+    pub fn from_files(certificates: &Path, key: &Path) -> Result<Self> {
+        let chain = read_certificates(certificates)?;
+        let key = PrivateKeyDer::from_pem_file(key)
+            .map_err(|error| failed("read TLS key", error.to_string()).at(key.display()))?;
+        Self::new(chain, key)
+    }
+
+    /// A certificate made now for these names and addresses, signed by itself. Its clients must be told to trust it.
+    ///
+    /// # Errors
+    /// When a name can't be part of a certificate.
+    ///
+    /// ```
+    /// let tls = sockeye::TlsServer::self_signed(&["localhost", "127.0.0.1"])?;
+    /// assert!(!tls.certificate_der().is_empty());
+    /// # Ok::<(), sockeye::Error>(())
+    /// ```
+    pub fn self_signed(names: &[&str]) -> Result<Self> {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let made = rcgen::generate_simple_self_signed(names).map_err(|error| failed("make certificate", error))?;
+        let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+        Self::new(vec![made.cert.der().clone()], key)
+    }
+
+    fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self> {
+        let certificate = chain.first().cloned().ok_or_else(|| failed("read TLS certificate", "there is none"))?;
+        let config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+            .map_err(|error| failed("configure TLS", error))?;
+        Ok(TlsServer { config: Arc::new(config), certificate })
+    }
+
+    /// The server's own certificate, as DER (RFC 5280).
+    pub fn certificate_der(&self) -> &[u8] {
+        &self.certificate
+    }
+
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(self.config.clone())
+    }
+}
+
+fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let failed = |error: rustls::pki_types::pem::Error| {
+        failed("read TLS certificates", error.to_string()).at(path.display())
+    };
+    CertificateDer::pem_file_iter(path).map_err(failed)?.collect::<Result<_, _>>().map_err(failed)
+}
+
+/// Whom a client trusts.
+#[derive(Clone)]
+pub struct TlsClient {
+    config: Arc<ClientConfig>,
+}
+
+impl TlsClient {
+    /// Trusts the authorities that this machine trusts.
+    ///
+    /// # Errors
+    /// When the machine has no list of them (Debian's package `ca-certificates`).
+    pub fn system() -> Result<Self> {
+        let path = SYSTEM_ROOTS.iter().map(Path::new).find(|path| path.exists()).ok_or_else(|| {
+            failed("read trusted authorities", "this machine has no list of them")
+                .advise("install the package ca-certificates, or name a file")
+        })?;
+        Self::trusting_file(path)
+    }
+
+    /// Trusts the authorities, or the very certificates, of a PEM file.
+    ///
+    /// # Errors
+    /// When the file can't be read or holds none.
+    pub fn trusting_file(path: &Path) -> Result<Self> {
+        Self::trusting(read_certificates(path)?).map_err(|error| error.at(path.display()))
+    }
+
+    /// Trusts the authorities, or the very certificates, given as DER.
+    ///
+    /// # Errors
+    /// When none of them is usable.
+    pub fn trusting_der(certificates: &[&[u8]]) -> Result<Self> {
+        Self::trusting(certificates.iter().map(|der| CertificateDer::from(der.to_vec())).collect())
+    }
+
+    fn trusting(certificates: Vec<CertificateDer<'static>>) -> Result<Self> {
+        let mut roots = RootCertStore::empty();
+        let (added, _) = roots.add_parsable_certificates(certificates);
+        if added == 0 {
+            return Err(failed("read trusted authorities", "there is no usable certificate"));
+        }
+        Ok(TlsClient { config: Arc::new(builder()?.with_root_certificates(roots).with_no_client_auth()) })
+    }
+
+    /// Trusts anybody: for looking at a server, never for telling it something.
+    ///
+    /// # Errors
+    /// Never with the built-in cryptography.
+    pub fn unverified() -> Result<Self> {
+        let verifier = Arc::new(Anybody(provider()));
+        let config = builder()?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+        Ok(TlsClient { config: Arc::new(config) })
+    }
+
+    pub(crate) fn connector(&self) -> TlsConnector {
+        TlsConnector::from(self.config.clone())
+    }
+}
+
+fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>> {
+    ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| failed("configure TLS", error))
+}
+
+pub(crate) fn server_name(name: &str) -> io::Result<ServerName<'static>> {
+    ServerName::try_from(name.to_owned())
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, format!("{name:?} is no name for a certificate")))
+}
+
+/// What a TLS handshake settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFacts {
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub protocol: String,
+    /// The cipher suite's IANA name.
+    pub cipher: String,
+    /// The key exchange group's name, where the handshake had one.
+    pub group: Option<String>,
+    /// The protocol chosen by ALPN (RFC 7301).
+    pub alpn: Option<String>,
+    /// The peer's certificates as DER, its own first; empty when it showed none.
+    pub certificates: Vec<Vec<u8>>,
+}
+
+impl TlsFacts {
+    pub(crate) fn of(stream: &TlsStream<Wire>) -> Self {
+        let (_, session) = stream.get_ref();
+        let text = |value: Option<String>| value.unwrap_or_else(|| "unknown".to_owned());
+        let version = session.protocol_version().and_then(|version| version.as_str());
+        TlsFacts {
+            protocol: text(version.map(|name| name.replace('_', "."))),
+            cipher: text(session.negotiated_cipher_suite().map(|suite| format!("{:?}", suite.suite()))),
+            group: session.negotiated_key_exchange_group().map(|group| format!("{:?}", group.name())),
+            alpn: session.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned()),
+            certificates: session.peer_certificates().unwrap_or_default().iter().map(|der| der.to_vec()).collect(),
+        }
+    }
+}
+
+/// Checks that the peer holds the key of the certificate it shows, and nothing else.
+#[derive(Debug)]
+struct Anybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
