@@ -146,6 +146,11 @@ impl Error {
         self.inner.class
     }
 
+    /// The cause alone, without operation, endpoint and advice.
+    pub fn cause(&self) -> String {
+        cause_text(self.inner.cause.as_ref())
+    }
+
     /// What to do next, when there is something to do.
     pub fn advice(&self) -> Option<&str> {
         self.inner.advice.as_deref()

@@ -1,0 +1,255 @@
+//! Connecting: to whichever of a name's addresses answers first.
+
+use crate::address::Address;
+use crate::connection::Connection;
+use crate::endpoint::{Endpoint, ToEndpoint};
+use crate::error::{Class, Error, Result};
+use crate::listen::socket_for;
+use crate::model;
+use crate::options::Options;
+use crate::resolve::{Resolved, interleave_by, resolve};
+use crate::server::registry::Entry;
+use crate::time::{sleep, timeout};
+use crate::tls::TlsClient;
+use rustix::io::Errno;
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+/// How long an attempt is alone before the next address is tried beside it: RFC 8305 section 5 recommends 250 ms.
+pub const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// How long all the attempts together may take; the kernel alone would try for more than two minutes.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// One address that was tried.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// The address.
+    pub address: Address,
+    /// From the start of the dialling to the start of this attempt.
+    pub started: Duration,
+    /// How long it took; an attempt that was given up because another was faster has none.
+    pub took: Option<Duration>,
+    /// What the kernel said.
+    pub error: Option<String>,
+}
+
+type Watch = Arc<dyn Fn(&Attempt)>;
+
+/// Connects to an endpoint, with whatever is not the default about it.
+///
+/// ```
+/// use sockeye::{Class, Dialer, block_on};
+/// // Nobody listens on the discard port of this machine's loopback network.
+/// let refused = block_on(Dialer::new().dial("tcp://127.250.250.250:9"))?.unwrap_err();
+/// assert_eq!(refused.class(), Class::General);
+/// assert!(refused.to_string().starts_with("dial tcp://127.250.250.250:9: connection refused"));
+/// # Ok::<(), sockeye::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Dialer {
+    limit: Duration,
+    options: Options,
+    local: Option<Address>,
+    tls: Option<TlsClient>,
+    tls_name: Option<String>,
+    watch: Option<Watch>,
+}
+
+impl Default for Dialer {
+    fn default() -> Self {
+        let limit = CONNECT_TIMEOUT;
+        Dialer { limit, options: Options::new(), local: None, tls: None, tls_name: None, watch: None }
+    }
+}
+
+impl Dialer {
+    /// The defaults: [`CONNECT_TIMEOUT`], any local address, and for `tls://` the authorities that the machine trusts.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How long name lookup, connecting and TLS may take together.
+    #[must_use]
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Options that the socket gets before it connects.
+    #[must_use]
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// The address to connect from; port 0 lets the system choose.
+    #[must_use]
+    pub fn local(mut self, address: Address) -> Self {
+        self.local = Some(address);
+        self
+    }
+
+    /// Whom to trust on `tls://`.
+    #[must_use]
+    pub fn tls(mut self, tls: TlsClient) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Who the certificate must be for, if not the endpoint's host.
+    #[must_use]
+    pub fn tls_name(mut self, name: impl Into<String>) -> Self {
+        self.tls_name = Some(name.into());
+        self
+    }
+
+    /// Is told of each address that has been tried.
+    #[must_use]
+    pub fn watch(mut self, watch: impl Fn(&Attempt) + 'static) -> Self {
+        self.watch = Some(Arc::new(watch));
+        self
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// [`Class::Address`] when the name can't be resolved, [`Class::Timeout`] when it took too long, else what the last
+    /// of the addresses answered.
+    pub async fn dial(&self, endpoint: impl ToEndpoint) -> Result<Connection> {
+        let endpoint = endpoint.to_endpoint()?;
+        let reach = async {
+            let found = resolve(&endpoint, false).await?;
+            self.dial_resolved(&endpoint, found).await
+        };
+        match timeout(self.limit, reach).await {
+            Ok(reached) => reached,
+            Err(late) if late.class() == Class::Timeout => Err(Error::timed_out("dial", self.limit).at(&endpoint)),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Connects to the first of these addresses that answers, IPv6 and IPv4 in turn (RFC 8305), and begins TLS where
+    /// the endpoint says so. No limit of time is kept but the kernel's.
+    ///
+    /// # Errors
+    /// As [`dial`](Self::dial).
+    pub async fn dial_resolved(&self, endpoint: &Endpoint, found: Vec<Resolved>) -> Result<Connection> {
+        if endpoint.is_packet() {
+            let error = Error::new("dial", Class::General, "there are no connections over packets").at(endpoint);
+            return Err(error.advise("use Datagram::dial"));
+        }
+        let is_v6 = |resolved: &Resolved| matches!(resolved.address, Address::Inet(SocketAddr::V6(_)));
+        let addresses = interleave_by(found, is_v6).into_iter().map(|resolved| resolved.address).collect();
+        let mut conn = self.race(endpoint, addresses).await?;
+        if let Endpoint::Tls(at) = endpoint {
+            let tls = self.tls.clone().map_or_else(TlsClient::system, Ok)?;
+            let name = self.tls_name.clone().unwrap_or_else(|| at.host.to_string());
+            conn.start_tls(&tls, name.trim_matches(['[', ']'])).await?;
+        }
+        Ok(conn)
+    }
+
+    /// Each address gets a head start over the next; the first connection wins.
+    async fn race(&self, endpoint: &Endpoint, addresses: Vec<Address>) -> Result<Connection> {
+        let begun = Instant::now();
+        let mut waiting = addresses.into_iter();
+        let mut running: Vec<Try<'_>> = Vec::new();
+        let mut last = None;
+        loop {
+            let next = waiting.next();
+            let more = next.is_some();
+            if let Some(address) = next {
+                running.push(self.begin(endpoint, address, begun));
+            } else if running.is_empty() {
+                let none = || Error::new("dial", Class::Address, "the name has no address").at(endpoint);
+                return Err(last.unwrap_or_else(none));
+            }
+            let mut delay = std::pin::pin!(sleep(ATTEMPT_DELAY));
+            let ended = poll_fn(|cx| {
+                for index in 0..running.len() {
+                    if let Poll::Ready(result) = running[index].future.as_mut().poll(cx) {
+                        return Poll::Ready(Some((index, result)));
+                    }
+                }
+                if more && delay.as_mut().poll(cx).is_ready() { Poll::Ready(None) } else { Poll::Pending }
+            })
+            .await;
+            let Some((index, result)) = ended else { continue };
+            let attempt = running.swap_remove(index);
+            self.tell(&attempt, Some(begun.elapsed() - attempt.started), result.as_ref().err());
+            match result {
+                Ok(conn) => {
+                    running.iter().for_each(|loser| self.tell(loser, None, None));
+                    return Ok(conn);
+                }
+                Err(error) => last = Some(error),
+            }
+        }
+    }
+
+    fn begin<'a>(&'a self, endpoint: &'a Endpoint, address: Address, begun: Instant) -> Try<'a> {
+        let future = Box::pin(self.connect(endpoint, address.clone()));
+        Try { address, started: begun.elapsed(), future }
+    }
+
+    fn tell(&self, attempt: &Try<'_>, took: Option<Duration>, error: Option<&Error>) {
+        if let Some(watch) = &self.watch {
+            let (address, started) = (attempt.address.clone(), attempt.started);
+            watch(&Attempt { address, started, took, error: error.map(Error::cause) });
+        }
+    }
+
+    async fn connect(&self, endpoint: &Endpoint, address: Address) -> Result<Connection> {
+        let failed = |error: std::io::Error| explain(Error::io("dial", error), endpoint, &address);
+        let fd = socket_for(endpoint, &address, &self.options)?;
+        if let Address::Inet(_) = address {
+            rustix::net::sockopt::set_tcp_nodelay(&fd, true).map_err(|errno| failed(errno.into()))?;
+        }
+        self.options.apply_before_bind(&fd).map_err(|error| error.at(endpoint))?;
+        if let Some(local) = &self.local {
+            rustix::net::bind(&fd, &local.to_any()?)
+                .map_err(|errno| Error::io("bind", errno).at(local.endpoint(endpoint.scheme())))?;
+        }
+        self.options.apply(&fd).map_err(|error| error.at(endpoint))?;
+        rustix::io::ioctl_fionbio(&fd, true).map_err(|errno| failed(errno.into()))?;
+        let connected = rustix::net::connect(&fd, &address.to_any()?);
+        let mut link = model::current()?.stream(fd).map_err(failed)?;
+        match connected {
+            Ok(()) => {}
+            Err(Errno::INPROGRESS) => poll_fn(|cx| link.poll_connected(cx)).await.map_err(failed)?,
+            Err(errno) => return Err(failed(errno.into())),
+        }
+        rustix::io::ioctl_fionbio(link.fd(), false).map_err(|errno| failed(errno.into()))?;
+        let scheme = if let Endpoint::Tls(_) = endpoint { "tcp" } else { endpoint.scheme() };
+        Ok(Connection::new(link, Entry::new(0, address.clone()), scheme))
+    }
+}
+
+struct Try<'a> {
+    address: Address,
+    started: Duration,
+    future: Pin<Box<dyn Future<Output = Result<Connection>> + 'a>>,
+}
+
+fn explain(error: Error, endpoint: &Endpoint, address: &Address) -> Error {
+    let literal = endpoint.with_address(address);
+    let error = if literal == *endpoint { error.at(endpoint) } else { error.at(format!("{endpoint} ({address})")) };
+    match error.io_kind() {
+        Some(std::io::ErrorKind::ConnectionRefused) => error.advise("nobody listens there, or a firewall says no"),
+        Some(std::io::ErrorKind::NotFound) => error.advise("there is no such socket; is the server running?"),
+        _ => error,
+    }
+}
+
+/// Connects to an endpoint with the defaults of [`Dialer`].
+///
+/// # Errors
+/// As [`Dialer::dial`].
+pub async fn dial(endpoint: impl ToEndpoint) -> Result<Connection> {
+    Dialer::new().dial(endpoint).await
+}

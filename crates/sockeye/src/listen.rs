@@ -1,0 +1,149 @@
+//! Sockets that wait for peers: bound, configured, listening.
+
+use crate::address::{Address, local_address};
+use crate::endpoint::{Endpoint, UnixName};
+use crate::error::{Class, Error, Result};
+use crate::options::Options;
+use crate::resolve::resolve_blocking;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrAny, SocketFlags, SocketType, sockopt};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::PathBuf;
+
+/// Connections that the kernel keeps for a server that is busy; more than a second's worth of the fastest clients. The
+/// kernel caps it at `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// A bound socket, and the file that names it if it is a Unix socket's.
+pub(crate) struct Bound {
+    pub(crate) fd: OwnedFd,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) file: Option<SocketFile>,
+}
+
+/// The file of a Unix socket; it goes with its server, unless another has taken its place.
+pub(crate) struct SocketFile {
+    path: PathBuf,
+    inode: u64,
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if std::fs::symlink_metadata(&self.path).is_ok_and(|now| now.ino() == self.inode) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Binds the first of the endpoint's addresses that can be bound, and listens where that has a meaning.
+///
+/// # Errors
+/// The failure of the last address.
+pub(crate) fn bind(endpoint: &Endpoint, options: &Options) -> Result<Bound> {
+    let mut last = None;
+    for resolved in resolve_blocking(endpoint, true)? {
+        match bind_one(endpoint, &resolved.address, options) {
+            Ok(bound) => return Ok(bound),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| Error::new("listen", Class::Address, "the name has no address").at(endpoint)))
+}
+
+fn bind_one(endpoint: &Endpoint, address: &Address, options: &Options) -> Result<Bound> {
+    let failed = |errno: Errno| explain(Error::io("listen", errno).at(endpoint), errno);
+    let fd = socket_for(endpoint, address, options)?;
+    let any = address.to_any()?;
+    match address {
+        Address::Inet(inet) => {
+            sockopt::set_socket_reuseaddr(&fd, true).map_err(failed)?;
+            if inet.is_ipv6() && inet.ip().is_unspecified() {
+                sockopt::set_ipv6_v6only(&fd, false).map_err(failed)?;
+            }
+            if endpoint.is_stream() {
+                // Accepted sockets inherit it, which saves a call for each.
+                sockopt::set_tcp_nodelay(&fd, true).map_err(failed)?;
+            }
+        }
+        Address::Unix(Some(UnixName::Path(path))) => remove_stale(endpoint, path, &any)?,
+        _ => {}
+    }
+    options.apply_before_bind(&fd).map_err(|error| error.at(endpoint))?;
+    rustix::net::bind(&fd, &any).map_err(failed)?;
+    let file = match address {
+        Address::Unix(Some(UnixName::Path(path))) => std::fs::symlink_metadata(path)
+            .ok()
+            .map(|meta| SocketFile { path: path.clone(), inode: meta.ino() }),
+        _ => None,
+    };
+    options.apply(&fd).map_err(|error| error.at(endpoint))?;
+    if endpoint.is_stream() {
+        rustix::net::listen(&fd, BACKLOG).map_err(failed)?;
+    }
+    let endpoint = endpoint.with_address(&local_address(&fd)?);
+    Ok(Bound { fd, endpoint, file })
+}
+
+fn explain(error: Error, errno: Errno) -> Error {
+    match errno {
+        Errno::ADDRINUSE => error.advise("another server has it; stop that one or choose another port"),
+        Errno::ACCESS | Errno::PERM => error.advise("ports below 1024 want root or CAP_NET_BIND_SERVICE"),
+        Errno::ADDRNOTAVAIL => error.advise("this machine has no such address; `ip address` lists those it has"),
+        _ => error,
+    }
+}
+
+/// A socket of the endpoint's kind for one of its addresses.
+pub(crate) fn socket_for(endpoint: &Endpoint, address: &Address, options: &Options) -> Result<OwnedFd> {
+    let family = match address {
+        Address::Inet(inet) if inet.is_ipv4() => AddressFamily::INET,
+        Address::Inet(_) => AddressFamily::INET6,
+        Address::Unix(_) => AddressFamily::UNIX,
+        Address::Vsock { .. } => AddressFamily::VSOCK,
+        Address::Unknown { family } => AddressFamily::from_raw(*family),
+    };
+    let kind = match endpoint {
+        Endpoint::UnixSeq(_) => SocketType::SEQPACKET,
+        other if other.is_packet() => SocketType::DGRAM,
+        _ => SocketType::STREAM,
+    };
+    let protocol = options.protocol(matches!(address, Address::Inet(_)) && endpoint.is_stream());
+    rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, protocol)
+        .map_err(|errno| Error::io("make socket", errno).at(endpoint))
+}
+
+/// Removes the file of a Unix socket that nobody listens on any more. Any other file stays.
+fn remove_stale(endpoint: &Endpoint, path: &PathBuf, any: &SocketAddrAny) -> Result<()> {
+    let Ok(meta) = std::fs::symlink_metadata(path) else { return Ok(()) };
+    let in_use = |why: &str| {
+        Err(Error::new("listen", Class::General, why).at(endpoint).advise("choose another path, or remove it"))
+    };
+    if !meta.file_type().is_socket() {
+        return in_use("the path is taken by a file that is no socket");
+    }
+    let kind = match endpoint {
+        Endpoint::UnixGram(_) => SocketType::DGRAM,
+        Endpoint::UnixSeq(_) => SocketType::SEQPACKET,
+        _ => SocketType::STREAM,
+    };
+    let probe = rustix::net::socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None);
+    let probed = probe.and_then(|probe| rustix::net::connect(&probe, any));
+    match probed {
+        Err(Errno::CONNREFUSED) => {
+            std::fs::remove_file(path).map_err(|error| Error::io("remove stale socket", error).at(endpoint))
+        }
+        _ => in_use("another server listens there"),
+    }
+}
+
+/// One more listening socket for another worker: of its own where the kernel can share a port among sockets
+/// (`SO_REUSEPORT`), else the same one.
+pub(crate) fn sibling(bound: &Bound, options: &Options) -> Result<OwnedFd> {
+    match bound.endpoint {
+        Endpoint::Tcp(_) | Endpoint::Tls(_) | Endpoint::Udp(_) => {
+            Ok(bind_one(&bound.endpoint, &local_address(&bound.fd)?, options)?.fd)
+        }
+        _ => bound.fd.try_clone().map_err(|error| Error::io("share listener", error).at(&bound.endpoint)),
+    }
+}

@@ -1,0 +1,69 @@
+//! `thread`: a thread per connection, which blocks in its calls.
+
+use super::Workers;
+use super::blocking::{self, Blocking};
+use super::local::{Ready, each_worker};
+use super::task::Remote;
+use crate::server::registry::{Entry, Grip, SocketGrip};
+use crate::server::{Arrival, Job, StreamWork, Worker};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A handler's stack: the futures live on the heap, so this is for what they call. A connection costs the pages of it
+/// that were touched.
+pub(crate) const STACK: usize = 256 << 10;
+
+/// A hold on a thread: its socket, and its wait for anything else.
+struct ThreadGrip {
+    socket: SocketGrip,
+    remote: Arc<Remote>,
+}
+
+impl Grip for ThreadGrip {
+    fn end_input(&self) {
+        self.socket.end_input();
+    }
+
+    fn cut(&self) {
+        self.socket.cut();
+        self.remote.rouse();
+    }
+}
+
+pub(crate) fn launch(job: Job) -> io::Result<Workers> {
+    each_worker(job, accept_on_this_thread)
+}
+
+fn accept_on_this_thread(worker: Worker, ready: Ready) {
+    let spin = worker.spin();
+    let driver = match Blocking::new() {
+        Ok(driver) => Rc::new(driver),
+        Err(error) => return ready.fail(error),
+    };
+    let place = move |work: &StreamWork, arrival: Arrival| {
+        let work = work.clone();
+        let thread = std::thread::Builder::new().name(format!("sockeye-c{}", arrival.entry.id)).stack_size(STACK);
+        thread.spawn(move || converse(&work, arrival, spin)).map(drop)
+    };
+    let serve = worker.serve(ready, place);
+    if let Err(error) = blocking::drive(&driver, serve, Duration::ZERO, || false) {
+        tracing::error!(%error, "the accepting thread can no longer wait and has ended");
+    }
+}
+
+/// A connection's whole life on this thread.
+pub(super) fn converse(work: &StreamWork, arrival: Arrival, spin: Duration) {
+    let entry: Arc<Entry> = arrival.entry.clone();
+    let driven = Blocking::new().and_then(|driver| {
+        let socket = SocketGrip(arrival.fd.as_raw_fd());
+        entry.hold_first(Box::new(ThreadGrip { socket, remote: driver.remote() }));
+        let entry = entry.clone();
+        blocking::drive(&Rc::new(driver), work(arrival), spin, move || entry.is_cut())
+    });
+    if let Err(error) = driven {
+        tracing::error!(%error, peer = %entry.peer, "a connection's thread can't wait and has ended");
+    }
+}

@@ -1,0 +1,338 @@
+//! A server: an endpoint, a model and a handler.
+
+pub(crate) mod accept;
+mod event;
+pub(crate) mod guard;
+mod limits;
+pub(crate) mod registry;
+mod shutdown;
+mod work;
+
+pub use event::{Event, Reason};
+pub use limits::Limits;
+pub use shutdown::Shutdown;
+pub(crate) use accept::{Arrival, BACKOFF};
+pub(crate) use shutdown::{Stage, reached};
+pub(crate) use work::{Job, StreamWork, Worker};
+
+use crate::endpoint::{Endpoint, ToEndpoint};
+use crate::error::{Class, Error, Result};
+use crate::handler::{Handler, PacketHandler};
+use crate::listen::{self, Bound, SocketFile};
+use crate::model::{self, Model};
+use crate::options::Options;
+use crate::tls::TlsServer;
+use registry::{Registry, lock};
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::watch;
+
+type Observer = Arc<dyn Fn(&Event) + Send + Sync>;
+
+/// The most workers one server may have: more than the cores of any machine it is likely to meet.
+pub const MAX_WORKERS: usize = 1024;
+
+/// What the workers of a server share.
+pub(crate) struct Shared {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) limits: Limits,
+    pub(crate) registry: Registry,
+    pub(crate) stage: watch::Sender<Stage>,
+    pub(crate) tls: Option<TlsServer>,
+    pub(crate) spin: Duration,
+    observer: Option<Observer>,
+    acceptors: AtomicUsize,
+    ended: (Mutex<bool>, Condvar),
+}
+
+impl Shared {
+    pub(crate) fn tell(&self, event: &Event) {
+        if let Some(observer) = &self.observer {
+            observer(event);
+        }
+    }
+
+    /// Whether every acceptor has ended: nobody new will be admitted.
+    fn is_closed(&self) -> bool {
+        self.acceptors.load(Ordering::Acquire) == 0
+    }
+
+    /// Waits until the server is through, or for `limit`.
+    fn wait_for_end(&self, limit: Duration) {
+        let ended = lock(&self.ended.0);
+        // A poisoned lock would only mean that the wait ends early.
+        let _ = self.ended.1.wait_timeout_while(ended, limit, |ended| !*ended);
+    }
+
+    fn announce_end(&self) {
+        *lock(&self.ended.0) = true;
+        self.ended.1.notify_all();
+    }
+}
+
+/// A server that is bound, and not yet serving.
+///
+/// ```
+/// use sockeye::{Connection, Handler, Limits, Model, Result, Server, Trigger};
+///
+/// struct Hello;
+/// impl Handler for Hello {
+///     async fn handle(&self, conn: &mut Connection) -> Result<()> {
+///         conn.send("helloworld").await
+///     }
+/// }
+///
+/// let server = Server::bind("tcp://127.0.0.1:0")?
+///     .model(Model::Epoll(Trigger::Edge))
+///     .limits(Limits { connections: 100, ..Limits::default() })
+///     .start(Hello)?;
+/// println!("listening {}", server.endpoint());
+/// server.shutdown().stop();
+/// server.join();
+/// # Ok::<(), sockeye::Error>(())
+/// ```
+pub struct Server {
+    bound: Bound,
+    options: Options,
+    model: Model,
+    workers: usize,
+    limits: Limits,
+    tls: Option<TlsServer>,
+    spin: Duration,
+    observer: Option<Observer>,
+}
+
+impl Server {
+    /// Binds an endpoint now, so that a port that is taken is known at once. A `tls://` endpoint makes itself a
+    /// certificate unless [`tls`](Self::tls) brings one.
+    ///
+    /// # Errors
+    /// When the endpoint can't be bound: the name is unknown, the port is taken, or it wants privileges.
+    pub fn bind(endpoint: impl ToEndpoint) -> Result<Self> {
+        Self::bind_with(endpoint, Options::new())
+    }
+
+    /// [`bind`](Self::bind), with options for the listening socket, which its connections inherit.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind), or when the kernel refuses an option.
+    pub fn bind_with(endpoint: impl ToEndpoint, options: Options) -> Result<Self> {
+        let bound = listen::bind(&endpoint.to_endpoint()?, &options)?;
+        Ok(Self::of(bound, options))
+    }
+
+    /// Serves on a socket that was made elsewhere: listening already, or bound for packets. `endpoint` is what it is
+    /// called, and tells which of the two it is.
+    pub fn adopt(fd: OwnedFd, endpoint: Endpoint) -> Self {
+        Self::of(Bound { fd, endpoint, file: None }, Options::new())
+    }
+
+    fn of(bound: Bound, options: Options) -> Self {
+        Server {
+            bound,
+            options,
+            model: Model::default(),
+            workers: 1,
+            limits: Limits::default(),
+            tls: None,
+            spin: Duration::ZERO,
+            observer: None,
+        }
+    }
+
+    /// Where it listens, with the port that the system chose.
+    pub fn endpoint(&self) -> Endpoint {
+        self.bound.endpoint.clone()
+    }
+
+    /// The model; level-triggered epoll unless set.
+    #[must_use]
+    pub fn model(mut self, model: Model) -> Self {
+        self.model = model;
+        self
+    }
+
+    /// How many threads serve, each with a listener of its own that the kernel spreads newcomers over. 1 unless set;
+    /// 0 means one per core. Models with a thread or process per connection have no workers and ignore it.
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// The limits; [`Limits::default`] unless set.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// The certificate for TLS, on a stream of any kind.
+    #[must_use]
+    pub fn tls(mut self, tls: TlsServer) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// How long a worker that has nothing to do looks again and again before it sleeps: an answer comes sooner, and a
+    /// core is busy. Zero unless set.
+    #[must_use]
+    pub fn spin(mut self, span: Duration) -> Self {
+        self.spin = span;
+        self
+    }
+
+    /// Is told of each [`Event`], on the thread where it happens.
+    #[must_use]
+    pub fn observe(mut self, observer: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Arc::new(observer));
+        self
+    }
+
+    /// Serves connections in the background.
+    ///
+    /// # Errors
+    /// When the endpoint is one for packets, or the model can't be had: io_uring is forbidden, a limit is beyond what
+    /// `select` can hold, or `process` is asked for by a program that has several threads already.
+    pub fn start<H: Handler>(self, handler: H) -> Result<Running> {
+        if self.bound.endpoint.is_packet() {
+            return Err(self.unfit("it carries packets; use start_packets"));
+        }
+        self.launch(|shared| work::streams(Arc::new(handler), shared))
+    }
+
+    /// Serves packets in the background.
+    ///
+    /// # Errors
+    /// When the endpoint is one for connections; otherwise as [`start`](Self::start).
+    pub fn start_packets<H: PacketHandler>(self, handler: H) -> Result<Running> {
+        if self.bound.endpoint.is_stream() {
+            return Err(self.unfit("it carries connections; use start"));
+        }
+        self.launch(|shared| work::packets(Arc::new(handler), shared))
+    }
+
+    /// Serves connections until the server is stopped.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn serve<H: Handler>(self, handler: H) -> Result<()> {
+        self.start(handler).map(Running::join)
+    }
+
+    /// Serves packets until the server is stopped.
+    ///
+    /// # Errors
+    /// As [`start_packets`](Self::start_packets).
+    pub fn serve_packets<H: PacketHandler>(self, handler: H) -> Result<()> {
+        self.start_packets(handler).map(Running::join)
+    }
+
+    fn unfit(&self, why: &'static str) -> Error {
+        Error::new("serve", Class::General, why).at(&self.bound.endpoint)
+    }
+
+    fn launch(mut self, work: impl FnOnce(Arc<Shared>) -> work::Kind) -> Result<Running> {
+        if let Some(most) = self.model.max_connections() {
+            self.limits.connections = self.limits.connections.min(most);
+        }
+        if self.tls.is_none() && matches!(self.bound.endpoint, Endpoint::Tls(_)) {
+            self.tls = Some(TlsServer::self_signed(&["localhost", "127.0.0.1", "::1"])?);
+        }
+        let workers = self.worker_count()?;
+        let mut listeners = Vec::with_capacity(workers);
+        for _ in 1..workers {
+            listeners.push(listen::sibling(&self.bound, &self.options)?);
+        }
+        let Bound { fd, endpoint, file } = self.bound;
+        listeners.push(fd);
+        let shared = Arc::new(Shared {
+            endpoint,
+            limits: self.limits,
+            registry: Registry::default(),
+            stage: watch::Sender::new(Stage::Running),
+            tls: self.tls,
+            spin: self.spin,
+            observer: self.observer,
+            acceptors: AtomicUsize::new(listeners.len()),
+            ended: (Mutex::new(false), Condvar::new()),
+        });
+        let job = Job { listeners, shared: shared.clone(), kind: work(shared.clone()) };
+        let threads = model::launch(self.model, job).map_err(|error| error.at(&shared.endpoint))?;
+        Ok(Running { shutdown: Shutdown { shared }, threads, _file: file })
+    }
+
+    fn worker_count(&mut self) -> Result<usize> {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let workers = match self.workers {
+            _ if !self.model.has_workers() => 1,
+            0 => cores(),
+            some => some,
+        };
+        if workers > MAX_WORKERS {
+            return Err(self.unfit("that many workers would only get in each other's way"));
+        }
+        if workers > 1 {
+            // The first socket must agree to share its port before the others can have it.
+            self.options = std::mem::take(&mut self.options).reuse_port(true);
+            rustix::net::sockopt::set_socket_reuseport(&self.bound.fd, true)
+                .map_err(|errno| Error::io("share port", errno).at(&self.bound.endpoint))?;
+        }
+        Ok(workers)
+    }
+}
+
+/// A server at work. Dropping it cuts it off; [`join`](Self::join) waits for it.
+pub struct Running {
+    shutdown: Shutdown,
+    threads: Vec<JoinHandle<()>>,
+    _file: Option<SocketFile>,
+}
+
+impl Running {
+    /// Where it listens, with the port that the system chose.
+    pub fn endpoint(&self) -> Endpoint {
+        self.shutdown.shared.endpoint.clone()
+    }
+
+    /// What stops it, for any thread.
+    pub fn shutdown(&self) -> Shutdown {
+        self.shutdown.clone()
+    }
+
+    /// Connections open now; under `process` they are its processes' own and not counted here.
+    pub fn connections(&self) -> usize {
+        self.shutdown.shared.registry.len()
+    }
+
+    /// Its certificate as DER, when it speaks TLS: what a client may be told to trust.
+    pub fn certificate_der(&self) -> Option<Vec<u8>> {
+        self.shutdown.shared.tls.as_ref().map(|tls| tls.certificate_der().to_vec())
+    }
+
+    /// Waits until it has been stopped and is through.
+    pub fn join(mut self) {
+        self.wait();
+    }
+
+    fn wait(&mut self) {
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a worker panicked");
+            }
+        }
+        self.shutdown.shared.announce_end();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.threads.is_empty() {
+            self.shutdown.cut();
+            self.wait();
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Accepting: what stops it, what slows it, and that nothing else ends it.
+
+use super::registry::Entry;
+use super::{Event, Shared, Stage, reached};
+use crate::address::Address;
+use crate::model::{AcceptLink, Accepted};
+use crate::time::sleep;
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How long a server that can't go on for lack of something waits for it to come back: long enough to cost nothing,
+/// short enough that a newcomer hardly notices.
+pub(crate) const BACKOFF: Duration = Duration::from_millis(50);
+
+/// How long handlers that have been cut may take to notice.
+const GRACE: Duration = Duration::from_millis(200);
+
+/// A connection that has come, and has its place in the books.
+pub(crate) struct Arrival {
+    pub(crate) fd: OwnedFd,
+    pub(crate) entry: Arc<Entry>,
+}
+
+/// Accepts until the server stops, and hands each arrival on; then waits until the last of them has left, or the
+/// patience with them has ended.
+pub(crate) async fn serve(
+    mut link: Box<dyn AcceptLink>,
+    shared: Arc<Shared>,
+    mut place: impl FnMut(Arrival) -> io::Result<()>,
+) {
+    let mut stage = shared.stage.subscribe();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            accepted = accept(&mut *link, &shared) => accepted,
+            () = reached(&mut stage, Stage::Draining) => break,
+        };
+        match accepted {
+            Ok(accepted) => admit(accepted, &shared, &mut place),
+            Err(error) if passing(&error) => {}
+            Err(error) => {
+                shared.tell(&Event::AcceptFailed { error: error.to_string() });
+                tokio::select! {
+                    _ = sleep(BACKOFF) => {}
+                    () = shared.registry.next_leave() => {}
+                    () = reached(&mut stage, Stage::Draining) => break,
+                }
+            }
+        }
+    }
+    drop(link);
+    shared.acceptors.fetch_sub(1, Ordering::AcqRel);
+    let cut = async {
+        reached(&mut stage, Stage::Cut).await;
+        // Without a clock the patience ends at once.
+        let _ = sleep(GRACE).await;
+    };
+    tokio::select! {
+        () = shared.registry.below(1) => {}
+        () = cut => {}
+    }
+}
+
+async fn accept(link: &mut dyn AcceptLink, shared: &Shared) -> io::Result<Accepted> {
+    shared.registry.below(shared.limits.connections).await;
+    poll_fn(|cx| link.poll_accept(cx)).await
+}
+
+/// An error of the connection that was to be accepted, not of the server (accept(2) names them).
+fn passing(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(
+            libc::ECONNABORTED
+                | libc::EINTR
+                | libc::EPROTO
+                | libc::ENETDOWN
+                | libc::ENOPROTOOPT
+                | libc::EHOSTDOWN
+                | libc::ENONET
+                | libc::EHOSTUNREACH
+                | libc::EOPNOTSUPP
+                | libc::ENETUNREACH
+                | libc::EPERM
+        )
+    )
+}
+
+fn admit(accepted: Accepted, shared: &Shared, place: &mut impl FnMut(Arrival) -> io::Result<()>) {
+    let peer = accepted.peer.as_ref().map_or(Address::Unix(None), Address::from_any);
+    let entry = match shared.registry.admit(peer, &shared.limits) {
+        Ok(entry) => entry,
+        Err((peer, why)) => return shared.tell(&Event::Refused { peer, why }),
+    };
+    if let Err(error) = place(Arrival { fd: accepted.fd, entry: entry.clone() }) {
+        shared.registry.remove(&entry);
+        shared.tell(&Event::Refused { peer: entry.peer.clone(), why: error.to_string() });
+    }
+}

@@ -1,0 +1,153 @@
+//! What a worker is given to do, with the handler's type behind it.
+
+use super::accept::{self, Arrival};
+use super::guard::caught;
+use super::registry::Entry;
+use super::shutdown::Shutdown;
+use super::{Event, Reason, Shared};
+use crate::connection::Connection;
+use crate::datagram;
+use crate::error::{Class, Error, Result};
+use crate::handler::{Handler, PacketHandler};
+use crate::model::{LocalFuture, PacketLink, Ready, current, spawn_local};
+use std::future::Future;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Makes the future of a connection.
+pub(crate) type StreamWork = Arc<dyn Fn(Arrival) -> LocalFuture + Send + Sync>;
+/// Makes the future of a socket for packets.
+pub(crate) type PacketWork = Arc<dyn Fn(Box<dyn PacketLink>) -> LocalFuture + Send + Sync>;
+
+#[derive(Clone)]
+pub(crate) enum Kind {
+    Streams(StreamWork),
+    Packets(PacketWork),
+}
+
+/// All that a server has to do.
+pub(crate) struct Job {
+    pub(crate) listeners: Vec<OwnedFd>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) kind: Kind,
+}
+
+impl Job {
+    pub(crate) fn shutdown(&self) -> Shutdown {
+        Shutdown { shared: self.shared.clone() }
+    }
+
+    pub(crate) fn into_workers(self) -> impl Iterator<Item = Worker> {
+        let Job { listeners, shared, kind } = self;
+        listeners.into_iter().map(move |listener| Worker { listener, shared: shared.clone(), kind: kind.clone() })
+    }
+}
+
+/// What one worker has to do.
+pub(crate) struct Worker {
+    pub(crate) listener: OwnedFd,
+    pub(crate) shared: Arc<Shared>,
+    kind: Kind,
+}
+
+impl Worker {
+    pub(crate) fn spin(&self) -> Duration {
+        self.shared.spin
+    }
+
+    /// Serves on this thread: each connection's future beside the others.
+    pub(crate) async fn serve_here(self, ready: Ready) {
+        self.serve(ready, |work, arrival| spawn_local(work(arrival)).map_err(io::Error::from)).await;
+    }
+
+    /// Serves, putting each connection where `place` says.
+    pub(crate) async fn serve(self, ready: Ready, place: impl Fn(&StreamWork, Arrival) -> io::Result<()>) {
+        let driver = match current() {
+            Ok(driver) => driver,
+            Err(error) => return ready.fail(error.into()),
+        };
+        match self.kind {
+            Kind::Streams(work) => match driver.acceptor(self.listener) {
+                Ok(link) => {
+                    ready.tell();
+                    accept::serve(link, self.shared, |arrival| place(&work, arrival)).await;
+                }
+                Err(error) => ready.fail(error),
+            },
+            Kind::Packets(work) => match driver.packets(self.listener) {
+                Ok(link) => {
+                    ready.tell();
+                    work(link).await;
+                }
+                Err(error) => ready.fail(error),
+            },
+        }
+    }
+}
+
+pub(crate) fn streams<H: Handler>(handler: Arc<H>, shared: Arc<Shared>) -> Kind {
+    Kind::Streams(Arc::new(move |arrival| Box::pin(converse(handler.clone(), arrival, shared.clone()))))
+}
+
+pub(crate) fn packets<H: PacketHandler>(handler: Arc<H>, shared: Arc<Shared>) -> Kind {
+    Kind::Packets(Arc::new(move |link| Box::pin(datagram::serve(link, handler.clone(), shared.clone()))))
+}
+
+/// A connection's place in the books; leaving them is told, however it came about.
+struct Place {
+    shared: Arc<Shared>,
+    entry: Arc<Entry>,
+    reason: Reason,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Entry { id, ref peer, .. } = *self.entry;
+        let (received, sent) = (self.entry.received(), self.entry.sent());
+        let reason = std::mem::replace(&mut self.reason, Reason::Cut);
+        self.shared.tell(&Event::Closed { id, peer: peer.clone(), received, sent, reason });
+        self.shared.registry.remove(&self.entry);
+    }
+}
+
+/// All of a connection, from the first word to the books.
+async fn converse<H: Handler>(handler: Arc<H>, arrival: Arrival, shared: Arc<Shared>) {
+    let Arrival { fd, entry } = arrival;
+    shared.tell(&Event::Opened { id: entry.id, peer: entry.peer.clone() });
+    let mut place = Place { shared: shared.clone(), entry: entry.clone(), reason: Reason::Cut };
+    let outcome = match Connection::accepted(fd, entry.clone(), shared.endpoint.scheme()) {
+        Ok(mut conn) => caught(talk(&*handler, &mut conn, &shared)).await,
+        Err(error) => Ok(Err(error)),
+    };
+    place.reason = match outcome {
+        _ if entry.is_cut() => Reason::Cut,
+        Ok(Ok(())) => Reason::Finished,
+        Ok(Err(error)) if error.class() == Class::Timeout => Reason::TimedOut(error.to_string()),
+        Ok(Err(error)) => Reason::Failed(error.to_string()),
+        Err(panic) => Reason::Panicked(panic),
+    };
+}
+
+fn talk<'a, H: Handler>(
+    handler: &'a H,
+    conn: &'a mut Connection,
+    shared: &'a Shared,
+) -> impl Future<Output = Result<()>> + 'a {
+    async move {
+        if let Some(tls) = &shared.tls {
+            let limit = shared.limits.handshake;
+            crate::time::timeout(limit, conn.accept_tls(tls))
+                .await
+                .map_err(|error| if error.class() == Class::Timeout { Error::timed_out("TLS handshake", limit) } else { error })??;
+        }
+        conn.set_read_timeout(shared.limits.idle);
+        conn.set_write_timeout(shared.limits.write);
+        handler.setup(conn).await?;
+        let handled = handler.handle(conn).await;
+        handler.finish(conn).await;
+        handled?;
+        conn.end().await.map_err(|error| Error::io("close", error))
+    }
+}
