@@ -90,6 +90,10 @@ impl Address {
                 let slashes = if tail.starts_with('/') { "//" } else { "" };
                 format!("{scheme}:{slashes}{tail}")
             }
+            Self::Vsock {
+                cid: libc::VMADDR_CID_ANY,
+                port,
+            } => format!("{scheme}://:{port}"),
             Self::Vsock { cid, port } => format!("{scheme}://{cid}:{port}"),
             Self::Inet(_) => format!("{scheme}://{self}"),
             Self::Unix(_) | Self::Unknown { .. } => format!("{scheme}:{self}"),
@@ -165,12 +169,18 @@ impl Address {
             AddressFamily::INET6 => bytes.len() >= size_of::<libc::sockaddr_in6>(),
             _ => false,
         };
-        match SocketAddr::try_from(any.clone()) {
-            Ok(address) if long_enough => Self::Inet(address),
-            _ => Self::Unknown {
+        if !long_enough {
+            return Self::Unknown {
+                family: family.as_raw(),
+            };
+        }
+        let inet = SocketAddr::try_from(any.clone());
+        inet.map_or(
+            Self::Unknown {
                 family: family.as_raw(),
             },
-        }
+            Self::Inet,
+        )
     }
 }
 

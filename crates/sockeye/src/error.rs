@@ -131,6 +131,13 @@ impl Error {
         self
     }
 
+    /// The same failure as a part of another operation.
+    #[must_use]
+    pub(crate) fn renamed(mut self, op: &'static str) -> Self {
+        self.inner.op = op;
+        self
+    }
+
     /// The operation that failed, such as `dial`.
     pub fn op(&self) -> &'static str {
         self.inner.op
