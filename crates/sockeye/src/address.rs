@@ -108,9 +108,7 @@ impl Address {
         let made = match self {
             Self::Inet(address) => Ok(SocketAddrAny::from(*address)),
             Self::Unix(None) => Ok(SocketAddrUnix::new_unnamed().as_any()),
-            Self::Unix(Some(UnixName::Path(path))) => {
-                SocketAddrUnix::new(path).map(|unix| unix.as_any())
-            }
+            Self::Unix(Some(UnixName::Path(path))) => SocketAddrUnix::new(path).map(|unix| unix.as_any()),
             Self::Unix(Some(UnixName::Abstract(name))) => {
                 SocketAddrUnix::new_abstract_name(name).map(|unix| unix.as_any())
             }
@@ -190,13 +188,8 @@ fn unix_name(bytes: &[u8]) -> Option<UnixName> {
         [] => None,
         [0, name @ ..] => Some(UnixName::Abstract(name.to_vec())),
         path => {
-            let end = path
-                .iter()
-                .position(|byte| *byte == 0)
-                .unwrap_or(path.len());
-            Some(UnixName::Path(
-                OsString::from_vec(path[..end].to_vec()).into(),
-            ))
+            let end = path.iter().position(|byte| *byte == 0).unwrap_or(path.len());
+            Some(UnixName::Path(OsString::from_vec(path[..end].to_vec()).into()))
         }
     }
 }
@@ -309,22 +302,10 @@ mod tests {
                 "@n",
                 "s:@n",
             ),
-            (
-                Address::Unix(Some(UnixName::Path("/p".into()))),
-                "/p",
-                "s:///p",
-            ),
-            (
-                Address::Unix(Some(UnixName::Path("./p".into()))),
-                "./p",
-                "s:./p",
-            ),
+            (Address::Unix(Some(UnixName::Path("/p".into()))), "/p", "s:///p"),
+            (Address::Unix(Some(UnixName::Path("./p".into()))), "./p", "s:./p"),
             (Address::Unix(None), "(unnamed)", "s:(unnamed)"),
-            (
-                Address::Vsock { cid: 2, port: 80 },
-                "vsock 2:80",
-                "s://2:80",
-            ),
+            (Address::Vsock { cid: 2, port: 80 }, "vsock 2:80", "s://2:80"),
             (
                 Address::Unknown { family: 29 },
                 "(address of family 29)",

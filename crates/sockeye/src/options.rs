@@ -61,13 +61,11 @@ impl Options {
                 self.joins.push(group);
                 true
             }),
-            "keepalive" if bool::from_text(value).is_err() => {
-                Duration::from_text(value).map(|time| {
-                    self.keepalive = Some(true);
-                    self.keepalive_time = Some(time);
-                    true
-                })
-            }
+            "keepalive" if bool::from_text(value).is_err() => Duration::from_text(value).map(|time| {
+                self.keepalive = Some(true);
+                self.keepalive_time = Some(time);
+                true
+            }),
             _ => self.set_field(&plain, value),
         };
         known.map_err(|error| {

@@ -248,10 +248,7 @@ mod tests {
         far.read_exact(&mut [0; 1000]).expect("receive");
         let info = TcpInfo::read(&far).expect("an open connection");
         assert_eq!(info.bytes_received, Some(1000));
-        assert_eq!(
-            (info.state, info.retransmits, info.lost),
-            ("ESTABLISHED", 0, 0)
-        );
+        assert_eq!((info.state, info.retransmits, info.lost), ("ESTABLISHED", 0, 0));
         assert!(
             info.send_mss > 0 && info.path_mtu > info.send_mss && info.congestion_window > 0,
             "{info:?}"
@@ -266,12 +263,7 @@ mod tests {
         near.shutdown(Shutdown::Write).expect("half-close");
         assert_eq!(far.read(&mut [0; 1]).expect("the end"), 0);
         assert_eq!(TcpInfo::read(&far).expect("open").state, "CLOSE-WAIT");
-        assert!(
-            TcpInfo::read(&near)
-                .expect("open")
-                .state
-                .starts_with("FIN-WAIT-")
-        );
+        assert!(TcpInfo::read(&near).expect("open").state.starts_with("FIN-WAIT-"));
         assert_eq!(TcpInfo::read(&listener).expect("open").state, "LISTEN");
     }
 

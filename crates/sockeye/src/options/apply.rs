@@ -34,9 +34,7 @@ impl Options {
         set("set SO_BINDTODEVICE", self.device.as_deref(), |name| {
             SockRef::from(&fd).bind_device(Some(name.as_bytes()))
         })?;
-        set("set SO_MARK", self.mark, |mark| {
-            SockRef::from(&fd).set_mark(mark)
-        })?;
+        set("set SO_MARK", self.mark, |mark| SockRef::from(&fd).set_mark(mark))?;
         set("set SO_RCVBUF", self.receive_buffer, |size| {
             sockopt::set_socket_recv_buffer_size(fd, buffer(size))
         })?;
@@ -138,9 +136,7 @@ impl Options {
         // A socket of IPv6 speaks IPv4 as well, with these settings.
         let only_v6 = v6 && sockopt::ipv6_v6only(fd).unwrap_or(false);
         if !only_v6 {
-            set("set IP_TTL", self.ttl, |ttl| {
-                sockopt::set_ip_ttl(fd, ttl.into())
-            })?;
+            set("set IP_TTL", self.ttl, |ttl| sockopt::set_ip_ttl(fd, ttl.into()))?;
             set("set IP_TOS", self.tos, |tos| sockopt::set_ip_tos(fd, tos))?;
         }
         if !v6 {
@@ -152,8 +148,7 @@ impl Options {
             })?;
         }
         if let Some(interface) = &self.multicast_interface {
-            let index =
-                interface_index(interface).map_err(|error| error.renamed("set IP_MULTICAST_IF"))?;
+            let index = interface_index(interface).map_err(|error| error.renamed("set IP_MULTICAST_IF"))?;
             match v6 {
                 true => set("set IPV6_MULTICAST_IF", Some(index), |index| {
                     sockopt::set_ipv6_multicast_if(fd, index)
@@ -168,17 +163,12 @@ impl Options {
                 })?,
             }
         }
-        self.joins
-            .iter()
-            .try_for_each(|membership| join(fd, membership))
+        self.joins.iter().try_for_each(|membership| join(fd, membership))
     }
 }
 
 fn join(fd: BorrowedFd<'_>, membership: &Membership) -> Result<()> {
-    let index = membership
-        .interface
-        .as_deref()
-        .map_or(Ok(0), interface_index)?;
+    let index = membership.interface.as_deref().map_or(Ok(0), interface_index)?;
     let joined = match membership.group {
         IpAddr::V4(group) => set("set IP_ADD_MEMBERSHIP", Some(group), |group| {
             sockopt::set_ip_add_membership_with_ifindex(fd, &group, &Ipv4Addr::UNSPECIFIED, index)
@@ -211,9 +201,7 @@ fn refused(op: &'static str, error: io::Error) -> Error {
         }
         (Some(libc::ENODEV), "set SO_BINDTODEVICE") => "`ip link` lists the interfaces there are",
         (Some(libc::ENODEV), _) => "name the interface, there is no route to choose it by",
-        (Some(libc::ENOPROTOOPT | libc::EOPNOTSUPP), _) => {
-            "this kind of socket does not have the option"
-        }
+        (Some(libc::ENOPROTOOPT | libc::EOPNOTSUPP), _) => "this kind of socket does not have the option",
         _ => return Error::io(op, error),
     };
     Error::io(op, error).advise(advice)

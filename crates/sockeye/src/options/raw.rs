@@ -10,15 +10,7 @@ pub(crate) fn set_int(fd: BorrowedFd<'_>, level: c_int, name: c_int, value: u32)
     let value = c_int::try_from(value).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
     let length = size_of::<c_int>() as libc::socklen_t;
     // SAFETY: the descriptor is open while it is borrowed, and the value is an `int` that outlives the call.
-    let result = unsafe {
-        libc::setsockopt(
-            fd.as_raw_fd(),
-            level,
-            name,
-            (&raw const value).cast(),
-            length,
-        )
-    };
+    let result = unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, (&raw const value).cast(), length) };
     match result {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
@@ -34,12 +26,7 @@ pub(crate) fn int(fd: BorrowedFd<'_>, level: c_int, name: c_int) -> io::Result<c
 
 /// Reads an option of any type (getsockopt(2)); returns how many bytes it has, at most the buffer's.
 #[allow(unsafe_code)]
-pub(crate) fn bytes(
-    fd: BorrowedFd<'_>,
-    level: c_int,
-    name: c_int,
-    buffer: &mut [u8],
-) -> io::Result<usize> {
+pub(crate) fn bytes(fd: BorrowedFd<'_>, level: c_int, name: c_int, buffer: &mut [u8]) -> io::Result<usize> {
     let mut length = libc::socklen_t::try_from(buffer.len()).unwrap_or(libc::socklen_t::MAX);
     let start = buffer.as_mut_ptr().cast();
     // SAFETY: the descriptor is open while it is borrowed, and the kernel writes at most `length` bytes to the buffer.

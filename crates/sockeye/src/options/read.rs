@@ -84,10 +84,7 @@ fn read_any(fd: BorrowedFd<'_>, list: &mut List) {
 fn read_tcp(fd: BorrowedFd<'_>, list: &mut List) {
     let tcp = libc::IPPROTO_TCP;
     let protocol = sockopt::socket_protocol(fd);
-    list.add(
-        "mptcp",
-        protocol.map(|protocol| protocol == Some(ipproto::MPTCP)),
-    );
+    list.add("mptcp", protocol.map(|protocol| protocol == Some(ipproto::MPTCP)));
     list.add("nodelay", sockopt::tcp_nodelay(fd));
     list.add("quickack", sockopt::tcp_quickack(fd));
     list.add("congestion", sockopt::tcp_congestion(fd));
@@ -97,10 +94,7 @@ fn read_tcp(fd: BorrowedFd<'_>, list: &mut List) {
         user_timeout.map(|time| format_duration(Duration::from_millis(time.into()))),
     );
     list.add("keepalive", sockopt::socket_keepalive(fd));
-    list.add(
-        "keepalive_time",
-        sockopt::tcp_keepidle(fd).map(format_duration),
-    );
+    list.add("keepalive_time", sockopt::tcp_keepidle(fd).map(format_duration));
     list.add(
         "keepalive_interval",
         sockopt::tcp_keepintvl(fd).map(format_duration),
@@ -134,9 +128,7 @@ fn read_multicast(fd: BorrowedFd<'_>, family: AddressFamily, list: &mut List) {
         list.add("multicast_ttl", sockopt::ipv6_multicast_hops(fd));
         list.add("multicast_loop", sockopt::ipv6_multicast_loop(fd));
         // 0 is no interface in particular.
-        let interface = sockopt::ipv6_multicast_if(fd)
-            .ok()
-            .filter(|index| *index != 0);
+        let interface = sockopt::ipv6_multicast_if(fd).ok().filter(|index| *index != 0);
         list.add("multicast_interface", interface.ok_or(()));
     } else {
         list.add("multicast_ttl", sockopt::ip_multicast_ttl(fd));

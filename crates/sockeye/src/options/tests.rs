@@ -12,9 +12,7 @@ fn parsed(pairs: &[(&str, &str)]) -> Options {
     let mut options = Options::new();
     for (name, value) in pairs {
         assert!(
-            options
-                .set(name, value)
-                .unwrap_or_else(|error| panic!("{error}")),
+            options.set(name, value).unwrap_or_else(|error| panic!("{error}")),
             "{name} is unknown"
         );
     }
@@ -70,10 +68,7 @@ fn every_name_is_known_and_no_other() {
         assert!(known, "{name}");
     }
     for name in ["", "NODELAY", "model", "joins"] {
-        assert!(
-            !Options::new().set(name, "true").expect("not ours"),
-            "{name}"
-        );
+        assert!(!Options::new().set(name, "true").expect("not ours"), "{name}");
     }
 }
 
@@ -218,9 +213,7 @@ fn a_group_that_was_joined_is_heard() {
     socket
         .set_read_timeout(Some(Duration::from_secs(10)))
         .expect("a deadline");
-    socket
-        .send_to(b"hello", ("239.255.47.11", port))
-        .expect("send");
+    socket.send_to(b"hello", ("239.255.47.11", port)).expect("send");
     let mut buffer = [0; 8];
     assert_eq!(socket.recv(&mut buffer).expect("receive"), 5);
     let twice = options.apply(&socket).expect_err("joined already");
@@ -246,9 +239,7 @@ fn an_unknown_interface_is_refused_by_name() {
             .and_then(|()| options.apply(&socket))
             .expect_err(name);
         assert!(
-            error
-                .advice()
-                .is_some_and(|advice| advice.contains("ip link")),
+            error.advice().is_some_and(|advice| advice.contains("ip link")),
             "{error}"
         );
     }
@@ -308,10 +299,7 @@ fn a_refusal_names_the_option() {
 #[test]
 fn a_unix_socket_has_few_options() {
     let (socket, _other) = UnixStream::pair().expect("a pair");
-    let names: Vec<_> = Options::read(&socket)
-        .into_iter()
-        .map(|(name, _)| name)
-        .collect();
+    let names: Vec<_> = Options::read(&socket).into_iter().map(|(name, _)| name).collect();
     assert!(names.contains(&"send_buffer"));
     for name in ["nodelay", "ttl", "broadcast", "only_v6"] {
         assert!(!names.contains(&name), "{name}");
