@@ -90,6 +90,10 @@ impl Address {
                 let slashes = if tail.starts_with('/') { "//" } else { "" };
                 format!("{scheme}:{slashes}{tail}")
             }
+            Self::Vsock {
+                cid: libc::VMADDR_CID_ANY,
+                port,
+            } => format!("{scheme}://:{port}"),
             Self::Vsock { cid, port } => format!("{scheme}://{cid}:{port}"),
             Self::Inet(_) => format!("{scheme}://{self}"),
             Self::Unix(_) | Self::Unknown { .. } => format!("{scheme}:{self}"),
@@ -104,9 +108,7 @@ impl Address {
         let made = match self {
             Self::Inet(address) => Ok(SocketAddrAny::from(*address)),
             Self::Unix(None) => Ok(SocketAddrUnix::new_unnamed().as_any()),
-            Self::Unix(Some(UnixName::Path(path))) => {
-                SocketAddrUnix::new(path).map(|unix| unix.as_any())
-            }
+            Self::Unix(Some(UnixName::Path(path))) => SocketAddrUnix::new(path).map(|unix| unix.as_any()),
             Self::Unix(Some(UnixName::Abstract(name))) => {
                 SocketAddrUnix::new_abstract_name(name).map(|unix| unix.as_any())
             }
@@ -165,12 +167,18 @@ impl Address {
             AddressFamily::INET6 => bytes.len() >= size_of::<libc::sockaddr_in6>(),
             _ => false,
         };
-        match SocketAddr::try_from(any.clone()) {
-            Ok(address) if long_enough => Self::Inet(address),
-            _ => Self::Unknown {
+        if !long_enough {
+            return Self::Unknown {
+                family: family.as_raw(),
+            };
+        }
+        let inet = SocketAddr::try_from(any.clone());
+        inet.map_or(
+            Self::Unknown {
                 family: family.as_raw(),
             },
-        }
+            Self::Inet,
+        )
     }
 }
 
@@ -180,13 +188,8 @@ fn unix_name(bytes: &[u8]) -> Option<UnixName> {
         [] => None,
         [0, name @ ..] => Some(UnixName::Abstract(name.to_vec())),
         path => {
-            let end = path
-                .iter()
-                .position(|byte| *byte == 0)
-                .unwrap_or(path.len());
-            Some(UnixName::Path(
-                OsString::from_vec(path[..end].to_vec()).into(),
-            ))
+            let end = path.iter().position(|byte| *byte == 0).unwrap_or(path.len());
+            Some(UnixName::Path(OsString::from_vec(path[..end].to_vec()).into()))
         }
     }
 }
@@ -299,22 +302,10 @@ mod tests {
                 "@n",
                 "s:@n",
             ),
-            (
-                Address::Unix(Some(UnixName::Path("/p".into()))),
-                "/p",
-                "s:///p",
-            ),
-            (
-                Address::Unix(Some(UnixName::Path("./p".into()))),
-                "./p",
-                "s:./p",
-            ),
+            (Address::Unix(Some(UnixName::Path("/p".into()))), "/p", "s:///p"),
+            (Address::Unix(Some(UnixName::Path("./p".into()))), "./p", "s:./p"),
             (Address::Unix(None), "(unnamed)", "s:(unnamed)"),
-            (
-                Address::Vsock { cid: 2, port: 80 },
-                "vsock 2:80",
-                "s://2:80",
-            ),
+            (Address::Vsock { cid: 2, port: 80 }, "vsock 2:80", "s://2:80"),
             (
                 Address::Unknown { family: 29 },
                 "(address of family 29)",

@@ -219,12 +219,10 @@ fn read(text: &str) -> Result<Endpoint, Wrong> {
         "unix" => unix(Endpoint::Unix),
         "unixgram" => unix(Endpoint::UnixGram),
         "unixseq" => unix(Endpoint::UnixSeq),
-        "vsock" => behind_slashes(rest)
-            .and_then(read_vsock)
-            .map_err(|why| Wrong {
-                why,
-                advice: "write vsock://CID:PORT, such as vsock://2:1024".to_owned(),
-            }),
+        "vsock" => behind_slashes(rest).and_then(read_vsock).map_err(|why| Wrong {
+            why,
+            advice: "write vsock://CID:PORT, such as vsock://2:1024".to_owned(),
+        }),
         _ => Err(unknown_scheme(text, scheme)),
     }
 }

@@ -110,11 +110,7 @@ impl Error {
     /// A deadline that passed: `recv tcp://h:80: timed out after 5s`.
     pub fn timed_out(op: &'static str, after: Duration) -> Self {
         let text = format!("timed out after {}", format_duration(after));
-        Self::new(
-            op,
-            Class::Timeout,
-            io::Error::new(io::ErrorKind::TimedOut, text),
-        )
+        Self::new(op, Class::Timeout, io::Error::new(io::ErrorKind::TimedOut, text))
     }
 
     /// Names the endpoint, replacing an earlier one.
@@ -128,6 +124,13 @@ impl Error {
     #[must_use]
     pub fn advise(mut self, advice: impl Into<String>) -> Self {
         self.inner.advice = Some(advice.into());
+        self
+    }
+
+    /// The same failure as a part of another operation.
+    #[must_use]
+    pub(crate) fn renamed(mut self, op: &'static str) -> Self {
+        self.inner.op = op;
         self
     }
 
@@ -208,9 +211,7 @@ fn cause_text(cause: &(dyn StdError + Send + Sync + 'static)) -> String {
     else {
         return text;
     };
-    let text = text
-        .strip_suffix(&format!(" (os error {code})"))
-        .unwrap_or(&text);
+    let text = text.strip_suffix(&format!(" (os error {code})")).unwrap_or(&text);
     let mut letters = text.chars();
     match (letters.next(), letters.clone().next()) {
         // An abbreviation ("RPC struct is bad") keeps its capitals.
@@ -263,19 +264,13 @@ mod tests {
     #[test]
     fn says_operation_endpoint_cause_and_advice() {
         let error = Error::io("dial", refused()).at("tcp://127.0.0.1:1");
-        assert_eq!(
-            error.to_string(),
-            "dial tcp://127.0.0.1:1: connection refused"
-        );
+        assert_eq!(error.to_string(), "dial tcp://127.0.0.1:1: connection refused");
         let error = error.advise("start the server first");
         assert_eq!(
             error.to_string(),
             "dial tcp://127.0.0.1:1: connection refused; start the server first"
         );
-        assert_eq!(
-            Error::new("bind", Class::General, "no").to_string(),
-            "bind: no"
-        );
+        assert_eq!(Error::new("bind", Class::General, "no").to_string(), "bind: no");
     }
 
     #[test]
@@ -290,10 +285,7 @@ mod tests {
             "recv: input/output error"
         );
         let remote = io::Error::from_raw_os_error(libc::EREMOTEIO);
-        assert_eq!(
-            Error::io("recv", remote).to_string(),
-            "recv: remote I/O error"
-        );
+        assert_eq!(Error::io("recv", remote).to_string(), "recv: remote I/O error");
     }
 
     #[test]
@@ -310,9 +302,7 @@ mod tests {
 
     #[test]
     fn goes_through_io_error_and_back_unchanged() {
-        let before = Error::io("send", refused())
-            .at("unix:@x")
-            .advise("try again");
+        let before = Error::io("send", refused()).at("unix:@x").advise("try again");
         let text = before.to_string();
         let carried = io::Error::from(before);
         assert_eq!(carried.kind(), io::ErrorKind::ConnectionRefused);
@@ -335,9 +325,7 @@ mod tests {
     #[test]
     fn the_source_is_the_cause() {
         let error = Error::io("dial", refused());
-        let source = error
-            .source()
-            .and_then(|cause| cause.downcast_ref::<io::Error>());
+        let source = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
         assert_eq!(
             source.map(io::Error::kind),
             Some(io::ErrorKind::ConnectionRefused)

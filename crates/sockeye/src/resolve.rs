@@ -145,9 +145,7 @@ fn inet(at: &HostPort, protocol: Protocol, passive: bool) -> Result<Vec<Resolved
         false => [Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()],
     };
     Ok(match &at.host {
-        Host::Any => hosts
-            .map(|host| literal(SocketAddr::new(host, port)))
-            .into(),
+        Host::Any => hosts.map(|host| literal(SocketAddr::new(host, port))).into(),
         Host::V4(host) => vec![literal(SocketAddr::new((*host).into(), port))],
         Host::V6(host, scope) => {
             let scope = scope.as_deref().map_or(Ok(0), interface_index)?;
@@ -227,20 +225,11 @@ mod tests {
     fn literals_stand_for_themselves() {
         assert_eq!(texts("tcp://127.0.0.1:80", false), ["127.0.0.1:80 literal"]);
         assert_eq!(texts("tls://[::1]:0", true), ["[::1]:0 literal"]);
-        assert_eq!(
-            texts("udp://[fe80::1%1]:5", false),
-            ["[fe80::1%1]:5 literal"]
-        );
-        assert_eq!(
-            texts("udp://[fe80::1%lo]:5", false),
-            ["[fe80::1%1]:5 literal"]
-        );
+        assert_eq!(texts("udp://[fe80::1%1]:5", false), ["[fe80::1%1]:5 literal"]);
+        assert_eq!(texts("udp://[fe80::1%lo]:5", false), ["[fe80::1%1]:5 literal"]);
         assert_eq!(texts("unix:@x", true), ["@x literal"]);
         assert_eq!(texts("vsock://2:80", false), ["vsock 2:80 literal"]);
-        assert_eq!(
-            texts("vsock://:0", true),
-            ["vsock 4294967295:4294967295 literal"]
-        );
+        assert_eq!(texts("vsock://:0", true), ["vsock 4294967295:4294967295 literal"]);
     }
 
     #[test]
@@ -257,14 +246,12 @@ mod tests {
 
     #[test]
     fn services_are_those_of_the_protocol() {
-        assert_eq!(
-            texts("udp://127.0.0.1:syslog", false),
-            ["127.0.0.1:514 literal"]
-        );
+        assert_eq!(texts("udp://127.0.0.1:syslog", false), ["127.0.0.1:514 literal"]);
         let endpoint = "tcp://127.0.0.1:who".parse().expect("an endpoint");
         let error = resolve_blocking(&endpoint, false).expect_err("who is of UDP");
         assert_eq!(error.class(), Class::Address);
-        let text = "resolve tcp://127.0.0.1:who: no service of tcp is called `who`; write the port as a number";
+        let text =
+            "resolve tcp://127.0.0.1:who: no service of tcp is called `who`; write the port as a number";
         assert_eq!(error.to_string(), text);
     }
 
@@ -298,9 +285,7 @@ mod tests {
         assert_eq!(error.class(), Class::Address);
         assert!(error.advice().is_some(), "{error}");
         assert!(
-            error
-                .source()
-                .is_some_and(|cause| cause.is::<LookupError>()),
+            error.source().is_some_and(|cause| cause.is::<LookupError>()),
             "{error:?}"
         );
     }
@@ -322,9 +307,7 @@ mod tests {
     fn literals_are_answered_at_once() {
         let endpoint = "tcp://127.0.0.1:80".parse().expect("an endpoint");
         let mut future = pin!(resolve(&endpoint, false));
-        let first = future
-            .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()));
+        let first = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         assert!(matches!(first, Poll::Ready(Ok(_))));
     }
 

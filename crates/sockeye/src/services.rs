@@ -275,19 +275,12 @@ mod tests {
             ("shell", 514, Protocol::Tcp),
             ("syslog", 514, Protocol::Udp),
         ] {
-            assert_eq!(
-                service_port(name, protocol),
-                Some(port),
-                "{name}/{protocol}"
-            );
+            assert_eq!(service_port(name, protocol), Some(port), "{name}/{protocol}");
             let entry = table_entry(protocol, |entry| entry.0 == name).expect("in the table");
             assert_eq!((entry.port, entry.source), (port, Source::Table));
         }
         assert_eq!(service_port("who", Protocol::Tcp), None);
-        assert_eq!(
-            table_entry(Protocol::Tcp, |entry| entry.0 == "syslog"),
-            None
-        );
+        assert_eq!(table_entry(Protocol::Tcp, |entry| entry.0 == "syslog"), None);
     }
 
     #[test]
@@ -299,14 +292,9 @@ mod tests {
 
     #[test]
     fn the_system_goes_first() {
-        let has_table =
-            std::fs::read_to_string("/etc/services").is_ok_and(|text| text.contains("http"));
+        let has_table = std::fs::read_to_string("/etc/services").is_ok_and(|text| text.contains("http"));
         let service = service_by_name("http", Protocol::Tcp).expect("everybody knows http");
-        let expected = if has_table {
-            Source::System
-        } else {
-            Source::Table
-        };
+        let expected = if has_table { Source::System } else { Source::Table };
         assert_eq!(
             (service.name.as_str(), service.port, service.source),
             ("http", 80, expected)

@@ -60,8 +60,7 @@ pub fn parse_duration(text: &str) -> Result<Duration> {
         _ => find(&TIMES, unit).ok_or_else(|| wrong("the unit is unknown"))?,
     };
     let nanoseconds = u128::from(number) * unit;
-    let seconds =
-        u64::try_from(nanoseconds / 1_000_000_000).map_err(|_| wrong("that is too long"))?;
+    let seconds = u64::try_from(nanoseconds / 1_000_000_000).map_err(|_| wrong("that is too long"))?;
     Ok(Duration::new(seconds, (nanoseconds % 1_000_000_000) as u32))
 }
 
@@ -109,9 +108,7 @@ pub fn parse_size(text: &str) -> Result<u64> {
             .or_else(|| find(&DECIMAL_SIZES, unit))
             .ok_or_else(|| wrong("the unit is unknown"))?,
     };
-    number
-        .checked_mul(unit)
-        .ok_or_else(|| wrong("that is too much"))
+    number.checked_mul(unit).ok_or_else(|| wrong("that is too much"))
 }
 
 /// Prints a number of bytes with the greatest binary unit that divides it; [`parse_size`] reads it back.

@@ -59,10 +59,7 @@ impl HostPort {
     /// Reads `HOST:PORT`, or says what is wrong with it.
     pub(crate) fn read(text: &str) -> Result<Self, String> {
         if let Some(odd) = text.find(['/', '?', '#', '@']) {
-            return Err(format!(
-                "`{}` does not belong into HOST:PORT",
-                &text[odd..=odd]
-            ));
+            return Err(format!("`{}` does not belong into HOST:PORT", &text[odd..=odd]));
         }
         let (host, port) = match text.strip_prefix('[') {
             Some(rest) => {
@@ -125,9 +122,7 @@ fn read_v6(text: &str) -> Result<Host, String> {
     if let Some(scope) = scope {
         let odd = |letter: char| letter.is_whitespace() || letter.is_control() || letter == '%';
         if scope.is_empty() || scope.len() > MAX_INTERFACE_NAME || scope.contains(odd) {
-            return Err(
-                "the scope behind `%` is no interface name, such as eth0, or number".to_owned(),
-            );
+            return Err("the scope behind `%` is no interface name, such as eth0, or number".to_owned());
         }
     }
     Ok(Host::V6(address, scope.map(str::to_owned)))

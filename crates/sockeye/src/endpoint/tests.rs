@@ -73,11 +73,7 @@ fn an_error_shows_the_right_form() {
         ),
         ("tcp:h:80", "`//` is missing", "tcp://HOST:PORT"),
         ("tcp://h", "the port is missing", "tcp://HOST:PORT"),
-        (
-            "tcp://h:80?nodelay=1",
-            "`?` does not belong",
-            "tcp://HOST:PORT",
-        ),
+        ("tcp://h:80?nodelay=1", "`?` does not belong", "tcp://HOST:PORT"),
         (
             "unix://x",
             "a third `/`",
@@ -121,23 +117,11 @@ fn a_control_character_does_not_reach_the_terminal() {
 
 #[test]
 fn streams_and_packets_are_told_apart() {
-    for text in [
-        "tcp://:1",
-        "tls://:1",
-        "unix:@x",
-        "unixseq:@x",
-        "vsock://:1",
-    ] {
-        assert!(
-            parse(text).is_stream() && !parse(text).is_packet(),
-            "{text}"
-        );
+    for text in ["tcp://:1", "tls://:1", "unix:@x", "unixseq:@x", "vsock://:1"] {
+        assert!(parse(text).is_stream() && !parse(text).is_packet(), "{text}");
     }
     for text in ["udp://:1", "unixgram:@x"] {
-        assert!(
-            parse(text).is_packet() && !parse(text).is_stream(),
-            "{text}"
-        );
+        assert!(parse(text).is_packet() && !parse(text).is_stream(), "{text}");
     }
 }
 
@@ -169,9 +153,7 @@ fn a_bound_address_takes_the_place_of_what_was_asked() {
     );
     assert_eq!(parse("unix:@x").with_address(&inet).to_string(), "unix:@x");
     assert_eq!(
-        parse("unix:@x")
-            .with_address(&Address::Unix(None))
-            .to_string(),
+        parse("unix:@x").with_address(&Address::Unix(None)).to_string(),
         "unix:@x"
     );
 }

@@ -111,9 +111,7 @@ fn decode(text: &str) -> Result<Vec<u8>, String> {
                     Some(high << 4 | low)
                 });
                 bytes.push(
-                    digits.ok_or(
-                        "a `%` needs two hexadecimal digits behind it, write %25 for itself",
-                    )?,
+                    digits.ok_or("a `%` needs two hexadecimal digits behind it, write %25 for itself")?,
                 );
                 rest = &tail[2..];
             }

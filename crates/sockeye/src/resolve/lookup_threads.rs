@@ -74,9 +74,7 @@ fn submit(job: Job) -> Result<()> {
     }
     if threads.waiting.len() >= MAX_WAITING_LOOKUPS {
         let why = format!("{MAX_WAITING_LOOKUPS} other lookups wait already");
-        return Err(
-            Error::new("resolve", Class::General, why).advise("check that the name servers answer")
-        );
+        return Err(Error::new("resolve", Class::General, why).advise("check that the name servers answer"));
     }
     threads.waiting.push_back(job);
     Ok(())
@@ -142,9 +140,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_an_error_of_its_own_lookup() {
-        let error = on_this_thread(run(|| -> u8 {
-            panic!("a lookup panicked, as this test wants")
-        }));
+        let error = on_this_thread(run(|| -> u8 { panic!("a lookup panicked, as this test wants") }));
         assert!(
             error
                 .expect_err("no answer")

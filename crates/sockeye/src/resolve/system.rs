@@ -45,9 +45,7 @@ impl LookupError {
     fn advice(self) -> &'static str {
         match self.code {
             libc::EAI_NONAME => "check its spelling or your DNS",
-            libc::EAI_NODATA | EAI_ADDRFAMILY => {
-                "it exists, but its owner published no IPv4 or IPv6 address"
-            }
+            libc::EAI_NODATA | EAI_ADDRFAMILY => "it exists, but its owner published no IPv4 or IPv6 address",
             libc::EAI_AGAIN => "check the network and /etc/resolv.conf, then try again",
             libc::EAI_FAIL => "check that the name can exist, then your DNS",
             _ => "try again, or write the address as a number",
@@ -86,8 +84,7 @@ pub(super) struct Found {
 /// The addresses of a host with port 0, none twice, in the system's order (RFC 6724).
 #[allow(unsafe_code)]
 pub(super) fn addresses_of(host: &str, protocol: Protocol) -> Result<Found> {
-    let name =
-        CString::new(host).map_err(|_| failure("resolve", Class::Address, libc::EAI_NONAME))?;
+    let name = CString::new(host).map_err(|_| failure("resolve", Class::Address, libc::EAI_NONAME))?;
     let hints = libc::addrinfo {
         ai_flags: libc::AI_CANONNAME,
         ai_family: libc::AF_UNSPEC,
@@ -104,8 +101,7 @@ pub(super) fn addresses_of(host: &str, protocol: Protocol) -> Result<Found> {
     };
     let mut first = ptr::null_mut();
     // SAFETY: the name ends in NUL, no service is asked for, and all pointers outlive the call.
-    let code =
-        unsafe { libc::getaddrinfo(name.as_ptr(), ptr::null(), &raw const hints, &raw mut first) };
+    let code = unsafe { libc::getaddrinfo(name.as_ptr(), ptr::null(), &raw const hints, &raw mut first) };
     if code != 0 {
         let error = failure("resolve", Class::Address, code);
         return Err(match host.is_ascii() {
@@ -271,12 +267,7 @@ mod tests {
     fn localhost_is_loopback_and_comes_once() {
         for protocol in [Protocol::Tcp, Protocol::Udp] {
             let found = addresses_of("localhost", protocol).expect("localhost");
-            assert!(
-                found
-                    .addresses
-                    .iter()
-                    .all(|address| address.ip().is_loopback())
-            );
+            assert!(found.addresses.iter().all(|address| address.ip().is_loopback()));
             let mut addresses = found.addresses.clone();
             addresses.dedup();
             assert_eq!(addresses, found.addresses);
@@ -286,9 +277,7 @@ mod tests {
 
     #[test]
     fn a_name_with_a_nul_is_no_name() {
-        let error = addresses_of("a\0b", Protocol::Tcp)
-            .err()
-            .expect("no such name");
+        let error = addresses_of("a\0b", Protocol::Tcp).err().expect("no such name");
         assert_eq!(error.class(), Class::Address);
     }
 }
