@@ -18,7 +18,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use transport::{Transport, Wire};
+use transport::Transport;
+pub(crate) use transport::Wire;
 
 /// What a closing server still reads, so that its last answer isn't destroyed by a reset: enough for what a peer has
 /// under way, not for one that goes on sending.
@@ -104,7 +105,7 @@ impl Connection {
     pub(crate) fn accepted(fd: OwnedFd, entry: Arc<Entry>, scheme: &'static str) -> Result<Self> {
         let raw = fd.as_raw_fd();
         let link = model::current()?.stream(fd).map_err(|error| Error::io("accept", error))?;
-        entry.hold(Box::new(SocketGrip(raw)));
+        entry.hold(|| Box::new(SocketGrip(raw)));
         Ok(Self::new(link, entry, scheme))
     }
 

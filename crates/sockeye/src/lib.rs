@@ -1,22 +1,56 @@
-//! Everything one does with a socket, on Linux.
+//! Sockets for people: an endpoint, a model and a handler make a server; an endpoint makes a connection.
+//!
+//! | to … | start at |
+//! |---|---|
+//! | serve connections | [`Server`], [`Handler`] |
+//! | serve packets | [`Server`], [`PacketHandler`] |
+//! | connect | [`dial`], [`Dialer`], [`Connection`] |
+//! | send packets | [`Datagram`] |
+//! | name what to connect to | [`Endpoint`], [`resolve()`] |
+//! | choose how to wait | [`Model`], [`run`], [`block_on`] |
+//! | set options of a socket | [`Options`] |
+//! | speak TLS | [`TlsServer`], [`TlsClient`] |
+
+//!
+//! A handler is written once and runs unchanged under every model of concurrency: a process or a thread per
+//! connection, one thread that spins, selects or polls, coroutines, io_uring. Nothing but the folder `model` knows
+//! which it is.
 
 mod address;
+mod buffer;
+mod connection;
+mod datagram;
+mod dial;
 mod endpoint;
 mod error;
+mod handler;
+mod listen;
+mod model;
 mod options;
 mod resolve;
+mod server;
 mod services;
 mod tcp_info;
+pub mod time;
+mod tls;
 mod units;
 
 pub use address::{Address, local_address, peer_address};
-pub use endpoint::{Endpoint, Host, HostPort, MAX_HOST_NAME, MAX_UNIX_NAME, Port, UnixName};
+pub use buffer::Chunk;
+pub use connection::Connection;
+pub use datagram::{Datagram, Packet};
+pub use dial::{ATTEMPT_DELAY, Attempt, CONNECT_TIMEOUT, Dialer, dial};
+pub use endpoint::{Endpoint, Host, HostPort, MAX_HOST_NAME, MAX_UNIX_NAME, Port, ToEndpoint, UnixName};
 pub use error::{Class, Error, Result};
+pub use handler::{Handler, PacketHandler};
+pub use model::{Model, Trigger, block_on, run, spawn_local};
 pub use options::{Membership, Options};
 pub use resolve::{
-    LookupError, MAX_LOOKUPS, MAX_WAITING_LOOKUPS, Resolved, host_name, host_name_blocking, interleave,
-    interleave_by, resolve, resolve_blocking,
+    LookupError, MAX_LOOKUPS, MAX_WAITING_LOOKUPS, Resolved, host_name, host_name_blocking, interleave, interleave_by,
+    resolve, resolve_blocking,
 };
+pub use server::{Event, Limits, MAX_WORKERS, Reason, Running, Server, Shutdown};
 pub use services::{Protocol, Service, Source, service_by_name, service_by_port, service_name, service_port};
 pub use tcp_info::{Negotiated, TcpInfo};
+pub use tls::{TlsClient, TlsFacts, TlsServer};
 pub use units::{format_duration, format_size, parse_duration, parse_size};

@@ -108,7 +108,8 @@ pub(crate) fn socket_for(endpoint: &Endpoint, address: &Address, options: &Optio
         other if other.is_packet() => SocketType::DGRAM,
         _ => SocketType::STREAM,
     };
-    let protocol = options.protocol(matches!(address, Address::Inet(_)) && endpoint.is_stream());
+    let mptcp = options.is_mptcp() && endpoint.is_stream() && matches!(address, Address::Inet(_));
+    let protocol = mptcp.then_some(rustix::net::ipproto::MPTCP);
     rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, protocol)
         .map_err(|errno| Error::io("make socket", errno).at(endpoint))
 }

@@ -178,5 +178,5 @@ impl Transport {
     }
 }
 
-trait Duplex: AsyncRead + AsyncWrite {}
-impl<T: AsyncRead + AsyncWrite + ?Sized> Duplex for T {}
+trait Duplex: AsyncRead + AsyncWrite + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Unpin + ?Sized> Duplex for T {}

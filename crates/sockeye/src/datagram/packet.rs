@@ -4,7 +4,7 @@ use crate::address::Address;
 use crate::buffer::Chunk;
 use crate::error::{Class, Error, Result};
 use crate::handler::PacketHandler;
-use crate::model::{PacketLink, Received, spawn_local};
+use crate::model::{PacketLink, spawn_local};
 use crate::server::guard::caught;
 use crate::server::{Event, Reason, Shared, Stage, reached};
 use rustix::net::SocketAddrAny;
@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 /// The socket of a server, as all its packets share it.
 struct Socket {

@@ -3,7 +3,8 @@
 use super::Received;
 use crate::buffer::{Chunk, Lender, Loan};
 use rustix::io::Errno;
-use rustix::net::{SocketAddrAny, SocketAddrStorage};
+use rustix::net::SocketAddrAny;
+use rustix::net::addr::SocketAddrStorage;
 use std::cell::RefCell;
 use std::io;
 use std::mem::{size_of, zeroed};

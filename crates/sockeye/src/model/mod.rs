@@ -34,6 +34,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
+pub(crate) use local::Ready;
 pub(crate) use task::LocalFuture;
 pub(crate) use timers::{TimerKey, Timers};
 use tokio::io::ReadBuf;

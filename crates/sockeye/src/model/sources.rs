@@ -60,6 +60,13 @@ impl Side {
         self.since = None;
     }
 
+    /// The descriptor goes away.
+    pub(crate) fn cancel(&mut self, timers: &Timers) {
+        if let Some(timer) = self.timer.take() {
+            timers.cancel(timer);
+        }
+    }
+
     /// It became ready; who is to be told.
     pub(crate) fn rise(&mut self) -> Option<&Waker> {
         self.ready = true;
@@ -96,11 +103,7 @@ impl Sources {
 
     pub(crate) fn remove(&self, key: usize, timers: &Timers) -> Source {
         let mut source = self.all.borrow_mut().remove(key);
-        for side in &mut source.sides {
-            if let Some(timer) = side.timer.take() {
-                timers.cancel(timer);
-            }
-        }
+        source.sides.iter_mut().for_each(|side| side.cancel(timers));
         source
     }
 

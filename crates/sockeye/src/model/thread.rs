@@ -59,7 +59,7 @@ pub(super) fn converse(work: &StreamWork, arrival: Arrival, spin: Duration) {
     let entry: Arc<Entry> = arrival.entry.clone();
     let driven = Blocking::new().and_then(|driver| {
         let socket = SocketGrip(arrival.fd.as_raw_fd());
-        entry.hold_first(Box::new(ThreadGrip { socket, remote: driver.remote() }));
+        entry.hold(|| Box::new(ThreadGrip { socket, remote: driver.remote() }));
         let entry = entry.clone();
         blocking::drive(&Rc::new(driver), work(arrival), spin, move || entry.is_cut())
     });

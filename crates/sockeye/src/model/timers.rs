@@ -8,7 +8,7 @@ use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::time::Instant;
 
 /// Cancelled timers that the heap may hold beyond the live ones before it is swept.
@@ -41,11 +41,19 @@ impl Inner {
 pub(crate) struct Timers {
     inner: RefCell<Inner>,
     now: Cell<Instant>,
+    /// Who wants to know of a timer that comes before all others.
+    keeper: RefCell<Option<Waker>>,
+    earlier: Cell<bool>,
 }
 
 impl Timers {
     pub(crate) fn new() -> Self {
-        Timers { inner: RefCell::default(), now: Cell::new(Instant::now()) }
+        Timers {
+            inner: RefCell::default(),
+            now: Cell::new(Instant::now()),
+            keeper: RefCell::default(),
+            earlier: Cell::new(false),
+        }
     }
 
     /// The instant at which this turn of the loop began: exact to the length of a turn, and free.
@@ -63,6 +71,10 @@ impl Timers {
         inner.births += 1;
         let birth = inner.births;
         let index = inner.live.insert(Timer { birth, waker: waker.clone() });
+        if inner.heap.peek().is_none_or(|Reverse((first, ..))| when < *first) {
+            self.earlier.set(true);
+            self.keeper.borrow_mut().take().into_iter().for_each(Waker::wake);
+        }
         inner.heap.push(Reverse((when, index, birth)));
         if inner.heap.len() > 2 * inner.live.len() + SLACK {
             let Inner { heap, live, .. } = &mut *inner;
@@ -102,6 +114,15 @@ impl Timers {
             inner.heap.pop();
         }
         None
+    }
+
+    /// Until a timer has been inserted that comes before all others, since this was last asked.
+    pub(crate) fn poll_earlier(&self, cx: &std::task::Context<'_>) -> Poll<()> {
+        if self.earlier.take() {
+            return Poll::Ready(());
+        }
+        *self.keeper.borrow_mut() = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     /// Wakes everything that is due at `now`.

@@ -95,13 +95,13 @@ impl Entry {
         self.cut.load(Ordering::Acquire)
     }
 
-    /// Hands over the hold; a connection that has been cut meanwhile is cut now.
-    pub(crate) fn hold(&self, grip: Box<dyn Grip>) {
+    /// Hands over a hold, unless there is one; a connection that has been cut meanwhile is cut now.
+    pub(crate) fn hold(&self, grip: impl FnOnce() -> Box<dyn Grip>) {
         let mut held = lock(&self.grip);
+        let grip = held.get_or_insert_with(grip);
         if self.is_cut() {
             grip.cut();
         }
-        *held = Some(grip);
     }
 
     /// Takes the hold away: to be called before the descriptor is closed.

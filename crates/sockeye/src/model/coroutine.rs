@@ -1,0 +1,205 @@
+//! `coroutine`: single-threaded Tokio runtimes, one per worker. Tokio waits and schedules; what a socket does when it is
+//! ready is the same as in the other models that learn of readiness.
+
+use super::local::each_worker;
+use super::ready::{Done, Packets, Permit, Reactor, Socket, Way, Wish};
+use super::sources::Side;
+use super::task::LocalFuture;
+use super::timers::Timers;
+use super::{AcceptLink, Driver, PacketLink, StreamLink, Workers};
+use crate::server::Job;
+use slab::Slab;
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+use tokio::io::unix::AsyncFd;
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
+
+/// What Tokio knows a descriptor by; its link owns it and outlives this.
+struct Lent(RawFd);
+
+impl AsRawFd for Lent {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0
+    }
+}
+
+struct Source {
+    fd: Rc<AsyncFd<Lent>>,
+    sides: [Side; 2],
+}
+
+pub(crate) struct Coroutine {
+    sources: RefCell<Slab<Source>>,
+    timers: Timers,
+    /// Operations that have come through: what tells the spinner that something is going on.
+    attempts: Cell<u64>,
+    idle: RefCell<Option<Waker>>,
+}
+
+impl Coroutine {
+    fn new() -> Rc<Self> {
+        Rc::new(Coroutine {
+            sources: RefCell::default(),
+            timers: Timers::new(),
+            attempts: Cell::new(0),
+            idle: RefCell::default(),
+        })
+    }
+
+    fn with<T>(&self, key: usize, body: impl FnOnce(&mut Source) -> T) -> io::Result<T> {
+        Ok(body(self.sources.borrow_mut().get_mut(key).ok_or(io::ErrorKind::NotConnected)?))
+    }
+
+    /// Wakes our timers by Tokio's.
+    async fn keep_time(self: Rc<Self>) {
+        loop {
+            self.timers.fire(self.timers.tick());
+            let changed = poll_fn(|cx| self.timers.poll_earlier(cx));
+            match self.timers.next() {
+                Some(due) => {
+                    tokio::select! {
+                        () = tokio::time::sleep_until(due.into()) => {}
+                        () = changed => {}
+                    }
+                }
+                None => changed.await,
+            }
+        }
+    }
+}
+
+impl Reactor for Coroutine {
+    fn register(&self, fd: BorrowedFd<'_>) -> io::Result<usize> {
+        // SAFETY: the link that owns the descriptor deregisters it here before it closes it.
+        #[allow(unsafe_code)]
+        let fd = Rc::new(unsafe { AsyncFd::register(Lent(fd.as_raw_fd())) }?);
+        Ok(self.sources.borrow_mut().insert(Source { fd, sides: Default::default() }))
+    }
+
+    fn deregister(&self, key: usize, _: BorrowedFd<'_>) {
+        let mut source = self.sources.borrow_mut().remove(key);
+        source.sides.iter_mut().for_each(|side| side.cancel(&self.timers));
+    }
+
+    fn poll_io<T>(
+        &self,
+        key: usize,
+        wish: Wish,
+        cx: &mut Context<'_>,
+        mut attempt: impl FnMut(Permit) -> io::Result<Done<T>>,
+    ) -> Poll<io::Result<T>> {
+        let fd = self.with(key, |source| source.fd.clone())?;
+        loop {
+            let ready = match wish.way {
+                Way::Read => fd.poll_read_ready(cx)?,
+                Way::Write => fd.poll_write_ready(cx)?,
+            };
+            let Poll::Ready(mut guard) = ready else {
+                if wish.limit.is_some() {
+                    self.timers.tick();
+                    self.with(key, |source| source.sides[wish.way as usize].wait(wish.limit, &self.timers, cx))??;
+                }
+                return Poll::Pending;
+            };
+            match attempt(Permit::Try) {
+                Ok(done) => {
+                    if done.spent {
+                        guard.clear_ready();
+                    } else {
+                        guard.retain_ready();
+                    }
+                    self.with(key, |source| source.sides[wish.way as usize].done())?;
+                    self.attempts.set(self.attempts.get().wrapping_add(1));
+                    self.idle.borrow_mut().take().into_iter().for_each(Waker::wake);
+                    return Poll::Ready(Ok(done.value));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => guard.clear_ready(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => guard.retain_ready(),
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+impl Driver for Coroutine {
+    fn stream(self: Rc<Self>, fd: OwnedFd) -> io::Result<Box<dyn StreamLink>> {
+        Ok(Box::new(Socket::new(self, fd)?))
+    }
+
+    fn acceptor(self: Rc<Self>, fd: OwnedFd) -> io::Result<Box<dyn AcceptLink>> {
+        rustix::io::ioctl_fionbio(&fd, true)?;
+        Ok(Box::new(Socket::new(self, fd)?))
+    }
+
+    fn packets(self: Rc<Self>, fd: OwnedFd) -> io::Result<Box<dyn PacketLink>> {
+        Ok(Box::new(Packets::new(self, fd)?))
+    }
+
+    fn timers(&self) -> &Timers {
+        &self.timers
+    }
+
+    fn spawn(&self, future: LocalFuture) {
+        tokio::task::spawn_local(future);
+    }
+}
+
+fn runtime() -> io::Result<LocalRuntime> {
+    Builder::new_current_thread().enable_io().enable_time().build_local(LocalOptions::default())
+}
+
+/// Drives a future on a runtime made for it.
+pub(crate) fn run<F: Future>(future: F) -> io::Result<F::Output> {
+    Ok(drive(&runtime()?, future, Duration::ZERO))
+}
+
+fn drive<F: Future>(runtime: &LocalRuntime, future: F, spin: Duration) -> F::Output {
+    let driver = Coroutine::new();
+    super::with_current(driver.clone(), || {
+        let mut future = pin!(future);
+        runtime.block_on(async {
+            let clock = tokio::task::spawn_local(driver.clone().keep_time());
+            let spinner = (!spin.is_zero()).then(|| tokio::task::spawn_local(look_again(driver.clone(), spin)));
+            let output = future.as_mut().await;
+            clock.abort();
+            spinner.inspect(tokio::task::JoinHandle::abort);
+            output
+        })
+    })
+}
+
+/// Keeps the runtime from sleeping for a while after it had something to do, by going round with it.
+async fn look_again(driver: Rc<Coroutine>, span: Duration) {
+    loop {
+        let seen = driver.attempts.get();
+        let spun = poll_fn(|cx| {
+            *driver.idle.borrow_mut() = Some(cx.waker().clone());
+            if driver.attempts.get() == seen { Poll::Pending } else { Poll::Ready(()) }
+        });
+        spun.await;
+        let (mut seen, mut until) = (driver.attempts.get(), Instant::now() + span);
+        while Instant::now() < until {
+            tokio::task::yield_now().await;
+            if driver.attempts.get() != seen {
+                (seen, until) = (driver.attempts.get(), Instant::now() + span);
+            }
+        }
+    }
+}
+
+pub(crate) fn launch(job: Job) -> io::Result<Workers> {
+    each_worker(job, |worker, ready| {
+        let runtime = match runtime() {
+            Ok(runtime) => runtime,
+            Err(error) => return ready.fail(error),
+        };
+        let spin = worker.spin();
+        drive(&runtime, worker.serve_here(ready), spin);
+    })
+}

@@ -1,0 +1,2 @@
+//! `uring`.
+pub(crate) use super::spin::Spin as Uring;
