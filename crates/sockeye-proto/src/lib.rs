@@ -1,1 +1,6 @@
-//! .
+//! Codecs as pure state machines: bytes and time come in as arguments.
+
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+pub mod framing;

@@ -1,0 +1,4 @@
+//! The codecs as their users see them, a module for each subject.
+
+mod framing;
+mod framing_random;
