@@ -1,0 +1,10 @@
+//! The codecs as their users see them, a module for each subject.
+
+mod chargen;
+mod daytime;
+mod framing;
+mod framing_random;
+mod hexdump;
+mod reply;
+mod reply_syntax;
+mod text;
