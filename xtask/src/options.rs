@@ -62,7 +62,6 @@ impl Options {
     }
 
     /// The value that was given to `name`.
-    #[allow(dead_code)]
     pub(crate) fn value(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(String::as_str)
     }

@@ -101,12 +101,12 @@ mod tests {
 
     #[test]
     fn downwards_only() {
-        assert_eq!(
+        assert!(
             lines(
                 "crates/sockeye",
                 "[dependencies]\nsockeye-proto.workspace = true\nlibc = \"0.2\""
-            ),
-            []
+            )
+            .is_empty()
         );
         assert_eq!(
             lines(
@@ -120,7 +120,7 @@ mod tests {
             [1]
         );
         assert_eq!(lines("xtask", "[dependencies]\nsockeye.workspace = true"), [2]);
-        assert_eq!(lines("crates/sockeye", "[features]\nsockeye-cli = []"), []);
+        assert!(lines("crates/sockeye", "[features]\nsockeye-cli = []").is_empty());
     }
 
     #[test]
@@ -129,12 +129,12 @@ mod tests {
             lines("crates/sockeye", "[dependencies]\nanyhow.workspace = true"),
             [2]
         );
-        assert_eq!(
+        assert!(
             lines(
                 "crates/sockeye-cli",
                 "[dependencies]\nanyhow.workspace = true\nclap = \"4\""
-            ),
-            []
+            )
+            .is_empty()
         );
         assert_eq!(
             lines("crates/sockeye-proto", "[dependencies]\ntokio = \"1\""),
@@ -145,6 +145,6 @@ mod tests {
     #[test]
     fn a_new_crate_needs_a_place() {
         assert_eq!(lines("crates/sockeye-new", ""), [1]);
-        assert_eq!(lines("crates/sockeye/fuzz", ""), []);
+        assert!(lines("crates/sockeye/fuzz", "").is_empty());
     }
 }
