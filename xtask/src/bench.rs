@@ -90,8 +90,13 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         setup::install(setup::For::Bench);
         peers.build(set)?;
     }
+    // Before the first table is written, for writing it changes what the commit is followed by.
+    let facts = report::facts(
+        options.value("--rounds").unwrap_or("5"),
+        options.value("--secs").unwrap_or("2"),
+    );
     for comparison in &comparisons {
-        measure(&peers, comparison, &options)?;
+        measure(&peers, comparison, &options, &facts)?;
     }
     Ok(())
 }
@@ -105,7 +110,7 @@ fn folder(options: &Options) -> PathBuf {
     step::root().join(named.unwrap_or_else(|| PathBuf::from("../shared/peers")))
 }
 
-fn measure(peers: &Peers, comparison: &Comparison, options: &Options) -> Result<()> {
+fn measure(peers: &Peers, comparison: &Comparison, options: &Options, facts: &str) -> Result<()> {
     let cases = comparison.cases(options.value("--cases"));
     let servers = comparison.servers(|reference| peers.has(reference));
     let lines = peers.measure(comparison, &servers, &cases, options)?;
@@ -115,5 +120,5 @@ fn measure(peers: &Peers, comparison: &Comparison, options: &Options) -> Result<
     }
     let table = report::table(comparison, &cases, &runs);
     println!("\n{table}");
-    report::write(comparison.what, &report::block(&table))
+    report::write(comparison.what, &format!("{facts}\n\n{table}"))
 }

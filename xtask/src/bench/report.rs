@@ -49,11 +49,12 @@ fn row(told: Told, runs: &[Run], [case, model, ours, reference]: [&str; 4]) -> S
     let of_ours = |name: &str| figure(runs, ours, case, name);
     let of_theirs = |name: &str| figure(runs, reference, case, name);
     let both = |f: &dyn Fn(Spread) -> String, name: &str| {
-        format!(
-            "{} / {}",
-            of_ours(name).map_or("-".into(), f),
-            of_theirs(name).map_or("-".into(), f)
-        )
+        let told = [of_ours(name), of_theirs(name)].map(|s| s.map_or("-".into(), f));
+        if told == ["-", "-"] {
+            "-".to_owned()
+        } else {
+            told.join(" / ")
+        }
     };
     let most = |s: Spread| format!("{:.0}", s.max);
     let ratio = |name: &str| spread(ratio(runs, ours, reference, case, name), 2);
@@ -65,7 +66,7 @@ fn row(told: Told, runs: &[Run], [case, model, ours, reference]: [&str; 4]) -> S
             ratio("rps"),
             both(&most, "silent_conns"),
             both(&most, "errors"),
-            spread(of_ours("foreign_util"), 2),
+            spread(of_ours("foreign_util").map(Spread::not_below_zero), 2),
         ),
         Told::Memory => format!(
             "| {case} | {model} | {reference} | {} | {} | {} |\n",
@@ -83,12 +84,8 @@ fn spread(of: Option<Spread>, digits: usize) -> String {
     })
 }
 
-/// The table with the date and the machine above it.
-pub(super) fn block(table: &str) -> String {
-    format!("{}\n\n{table}", facts())
-}
-
-fn facts() -> String {
+/// When, of what, where and how long it was measured: the line above a table.
+pub(super) fn facts(rounds: &str, secs: &str) -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let after = |text: &str, key: &str| {
         let line = text
@@ -103,7 +100,8 @@ fn facts() -> String {
         .and_then(|n| n.parse().ok())
         .unwrap_or(0.0);
     format!(
-        "Measured {} at commit {}: {} cores of {}, {:.0} GiB of memory, Linux {}.",
+        "Measured {} at commit {}: {} cores of {}, {:.0} GiB of memory, Linux {}; \
+         {rounds} rounds of {secs} s.",
         said(step::program("date").args(["-u", "+%Y-%m-%d"])),
         said(step::program("git").args(["describe", "--always", "--dirty"])),
         std::thread::available_parallelism().map_or(0, usize::from),

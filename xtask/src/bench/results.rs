@@ -59,6 +59,14 @@ impl Spread {
             max,
         })
     }
+    /// For what is the difference of two clocks and can come out a little below nothing.
+    pub(super) fn not_below_zero(self) -> Self {
+        Self {
+            median: self.median.max(0.0),
+            min: self.min.max(0.0),
+            max: self.max.max(0.0),
+        }
+    }
 }
 
 /// A figure of one server under one case, over the rounds.
