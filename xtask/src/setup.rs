@@ -162,13 +162,18 @@ fn apt(names: &[&str]) -> Result<()> {
     if !root && !step::installed("sudo") {
         bail!("this needs root, and there is no sudo");
     }
-    step::run(apt_get(root).arg("update").arg("-q"))?;
+    if let Err(e) = step::run(apt_get(root).args(["update", "-q"])) {
+        println!("   {e:#}; trying with the lists that are there");
+    }
     step::run(
         apt_get(root)
             .args(["install", "-q", "-y", "--no-install-recommends"])
             .args(names),
     )
 }
+
+/// Another apt at work is waited for, this many seconds: a fresh machine often updates itself.
+const LOCK: &str = "DPkg::Lock::Timeout=120";
 
 fn apt_get(root: bool) -> Command {
     let mut command = if root {
@@ -182,7 +187,7 @@ fn apt_get(root: bool) -> Command {
     if !root {
         command.arg("env");
     }
-    command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+    command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", LOCK]);
     command
 }
 

@@ -31,7 +31,7 @@ pub(super) fn check(source: &Source, found: &mut Vec<Finding>) {
         let after = &code[at + NAME.len()..];
         if after.starts_with(['*', '{']) {
             push(at, "imports the variants of Model");
-        } else if is_variant(after) && is_branch(code, at) {
+        } else if (is_variant(after) && is_branch(code, at)) || is_compared(code, at) {
             push(at, "branches on Model");
         }
     }
@@ -55,10 +55,16 @@ fn is_variant(after: &str) -> bool {
     name.starts_with(char::is_uppercase) && name.contains(char::is_lowercase)
 }
 
+/// `== Model::default()` and the like.
+fn is_compared(code: &str, at: usize) -> bool {
+    let before = code[..at].trim_end_matches(|c| in_name(c) || c == ':').trim_end();
+    before.ends_with("==") || before.ends_with("!=")
+}
+
 /// Whether the variant at byte `at` is a pattern or compared: looked at outwards, through the tuples, constructors
 /// and struct patterns that it is nested in.
 fn is_branch(code: &str, at: usize) -> bool {
-    let mut start = at - code[..at].len() + code[..at].trim_end_matches(|c| in_name(c) || c == ':').len();
+    let mut start = code[..at].trim_end_matches(|c| in_name(c) || c == ':').len();
     let mut end = at + NAME.len();
     end += code[end..].find(|c| !in_name(c)).unwrap_or(0);
     if code[end..].starts_with(['(', '{']) && !code[end..].starts_with("{}") {
@@ -133,6 +139,7 @@ mod tests {
             "match m { Model::Uring if ring() => 1, _ => 2 }",
             "if m == Model::Process { }",
             "if Some(Model::Process) != m { }",
+            "if m != Model::default() { }",
             "if let Some(sockeye::Model::Process) = m { }",
             "let Model::Epoll(t) = m else { return };",
             "let b = matches!(m, Model::Process);",
