@@ -1,0 +1,100 @@
+//! `cargo xtask lint`: the checks that need tools beyond the toolchain.
+
+use anyhow::{Result, bail};
+
+use crate::options::Options;
+use crate::step;
+
+/// A cargo-installed tool, what proves that it is there, and what it is asked.
+struct Tool {
+    package: &'static str,
+    program: &'static str,
+    args: &'static [&'static str],
+    finds: &'static str,
+    /// Fetches something first: left out by `--offline`.
+    online: bool,
+}
+
+const TOOLS: &[Tool] = &[
+    Tool {
+        package: "cargo-deny",
+        program: "cargo-deny",
+        args: &["--workspace", "check", "bans", "licenses", "sources"],
+        finds: "licences and sources that do not suit, versions that double",
+        online: false,
+    },
+    Tool {
+        package: "cargo-deny",
+        program: "cargo-deny",
+        args: &["--workspace", "check", "advisories"],
+        finds: "dependencies with a known weakness",
+        online: true,
+    },
+    Tool {
+        package: "typos-cli",
+        program: "typos",
+        args: &[],
+        finds: "misspellings",
+        online: false,
+    },
+    Tool {
+        package: "taplo-cli",
+        program: "taplo",
+        args: &["fmt", "--check", "--diff"],
+        finds: "TOML that is not in form",
+        online: false,
+    },
+    Tool {
+        package: "cargo-machete",
+        program: "cargo-machete",
+        args: &["crates", "xtask"],
+        finds: "dependencies that nothing uses",
+        online: false,
+    },
+];
+
+/// Runs each tool that is there; all of them, before it fails for any.
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    let options = Options::parse(args, &["--install", "--offline"], &[])?;
+    if options.has("--install") {
+        install()?;
+    }
+    let mut wrong = Vec::new();
+    for tool in TOOLS.iter().filter(|t| !(t.online && options.has("--offline"))) {
+        if !step::installed(tool.program) {
+            println!("── {} is missing (it finds {})", tool.package, tool.finds);
+            continue;
+        }
+        if let Err(e) = step::run(step::program(tool.program).args(tool.args)) {
+            wrong.push(format!("{e:#}"));
+        }
+    }
+    let missing = missing();
+    if !missing.is_empty() {
+        println!(
+            "not run: {0}; `cargo xtask lint --install` installs what is missing",
+            missing.join(", ")
+        );
+    }
+    if !wrong.is_empty() {
+        bail!("{}", wrong.join("; "));
+    }
+    Ok(())
+}
+
+fn missing() -> Vec<&'static str> {
+    let mut names: Vec<_> = TOOLS
+        .iter()
+        .filter(|t| !step::installed(t.program))
+        .map(|t| t.package)
+        .collect();
+    names.dedup();
+    names
+}
+
+fn install() -> Result<()> {
+    for package in missing() {
+        step::run(step::cargo().args(["install", "--locked", package]))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! `cargo xtask test`: everything that has to pass, in the order of what it costs to find out.
+
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context, Result, bail};
+
+use crate::options::Options;
+use crate::tally::Tally;
+use crate::{setup, step, tidy};
+
+/// Runs every step until one fails. The last line on standard output is the count of the tests, always.
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    let options = Options::parse(args, &["--no-setup"], &[])?;
+    let tally = Mutex::new(Tally::default());
+    let mut outcome = steps(&options, &tally);
+    let tally = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if outcome.is_ok() && tally.failed > 0 {
+        outcome = Err(anyhow::anyhow!("{} tests failed", tally.failed));
+    }
+    if outcome.is_ok() && tally.run() == 0 {
+        outcome = Err(anyhow::anyhow!("no test was run"));
+    }
+    if let Err(e) = &outcome {
+        println!("stopped: {e:#}");
+    }
+    println!("{tally}");
+    // Said above, so that the count stays the last line whichever stream is read.
+    outcome.or_else(|_| std::process::exit(1))
+}
+
+fn steps(options: &Options, tally: &Mutex<Tally>) -> Result<()> {
+    step::announce("tidy");
+    tidy::check(&step::root()).context("step tidy")?;
+    step::run(step::cargo().args(["fmt", "--all", "--check"]))
+        .context("step fmt (`cargo fmt --all` mends it)")?;
+    let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    step::run(step::cargo().args(clippy)).context("step clippy")?;
+    if !options.has("--no-setup") {
+        setup::install(setup::For::Tests);
+    }
+    tests(&options.rest, tally).context("step tests")?;
+    doctests(&options.rest, tally).context("step doctests")
+}
+
+fn tests(filter: &[String], tally: &Mutex<Tally>) -> Result<()> {
+    let mut cargo = step::cargo();
+    if step::installed("cargo-nextest") {
+        // Whether a test ran is judged over all steps: a filter may mean a doctest.
+        cargo
+            .args([
+                "nextest",
+                "run",
+                "--workspace",
+                "--no-fail-fast",
+                "--no-tests",
+                "pass",
+            ])
+            .args(filter);
+        counted(step::watch(&mut cargo, &|line| lock(tally).add_nextest(line)))
+    } else {
+        cargo
+            .args(["test", "--workspace", "--all-targets", "--no-fail-fast", "--"])
+            .args(filter);
+        counted(step::watch(&mut cargo, &|line| lock(tally).add_libtest(line)))
+    }
+}
+
+fn doctests(filter: &[String], tally: &Mutex<Tally>) -> Result<()> {
+    let mut cargo = step::cargo();
+    cargo
+        .args(["test", "--workspace", "--doc", "--no-fail-fast", "--"])
+        .args(filter);
+    counted(step::watch(&mut cargo, &|line| lock(tally).add_libtest(line)))
+}
+
+fn counted(succeeded: Result<bool>) -> Result<()> {
+    if !succeeded? {
+        bail!("see the failures above");
+    }
+    Ok(())
+}
+
+fn lock(tally: &Mutex<Tally>) -> std::sync::MutexGuard<'_, Tally> {
+    tally.lock().unwrap_or_else(PoisonError::into_inner)
+}
