@@ -2,3 +2,4 @@
 
 mod framing;
 mod framing_random;
+mod text;
