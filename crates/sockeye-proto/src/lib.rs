@@ -4,4 +4,5 @@
 #![deny(missing_docs)]
 
 pub mod framing;
+pub mod reply;
 pub mod text;

@@ -2,4 +2,6 @@
 
 mod framing;
 mod framing_random;
+mod reply;
+mod reply_syntax;
 mod text;
