@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod chargen;
 pub mod daytime;
 pub mod framing;
 pub mod reply;

@@ -1,5 +1,6 @@
 //! The codecs as their users see them, a module for each subject.
 
+mod chargen;
 mod daytime;
 mod framing;
 mod framing_random;
