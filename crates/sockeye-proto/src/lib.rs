@@ -1,4 +1,46 @@
-//! Codecs as pure state machines: bytes and time come in as arguments.
+//! Sockeye's codecs and dialogues as pure state machines.
+//!
+//! Nothing here opens a socket, reads a clock, waits or spawns. Bytes come in as slices and time
+//! comes in as a [`Duration`](std::time::Duration) since a start of the caller's choosing, so a test
+//! can try every way that a network may cut a stream, and any model of concurrency can drive it.
+//!
+//! # The map
+//!
+//! | module | what it holds | who uses it |
+//! |---|---|---|
+//! | [`framing`] | where a message of a text service ends: `auto`, `lines`, `chunk` | chat, shop, reply |
+//! | [`text`] | the encoding of a text service: `utf-8`, `gbk`, `gb18030`, any WHATWG label | the same |
+//! | [`reply`] | rules from a pattern to an answer | the service `reply` |
+//! | [`daytime`] | the date as a line of text, RFC 867 | the service `daytime` |
+//! | [`chargen`] | the endless pattern of characters, RFC 864 | the service `chargen` |
+//! | [`hexdump`] | bytes as `hexdump -C` prints them | `nc --hex`, listeners that show traffic |
+//!
+//! # A text service in one screen
+//!
+//! Bytes are framed into messages, a message is decoded, a rule answers it, the answer is encoded:
+//!
+//! ```
+//! use std::time::Duration;
+//! use sockeye_proto::framing::{Framer, Framing, MAX_MESSAGE};
+//! use sockeye_proto::{reply::Rules, text::Encoding};
+//!
+//! let rules = Rules::parse("拜拜 =>! over\n* => 服务器已经收到你的信息")?;
+//! let encoding: Encoding = "gbk".parse()?;
+//! let mut framer = Framer::new(Framing::Auto, MAX_MESSAGE);
+//!
+//! let now = Duration::ZERO;
+//! framer.feed(&encoding.encode("拜拜\n"), now);
+//! let message = framer.next(now)?.expect("the line is complete");
+//! let answer = rules.answer(&encoding.decode(message.body())).expect("the first rule matches");
+//! assert!(answer.close);
+//! assert_eq!(*encoding.encode(&answer.followed_by(message.newline())), *b"over\n");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What never happens here
+//!
+//! - No input of a peer can panic, loop, or make a codec hold more than a named limit.
+//! - No codec asks what time it is, or keeps a buffer while it has nothing to hold.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -6,5 +48,6 @@
 pub mod chargen;
 pub mod daytime;
 pub mod framing;
+pub mod hexdump;
 pub mod reply;
 pub mod text;

@@ -4,6 +4,7 @@ mod chargen;
 mod daytime;
 mod framing;
 mod framing_random;
+mod hexdump;
 mod reply;
 mod reply_syntax;
 mod text;
