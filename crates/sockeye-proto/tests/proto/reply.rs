@@ -1,5 +1,6 @@
 //! What rules answer.
 
+use proptest::collection::vec;
 use proptest::prelude::*;
 use sockeye_proto::reply::{Answer, MAX_ANSWER, Rules};
 
@@ -225,8 +226,8 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn an_escaped_glob_matches_its_own_text_only(text in any::<String>(), other in any::<String>()) {
-        prop_assume!(!text.is_empty());
+    fn an_escaped_glob_matches_its_own_text_only(text in vec(any::<char>(), 1..32), other in any::<String>()) {
+        let text = String::from_iter(text);
         let glob: String = text
             .chars()
             .map(|sign| match sign {
@@ -238,7 +239,8 @@ proptest! {
                 sign => sign.to_string(),
             })
             .collect();
-        let rules = rules(&format!("{glob} => yes"));
+        // Not in the first line, where a byte order mark is the file's and not the pattern's.
+        let rules = rules(&format!("\n{glob} => yes"));
         prop_assert!(rules.answer(&text).is_some());
         prop_assert_eq!(rules.answer(&other).is_some(), other == text);
     }

@@ -185,8 +185,8 @@ proptest! {
     fn any_text_encodes_without_entities(text in "[a\u{80}-\u{10ffff}]{0,40}") {
         for label in ["gbk", "latin1", "big5", "iso-2022-jp", "x-user-defined"] {
             let bytes = encoding(label).encode(&text).into_owned();
-            let entity = bytes.windows(2).any(|pair| pair == b"&#");
-            prop_assert!(!entity, "{}: {:x?}", label, bytes);
+            // In the text: ISO-2022-JP has these two bytes inside some letters, such as Γ.
+            prop_assert!(!encoding(label).decode(&bytes).contains("&#"), "{}: {:x?}", label, bytes);
         }
     }
 }
