@@ -42,7 +42,11 @@ impl Spare {
     pub(crate) fn filled(mut self, count: usize) -> Chunk {
         let end = count.min(self.bytes().len());
         match self.0.take() {
-            Some(bytes) if end > 0 => Chunk { store: Store::Pooled(Spare(Some(bytes))), start: 0, end },
+            Some(bytes) if end > 0 => Chunk {
+                store: Store::Pooled(Spare(Some(bytes))),
+                start: 0,
+                end,
+            },
             bytes => {
                 drop(Spare(bytes));
                 Chunk::default()
@@ -83,7 +87,11 @@ impl Loan {
     /// `give_back(number)`.
     #[allow(unsafe_code)]
     pub(crate) unsafe fn chunk(at: NonNull<u8>, count: usize, number: u16, lender: Rc<dyn Lender>) -> Chunk {
-        Chunk { store: Store::Lent(Loan { at, number, lender }), start: 0, end: count }
+        Chunk {
+            store: Store::Lent(Loan { at, number, lender }),
+            start: 0,
+            end: count,
+        }
     }
 }
 
@@ -160,13 +168,21 @@ impl AsRef<[u8]> for Chunk {
 
 impl Default for Chunk {
     fn default() -> Self {
-        Chunk { store: Store::Fixed(&[]), start: 0, end: 0 }
+        Chunk {
+            store: Store::Fixed(&[]),
+            start: 0,
+            end: 0,
+        }
     }
 }
 
 impl From<Vec<u8>> for Chunk {
     fn from(bytes: Vec<u8>) -> Self {
-        Chunk { start: 0, end: bytes.len(), store: Store::Heap(bytes) }
+        Chunk {
+            start: 0,
+            end: bytes.len(),
+            store: Store::Heap(bytes),
+        }
     }
 }
 
@@ -178,7 +194,11 @@ impl From<String> for Chunk {
 
 impl From<&'static [u8]> for Chunk {
     fn from(bytes: &'static [u8]) -> Self {
-        Chunk { store: Store::Fixed(bytes), start: 0, end: bytes.len() }
+        Chunk {
+            store: Store::Fixed(bytes),
+            start: 0,
+            end: bytes.len(),
+        }
     }
 }
 

@@ -92,19 +92,30 @@ impl Connection {
     pub fn adopt(fd: OwnedFd) -> Result<Self> {
         let peer = crate::address::peer_address(&fd)?;
         let scheme = scheme_of(&peer);
-        let link = model::current()?.stream(fd).map_err(|error| Error::io("adopt", error))?;
+        let link = model::current()?
+            .stream(fd)
+            .map_err(|error| Error::io("adopt", error))?;
         Ok(Self::new(link, Entry::new(0, peer), scheme))
     }
 
     pub(crate) fn new(link: Box<dyn StreamLink>, entry: Arc<Entry>, scheme: &'static str) -> Self {
         let transport = Transport::Plain(Wire::new(link, entry.clone()));
-        Connection { transport, held: Chunk::default(), entry, scheme, limits: [None; 2], ended: false }
+        Connection {
+            transport,
+            held: Chunk::default(),
+            entry,
+            scheme,
+            limits: [None; 2],
+            ended: false,
+        }
     }
 
     /// A connection that a server has accepted, and can reach from outside.
     pub(crate) fn accepted(fd: OwnedFd, entry: Arc<Entry>, scheme: &'static str) -> Result<Self> {
         let raw = fd.as_raw_fd();
-        let link = model::current()?.stream(fd).map_err(|error| Error::io("accept", error))?;
+        let link = model::current()?
+            .stream(fd)
+            .map_err(|error| Error::io("accept", error))?;
         entry.hold(|| Box::new(SocketGrip(raw)));
         Ok(Self::new(link, entry, scheme))
     }
@@ -177,7 +188,9 @@ impl Connection {
     /// # Errors
     /// When the peer reset the connection, or the read timeout passed ([`Class::Timeout`](crate::Class::Timeout)).
     pub async fn recv(&mut self) -> Result<Chunk> {
-        poll_fn(|cx| self.poll_recv(cx)).await.map_err(|error| self.failed("recv", error))
+        poll_fn(|cx| self.poll_recv(cx))
+            .await
+            .map_err(|error| self.failed("recv", error))
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Chunk>> {
@@ -219,8 +232,12 @@ impl Connection {
     /// # Errors
     /// As [`send`](Self::send).
     pub async fn send_all(&mut self, bytes: &[u8]) -> Result<()> {
-        self.write_all(bytes).await.map_err(|error| self.failed("send", error))?;
-        poll_fn(|cx| self.poll_pushed(cx)).await.map_err(|error| self.failed("send", error))
+        self.write_all(bytes)
+            .await
+            .map_err(|error| self.failed("send", error))?;
+        poll_fn(|cx| self.poll_pushed(cx))
+            .await
+            .map_err(|error| self.failed("send", error))
     }
 
     /// TLS keeps records back until it is flushed; a plain stream has nothing to push.
@@ -268,7 +285,9 @@ impl Connection {
     /// # Errors
     /// When what was sent before could not be, or the connection is broken.
     pub async fn close_write(&mut self) -> Result<()> {
-        self.shutdown().await.map_err(|error| self.failed("close for writing", error))
+        self.shutdown()
+            .await
+            .map_err(|error| self.failed("close for writing", error))
     }
 
     /// Begins TLS as the client; `name` is who the certificate must be for.
@@ -318,7 +337,11 @@ impl Connection {
     }
 
     fn failed(&self, op: &'static str, error: io::Error) -> Error {
-        let limit = if op == "recv" { self.limits[0] } else { self.limits[1] };
+        let limit = if op == "recv" {
+            self.limits[0]
+        } else {
+            self.limits[1]
+        };
         let error = match limit {
             Some(limit) if error.kind() == io::ErrorKind::TimedOut && error.get_ref().is_none() => {
                 Error::timed_out(op, limit)
@@ -347,7 +370,11 @@ pub(crate) fn scheme_of(address: &Address) -> &'static str {
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if !this.held.is_empty() {
             let count = this.held.len().min(buf.remaining());
@@ -408,6 +435,9 @@ impl AsRawFd for Connection {
 
 impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connection").field("id", &self.id()).field("peer", self.peer()).finish_non_exhaustive()
+        f.debug_struct("Connection")
+            .field("id", &self.id())
+            .field("peer", self.peer())
+            .finish_non_exhaustive()
     }
 }

@@ -81,18 +81,25 @@ impl Datagram {
         let mut last = None;
         for resolved in resolve(&endpoint, false).await? {
             let fd = socket_for(&endpoint, &resolved.address, options)?;
-            options.apply_before_bind(&fd).and_then(|()| options.apply(&fd)).map_err(|error| error.at(&endpoint))?;
+            options
+                .apply_before_bind(&fd)
+                .and_then(|()| options.apply(&fd))
+                .map_err(|error| error.at(&endpoint))?;
             if let Address::Unix(_) = resolved.address {
                 // Without a name of its own it could not be answered; the kernel finds one in the abstract space.
-                rustix::net::bind(&fd, &SocketAddrAny::from(rustix::net::SocketAddrUnix::new_unnamed()))
-                    .map_err(|errno| Error::io("bind", errno).at(&endpoint))?;
+                rustix::net::bind(
+                    &fd,
+                    &SocketAddrAny::from(rustix::net::SocketAddrUnix::new_unnamed()),
+                )
+                .map_err(|errno| Error::io("bind", errno).at(&endpoint))?;
             }
             match rustix::net::connect(&fd, &resolved.address.to_any()?) {
                 Ok(()) => return Self::new(fd, endpoint.with_address(&resolved.address), None),
                 Err(errno) => last = Some(Error::io("dial", errno).at(&endpoint)),
             }
         }
-        Err(last.unwrap_or_else(|| Error::new("dial", Class::Address, "the name has no address").at(&endpoint)))
+        Err(last
+            .unwrap_or_else(|| Error::new("dial", Class::Address, "the name has no address").at(&endpoint)))
     }
 
     /// Makes one of a socket for packets that was made elsewhere. `endpoint` is what its errors call it.
@@ -104,9 +111,18 @@ impl Datagram {
     }
 
     fn new(fd: OwnedFd, endpoint: Endpoint, file: Option<SocketFile>) -> Result<Self> {
-        let link = model::current()?.packets(fd).map_err(|error| Error::io("make socket", error).at(&endpoint))?;
+        let link = model::current()?
+            .packets(fd)
+            .map_err(|error| Error::io("make socket", error).at(&endpoint))?;
         let (arrived, batch, limits) = (VecDeque::new(), Vec::new(), [None; 2]);
-        Ok(Datagram { link, endpoint, arrived, batch, limits, _file: file })
+        Ok(Datagram {
+            link,
+            endpoint,
+            arrived,
+            batch,
+            limits,
+            _file: file,
+        })
     }
 
     /// Where it was bound to (with the port that the system chose), or whom it was dialled to.
@@ -135,7 +151,9 @@ impl Datagram {
     pub async fn recv_from(&mut self) -> Result<(Chunk, Address)> {
         loop {
             if let Some(packet) = self.arrived.pop_front() {
-                let from = packet.from.map_or(Address::Unix(None), |from| Address::from_any(&from));
+                let from = packet
+                    .from
+                    .map_or(Address::Unix(None), |from| Address::from_any(&from));
                 return Ok((packet.bytes, from));
             }
             let (link, batch) = (&mut self.link, &mut self.batch);
@@ -160,7 +178,8 @@ impl Datagram {
     pub async fn send_to(&mut self, bytes: &[u8], to: &Address) -> Result<()> {
         let any = to.to_any()?;
         let sent = poll_fn(|cx| self.link.poll_send(cx, bytes, Some(&any))).await;
-        sent.map(drop).map_err(|error| self.failed("send", error).at(to.endpoint(self.endpoint.scheme())))
+        sent.map(drop)
+            .map_err(|error| self.failed("send", error).at(to.endpoint(self.endpoint.scheme())))
     }
 
     /// Sends one packet to the dialled peer.
@@ -179,7 +198,11 @@ impl Datagram {
         };
         let refused = error.io_kind() == Some(io::ErrorKind::ConnectionRefused);
         let error = error.at(&self.endpoint);
-        if refused { error.advise("the peer's machine says that the port is unreachable") } else { error }
+        if refused {
+            error.advise("the peer's machine says that the port is unreachable")
+        } else {
+            error
+        }
     }
 }
 
@@ -187,8 +210,14 @@ fn packets_only(endpoint: Endpoint) -> Result<Endpoint> {
     if endpoint.is_packet() {
         return Ok(endpoint);
     }
-    let error = Error::new("make socket", Class::General, "this endpoint carries a stream, not packets");
-    Err(error.at(&endpoint).advise("use dial, or an endpoint of udp:// or unixgram:"))
+    let error = Error::new(
+        "make socket",
+        Class::General,
+        "this endpoint carries a stream, not packets",
+    );
+    Err(error
+        .at(&endpoint)
+        .advise("use dial, or an endpoint of udp:// or unixgram:"))
 }
 
 impl AsFd for Datagram {

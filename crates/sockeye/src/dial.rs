@@ -63,7 +63,14 @@ pub struct Dialer {
 impl Default for Dialer {
     fn default() -> Self {
         let limit = CONNECT_TIMEOUT;
-        Dialer { limit, options: Options::new(), local: None, tls: None, tls_name: None, watch: None }
+        Dialer {
+            limit,
+            options: Options::new(),
+            local: None,
+            tls: None,
+            tls_name: None,
+            watch: None,
+        }
     }
 }
 
@@ -128,7 +135,9 @@ impl Dialer {
         };
         match timeout(self.limit, reach).await {
             Ok(reached) => reached,
-            Err(late) if late.class() == Class::Timeout => Err(Error::timed_out("dial", self.limit).at(&endpoint)),
+            Err(late) if late.class() == Class::Timeout => {
+                Err(Error::timed_out("dial", self.limit).at(&endpoint))
+            }
             Err(other) => Err(other),
         }
     }
@@ -140,11 +149,15 @@ impl Dialer {
     /// As [`dial`](Self::dial).
     pub async fn dial_resolved(&self, endpoint: &Endpoint, found: Vec<Resolved>) -> Result<Connection> {
         if endpoint.is_packet() {
-            let error = Error::new("dial", Class::General, "there are no connections over packets").at(endpoint);
+            let error =
+                Error::new("dial", Class::General, "there are no connections over packets").at(endpoint);
             return Err(error.advise("use Datagram::dial"));
         }
         let is_v6 = |resolved: &Resolved| matches!(resolved.address, Address::Inet(SocketAddr::V6(_)));
-        let addresses = interleave_by(found, is_v6).into_iter().map(|resolved| resolved.address).collect();
+        let addresses = interleave_by(found, is_v6)
+            .into_iter()
+            .map(|resolved| resolved.address)
+            .collect();
         let mut conn = self.race(endpoint, addresses).await?;
         if let Endpoint::Tls(at) = endpoint {
             let tls = self.tls.clone().map_or_else(TlsClient::system, Ok)?;
@@ -176,12 +189,20 @@ impl Dialer {
                         return Poll::Ready(Some((index, result)));
                     }
                 }
-                if more && delay.as_mut().poll(cx).is_ready() { Poll::Ready(None) } else { Poll::Pending }
+                if more && delay.as_mut().poll(cx).is_ready() {
+                    Poll::Ready(None)
+                } else {
+                    Poll::Pending
+                }
             })
             .await;
             let Some((index, result)) = ended else { continue };
             let attempt = running.swap_remove(index);
-            self.tell(&attempt, Some(begun.elapsed() - attempt.started), result.as_ref().err());
+            self.tell(
+                &attempt,
+                Some(begun.elapsed() - attempt.started),
+                result.as_ref().err(),
+            );
             match result {
                 Ok(conn) => {
                     running.iter().for_each(|loser| self.tell(loser, None, None));
@@ -194,13 +215,22 @@ impl Dialer {
 
     fn begin<'a>(&'a self, endpoint: &'a Endpoint, address: Address, begun: Instant) -> Try<'a> {
         let future = Box::pin(self.connect(endpoint, address.clone()));
-        Try { address, started: begun.elapsed(), future }
+        Try {
+            address,
+            started: begun.elapsed(),
+            future,
+        }
     }
 
     fn tell(&self, attempt: &Try<'_>, took: Option<Duration>, error: Option<&Error>) {
         if let Some(watch) = &self.watch {
             let (address, started) = (attempt.address.clone(), attempt.started);
-            watch(&Attempt { address, started, took, error: error.map(Error::cause) });
+            watch(&Attempt {
+                address,
+                started,
+                took,
+                error: error.map(Error::cause),
+            });
         }
     }
 
@@ -210,7 +240,9 @@ impl Dialer {
         if let Address::Inet(_) = address {
             rustix::net::sockopt::set_tcp_nodelay(&fd, true).map_err(|errno| failed(errno.into()))?;
         }
-        self.options.apply_before_bind(&fd).map_err(|error| error.at(endpoint))?;
+        self.options
+            .apply_before_bind(&fd)
+            .map_err(|error| error.at(endpoint))?;
         if let Some(local) = &self.local {
             rustix::net::bind(&fd, &local.to_any()?)
                 .map_err(|errno| Error::io("bind", errno).at(local.endpoint(endpoint.scheme())))?;
@@ -225,7 +257,11 @@ impl Dialer {
             Err(errno) => return Err(failed(errno.into())),
         }
         rustix::io::ioctl_fionbio(link.fd(), false).map_err(|errno| failed(errno.into()))?;
-        let scheme = if let Endpoint::Tls(_) = endpoint { "tcp" } else { endpoint.scheme() };
+        let scheme = if let Endpoint::Tls(_) = endpoint {
+            "tcp"
+        } else {
+            endpoint.scheme()
+        };
         Ok(Connection::new(link, Entry::new(0, address.clone()), scheme))
     }
 }
@@ -238,9 +274,15 @@ struct Try<'a> {
 
 fn explain(error: Error, endpoint: &Endpoint, address: &Address) -> Error {
     let literal = endpoint.with_address(address);
-    let error = if literal == *endpoint { error.at(endpoint) } else { error.at(format!("{endpoint} ({address})")) };
+    let error = if literal == *endpoint {
+        error.at(endpoint)
+    } else {
+        error.at(format!("{endpoint} ({address})"))
+    };
     match error.io_kind() {
-        Some(std::io::ErrorKind::ConnectionRefused) => error.advise("nobody listens there, or a firewall says no"),
+        Some(std::io::ErrorKind::ConnectionRefused) => {
+            error.advise("nobody listens there, or a firewall says no")
+        }
         Some(std::io::ErrorKind::NotFound) => error.advise("there is no such socket; is the server running?"),
         _ => error,
     }

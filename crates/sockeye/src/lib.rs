@@ -46,8 +46,8 @@ pub use handler::{Handler, PacketHandler};
 pub use model::{Model, Trigger, block_on, run, spawn_local};
 pub use options::{Membership, Options};
 pub use resolve::{
-    LookupError, MAX_LOOKUPS, MAX_WAITING_LOOKUPS, Resolved, host_name, host_name_blocking, interleave, interleave_by,
-    resolve, resolve_blocking,
+    LookupError, MAX_LOOKUPS, MAX_WAITING_LOOKUPS, Resolved, host_name, host_name_blocking, interleave,
+    interleave_by, resolve, resolve_blocking,
 };
 pub use server::{Event, Limits, MAX_WORKERS, Reason, Running, Server, Shutdown};
 pub use services::{Protocol, Service, Source, service_by_name, service_by_port, service_name, service_port};

@@ -69,12 +69,17 @@ fn bind_one(endpoint: &Endpoint, address: &Address, options: &Options) -> Result
         Address::Unix(Some(UnixName::Path(path))) => remove_stale(endpoint, path, &any)?,
         _ => {}
     }
-    options.apply_before_bind(&fd).map_err(|error| error.at(endpoint))?;
+    options
+        .apply_before_bind(&fd)
+        .map_err(|error| error.at(endpoint))?;
     rustix::net::bind(&fd, &any).map_err(failed)?;
     let file = match address {
-        Address::Unix(Some(UnixName::Path(path))) => std::fs::symlink_metadata(path)
-            .ok()
-            .map(|meta| SocketFile { path: path.clone(), inode: meta.ino() }),
+        Address::Unix(Some(UnixName::Path(path))) => {
+            std::fs::symlink_metadata(path).ok().map(|meta| SocketFile {
+                path: path.clone(),
+                inode: meta.ino(),
+            })
+        }
         _ => None,
     };
     options.apply(&fd).map_err(|error| error.at(endpoint))?;
@@ -89,7 +94,9 @@ fn explain(error: Error, errno: Errno) -> Error {
     match errno {
         Errno::ADDRINUSE => error.advise("another server has it; stop that one or choose another port"),
         Errno::ACCESS | Errno::PERM => error.advise("ports below 1024 want root or CAP_NET_BIND_SERVICE"),
-        Errno::ADDRNOTAVAIL => error.advise("this machine has no such address; `ip address` lists those it has"),
+        Errno::ADDRNOTAVAIL => {
+            error.advise("this machine has no such address; `ip address` lists those it has")
+        }
         _ => error,
     }
 }
@@ -116,9 +123,13 @@ pub(crate) fn socket_for(endpoint: &Endpoint, address: &Address, options: &Optio
 
 /// Removes the file of a Unix socket that nobody listens on any more. Any other file stays.
 fn remove_stale(endpoint: &Endpoint, path: &PathBuf, any: &SocketAddrAny) -> Result<()> {
-    let Ok(meta) = std::fs::symlink_metadata(path) else { return Ok(()) };
+    let Ok(meta) = std::fs::symlink_metadata(path) else {
+        return Ok(());
+    };
     let in_use = |why: &str| {
-        Err(Error::new("listen", Class::General, why).at(endpoint).advise("choose another path, or remove it"))
+        Err(Error::new("listen", Class::General, why)
+            .at(endpoint)
+            .advise("choose another path, or remove it"))
     };
     if !meta.file_type().is_socket() {
         return in_use("the path is taken by a file that is no socket");
@@ -128,7 +139,12 @@ fn remove_stale(endpoint: &Endpoint, path: &PathBuf, any: &SocketAddrAny) -> Res
         Endpoint::UnixSeq(_) => SocketType::SEQPACKET,
         _ => SocketType::STREAM,
     };
-    let probe = rustix::net::socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None);
+    let probe = rustix::net::socket_with(
+        AddressFamily::UNIX,
+        kind,
+        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+        None,
+    );
     let probed = probe.and_then(|probe| rustix::net::connect(&probe, any));
     match probed {
         Err(Errno::CONNREFUSED) => {
@@ -145,6 +161,9 @@ pub(crate) fn sibling(bound: &Bound, options: &Options) -> Result<OwnedFd> {
         Endpoint::Tcp(_) | Endpoint::Tls(_) | Endpoint::Udp(_) => {
             Ok(bind_one(&bound.endpoint, &local_address(&bound.fd)?, options)?.fd)
         }
-        _ => bound.fd.try_clone().map_err(|error| Error::io("share listener", error).at(&bound.endpoint)),
+        _ => bound
+            .fd
+            .try_clone()
+            .map_err(|error| Error::io("share listener", error).at(&bound.endpoint)),
     }
 }

@@ -8,10 +8,10 @@ pub(crate) mod registry;
 mod shutdown;
 mod work;
 
+pub(crate) use accept::{Arrival, BACKOFF};
 pub use event::{Event, Reason};
 pub use limits::Limits;
 pub use shutdown::Shutdown;
-pub(crate) use accept::{Arrival, BACKOFF};
 pub(crate) use shutdown::{Stage, reached};
 pub(crate) use work::{Job, StreamWork, Worker};
 
@@ -127,7 +127,14 @@ impl Server {
     /// Serves on a socket that was made elsewhere: listening already, or bound for packets. `endpoint` is what it is
     /// called, and tells which of the two it is.
     pub fn adopt(fd: OwnedFd, endpoint: Endpoint) -> Self {
-        Self::of(Bound { fd, endpoint, file: None }, Options::new())
+        Self::of(
+            Bound {
+                fd,
+                endpoint,
+                file: None,
+            },
+            Options::new(),
+        )
     }
 
     fn of(bound: Bound, options: Options) -> Self {
@@ -260,9 +267,17 @@ impl Server {
             acceptors: AtomicUsize::new(listeners.len()),
             ended: (Mutex::new(false), Condvar::new()),
         });
-        let job = Job { listeners, shared: shared.clone(), kind: work(shared.clone()) };
+        let job = Job {
+            listeners,
+            shared: shared.clone(),
+            kind: work(shared.clone()),
+        };
         let threads = model::launch(self.model, job).map_err(|error| error.at(&shared.endpoint))?;
-        Ok(Running { shutdown: Shutdown { shared }, threads, _file: file })
+        Ok(Running {
+            shutdown: Shutdown { shared },
+            threads,
+            _file: file,
+        })
     }
 
     fn worker_count(&mut self) -> Result<usize> {
@@ -310,7 +325,11 @@ impl Running {
 
     /// Its certificate as DER, when it speaks TLS: what a client may be told to trust.
     pub fn certificate_der(&self) -> Option<Vec<u8>> {
-        self.shutdown.shared.tls.as_ref().map(|tls| tls.certificate_der().to_vec())
+        self.shutdown
+            .shared
+            .tls
+            .as_ref()
+            .map(|tls| tls.certificate_der().to_vec())
     }
 
     /// Waits until it has been stopped and is through.

@@ -24,7 +24,11 @@ impl Future for Sleep {
         if Instant::now() >= due {
             return Poll::Ready(Ok(()));
         }
-        if !self.armed.as_ref().is_some_and(|(driver, key)| driver.timers().refresh(*key, cx.waker())) {
+        if !self
+            .armed
+            .as_ref()
+            .is_some_and(|(driver, key)| driver.timers().refresh(*key, cx.waker()))
+        {
             let driver = model::current()?;
             let key = driver.timers().insert(due, cx.waker());
             self.armed = Some((driver, key));
@@ -54,7 +58,11 @@ impl Drop for Sleep {
 /// # Ok::<(), sockeye::Error>(())
 /// ```
 pub async fn sleep(span: Duration) -> Result<()> {
-    Sleep { due: Instant::now().checked_add(span), armed: None }.await
+    Sleep {
+        due: Instant::now().checked_add(span),
+        armed: None,
+    }
+    .await
 }
 
 /// Gives a future a span of time to end in.
@@ -71,7 +79,10 @@ pub async fn sleep(span: Duration) -> Result<()> {
 /// ```
 pub async fn timeout<F: Future>(span: Duration, future: F) -> Result<F::Output> {
     let mut future = pin!(future);
-    let mut nap = Sleep { due: Instant::now().checked_add(span), armed: None };
+    let mut nap = Sleep {
+        due: Instant::now().checked_add(span),
+        armed: None,
+    };
     std::future::poll_fn(|cx| {
         if let Poll::Ready(output) = future.as_mut().poll(cx) {
             return Poll::Ready(Ok(output));

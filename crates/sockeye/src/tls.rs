@@ -13,8 +13,11 @@ use std::sync::Arc;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 /// Where Linux distributions keep the certificates that a machine trusts.
-const SYSTEM_ROOTS: [&str; 3] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+const SYSTEM_ROOTS: [&str; 3] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+];
 
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
@@ -55,18 +58,25 @@ impl TlsServer {
     /// ```
     pub fn self_signed(names: &[&str]) -> Result<Self> {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let made = rcgen::generate_simple_self_signed(names).map_err(|error| failed("make certificate", error))?;
+        let made =
+            rcgen::generate_simple_self_signed(names).map_err(|error| failed("make certificate", error))?;
         let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
         Self::new(vec![made.cert.der().clone()], key)
     }
 
     fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self> {
-        let certificate = chain.first().cloned().ok_or_else(|| failed("read TLS certificate", "there is none"))?;
+        let certificate = chain
+            .first()
+            .cloned()
+            .ok_or_else(|| failed("read TLS certificate", "there is none"))?;
         let config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
             .map_err(|error| failed("configure TLS", error))?;
-        Ok(TlsServer { config: Arc::new(config), certificate })
+        Ok(TlsServer {
+            config: Arc::new(config),
+            certificate,
+        })
     }
 
     /// The server's own certificate, as DER (RFC 5280).
@@ -83,7 +93,10 @@ fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let failed = |error: rustls::pki_types::pem::Error| {
         failed("read TLS certificates", error.to_string()).at(path.display())
     };
-    CertificateDer::pem_file_iter(path).map_err(failed)?.collect::<Result<_, _>>().map_err(failed)
+    CertificateDer::pem_file_iter(path)
+        .map_err(failed)?
+        .collect::<Result<_, _>>()
+        .map_err(failed)
 }
 
 /// Whom a client trusts.
@@ -98,10 +111,14 @@ impl TlsClient {
     /// # Errors
     /// When the machine has no list of them (Debian's package `ca-certificates`).
     pub fn system() -> Result<Self> {
-        let path = SYSTEM_ROOTS.iter().map(Path::new).find(|path| path.exists()).ok_or_else(|| {
-            failed("read trusted authorities", "this machine has no list of them")
-                .advise("install the package ca-certificates, or name a file")
-        })?;
+        let path = SYSTEM_ROOTS
+            .iter()
+            .map(Path::new)
+            .find(|path| path.exists())
+            .ok_or_else(|| {
+                failed("read trusted authorities", "this machine has no list of them")
+                    .advise("install the package ca-certificates, or name a file")
+            })?;
         Self::trusting_file(path)
     }
 
@@ -118,16 +135,26 @@ impl TlsClient {
     /// # Errors
     /// When none of them is usable.
     pub fn trusting_der(certificates: &[&[u8]]) -> Result<Self> {
-        Self::trusting(certificates.iter().map(|der| CertificateDer::from(der.to_vec())).collect())
+        Self::trusting(
+            certificates
+                .iter()
+                .map(|der| CertificateDer::from(der.to_vec()))
+                .collect(),
+        )
     }
 
     fn trusting(certificates: Vec<CertificateDer<'static>>) -> Result<Self> {
         let mut roots = RootCertStore::empty();
         let (added, _) = roots.add_parsable_certificates(certificates);
         if added == 0 {
-            return Err(failed("read trusted authorities", "there is no usable certificate"));
+            return Err(failed(
+                "read trusted authorities",
+                "there is no usable certificate",
+            ));
         }
-        Ok(TlsClient { config: Arc::new(builder()?.with_root_certificates(roots).with_no_client_auth()) })
+        Ok(TlsClient {
+            config: Arc::new(builder()?.with_root_certificates(roots).with_no_client_auth()),
+        })
     }
 
     /// Trusts anybody: for looking at a server, never for telling it something.
@@ -136,8 +163,13 @@ impl TlsClient {
     /// Never with the built-in cryptography.
     pub fn unverified() -> Result<Self> {
         let verifier = Arc::new(Anybody(provider()));
-        let config = builder()?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
-        Ok(TlsClient { config: Arc::new(config) })
+        let config = builder()?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
+        Ok(TlsClient {
+            config: Arc::new(config),
+        })
     }
 
     pub(crate) fn connector(&self) -> TlsConnector {
@@ -152,8 +184,12 @@ fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier
 }
 
 pub(crate) fn server_name(name: &str) -> io::Result<ServerName<'static>> {
-    ServerName::try_from(name.to_owned())
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, format!("{name:?} is no name for a certificate")))
+    ServerName::try_from(name.to_owned()).map_err(|_| {
+        io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("{name:?} is no name for a certificate"),
+        )
+    })
 }
 
 /// What a TLS handshake settled.
@@ -178,10 +214,23 @@ impl TlsFacts {
         let version = session.protocol_version().and_then(|version| version.as_str());
         TlsFacts {
             protocol: text(version.map(|name| name.replace('_', "."))),
-            cipher: text(session.negotiated_cipher_suite().map(|suite| format!("{:?}", suite.suite()))),
-            group: session.negotiated_key_exchange_group().map(|group| format!("{:?}", group.name())),
-            alpn: session.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned()),
-            certificates: session.peer_certificates().unwrap_or_default().iter().map(|der| der.to_vec()).collect(),
+            cipher: text(
+                session
+                    .negotiated_cipher_suite()
+                    .map(|suite| format!("{:?}", suite.suite())),
+            ),
+            group: session
+                .negotiated_key_exchange_group()
+                .map(|group| format!("{:?}", group.name())),
+            alpn: session
+                .alpn_protocol()
+                .map(|name| String::from_utf8_lossy(name).into_owned()),
+            certificates: session
+                .peer_certificates()
+                .unwrap_or_default()
+                .iter()
+                .map(|der| der.to_vec())
+                .collect(),
         }
     }
 }
@@ -208,7 +257,12 @@ impl ServerCertVerifier for Anybody {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            certificate,
+            signed,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -217,7 +271,12 @@ impl ServerCertVerifier for Anybody {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            certificate,
+            signed,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -60,7 +60,11 @@ impl Drop for Wire {
 }
 
 impl AsyncRead for Wire {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(self.link.poll_read(cx, buf))?;
         self.entry.count_received(buf.filled().len() - before);
@@ -105,7 +109,10 @@ impl Transport {
         match self {
             Transport::Plain(wire) => Ok(Pin::new(wire)),
             Transport::Tls(stream) => Ok(Pin::new(&mut **stream)),
-            Transport::Broken(_) => Err(io::Error::new(io::ErrorKind::NotConnected, "the TLS handshake failed before")),
+            Transport::Broken(_) => Err(io::Error::new(
+                io::ErrorKind::NotConnected,
+                "the TLS handshake failed before",
+            )),
         }
     }
 

@@ -57,7 +57,11 @@ impl Packet {
     pub async fn reply(&self, bytes: impl Into<Chunk>) -> Result<()> {
         let bytes = bytes.into();
         let Some(to) = &self.from else {
-            return Err(Error::new("reply", Class::General, "the peer has no address to answer to"));
+            return Err(Error::new(
+                "reply",
+                Class::General,
+                "the peer has no address to answer to",
+            ));
         };
         if self.socket.gathering.get() {
             self.socket.outbox.borrow_mut().push((bytes, to.clone()));
@@ -111,10 +115,20 @@ pub(crate) async fn serve<H: PacketHandler>(link: Box<dyn PacketLink>, handler: 
         }
         socket.gathering.set(true);
         for received in arrived.drain(..) {
-            let packet = Packet { bytes: received.bytes, from: received.from, socket: socket.clone() };
+            let packet = Packet {
+                bytes: received.bytes,
+                from: received.from,
+                socket: socket.clone(),
+            };
             if under_way.get() >= shared.limits.packets {
-                let why = format!("{} packets are being answered, which is the limit", shared.limits.packets);
-                shared.tell(&Event::PacketFailed { peer: packet.peer(), reason: Reason::Failed(why) });
+                let why = format!(
+                    "{} packets are being answered, which is the limit",
+                    shared.limits.packets
+                );
+                shared.tell(&Event::PacketFailed {
+                    peer: packet.peer(),
+                    reason: Reason::Failed(why),
+                });
                 continue;
             }
             slot.set(Some(answer(handler.clone(), packet, shared.clone())));
@@ -137,7 +151,10 @@ pub(crate) async fn serve<H: PacketHandler>(link: Box<dyn PacketLink>, handler: 
 }
 
 fn exhausted(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::ENOMEM | libc::EMFILE))
+    matches!(
+        error.raw_os_error(),
+        Some(libc::ENOBUFS | libc::ENOMEM | libc::EMFILE)
+    )
 }
 
 fn poll_slot<F: Future<Output = ()>>(mut slot: Pin<&mut Option<F>>, cx: &mut Context<'_>) -> Poll<()> {
@@ -199,7 +216,10 @@ fn poll_outbox(socket: &Socket, shared: &Shared, cx: &mut Context<'_>) -> Poll<(
         };
         if let Err(error) = sent {
             let peer = Address::from_any(to);
-            shared.tell(&Event::PacketFailed { peer, reason: Reason::Failed(format!("reply: {error}")) });
+            shared.tell(&Event::PacketFailed {
+                peer,
+                reason: Reason::Failed(format!("reply: {error}")),
+            });
         }
         at += 1;
     }

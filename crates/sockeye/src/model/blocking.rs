@@ -64,7 +64,12 @@ pub(crate) struct Blocking {
 impl Blocking {
     pub(crate) fn new() -> io::Result<Self> {
         let sources = RefCell::default();
-        Ok(Blocking { sources, timers: Timers::new(), tasks: Tasks::new()?, turn: Cell::new(None) })
+        Ok(Blocking {
+            sources,
+            timers: Timers::new(),
+            tasks: Tasks::new()?,
+            turn: Cell::new(None),
+        })
     }
 
     /// Rouses the thread from a wait in `poll(2)`.
@@ -94,14 +99,23 @@ impl Blocking {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock && wish.limit.is_some() => {
                 Err(io::ErrorKind::TimedOut.into())
             }
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(None),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                ) =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }
 
     fn give_timeout(&self, key: usize, wish: Wish) -> io::Result<()> {
         let mut sources = self.sources.borrow_mut();
-        let Some(Source { fd, halves }) = sources.get_mut(key) else { return Ok(()) };
+        let Some(Source { fd, halves }) = sources.get_mut(key) else {
+            return Ok(());
+        };
         let half = &mut halves[wish.way as usize];
         if half.given == wish.limit {
             return Ok(());
@@ -109,7 +123,11 @@ impl Blocking {
         // SAFETY: the descriptor belongs to the link whose operation this is.
         #[allow(unsafe_code)]
         let socket = unsafe { BorrowedFd::borrow_raw(*fd) };
-        let kind = if wish.way == Way::Read { Timeout::Recv } else { Timeout::Send };
+        let kind = if wish.way == Way::Read {
+            Timeout::Recv
+        } else {
+            Timeout::Send
+        };
         set_socket_timeout(socket, kind, wish.limit)?;
         half.given = wish.limit;
         Ok(())
@@ -119,7 +137,9 @@ impl Blocking {
     fn alone(&self) -> Option<(usize, Way)> {
         let sources = self.sources.borrow();
         let mut waiting = sources.iter().flat_map(|(key, source)| {
-            WAYS.into_iter().map(move |way| (key, way, &source.halves[way as usize])).filter(|(_, _, half)| half.waiting)
+            WAYS.into_iter()
+                .map(move |way| (key, way, &source.halves[way as usize]))
+                .filter(|(_, _, half)| half.waiting)
         });
         let (key, way, half) = waiting.next()?;
         let alone = waiting.next().is_none() && half.may_block;
@@ -154,13 +174,21 @@ impl Blocking {
                     }
                     next = next.into_iter().chain(half.due).min();
                     waits.push((key, way));
-                    let wish = if way == Way::Read { PollFlags::IN } else { PollFlags::OUT };
+                    let wish = if way == Way::Read {
+                        PollFlags::IN
+                    } else {
+                        PollFlags::OUT
+                    };
                     polls.push(PollFd::from_borrowed_fd(fd, wish));
                 }
             }
         }
         let until = next.map(|due| due.saturating_duration_since(now));
-        let limit = limit.into_iter().chain(until).min().and_then(|limit| Timespec::try_from(limit).ok());
+        let limit = limit
+            .into_iter()
+            .chain(until)
+            .min()
+            .and_then(|limit| Timespec::try_from(limit).ok());
         match rustix::event::poll(&mut polls, limit.as_ref()) {
             Ok(_) => {}
             Err(Errno::INTR) => polls.iter_mut().for_each(PollFd::clear_revents),
@@ -186,8 +214,17 @@ impl Blocking {
 impl Reactor for Blocking {
     fn register(&self, fd: BorrowedFd<'_>) -> io::Result<usize> {
         // A socket can be written to until it says otherwise, but rarely has something to read at once.
-        let halves = [Half::default(), Half { ready: true, ..Half::default() }];
-        Ok(self.sources.borrow_mut().insert(Source { fd: fd.as_raw_fd(), halves }))
+        let halves = [
+            Half::default(),
+            Half {
+                ready: true,
+                ..Half::default()
+            },
+        ];
+        Ok(self.sources.borrow_mut().insert(Source {
+            fd: fd.as_raw_fd(),
+            halves,
+        }))
     }
 
     fn deregister(&self, key: usize, _: BorrowedFd<'_>) {
@@ -300,11 +337,19 @@ pub(crate) fn drive<F: Future>(
     })
 }
 
-fn step<F: Future>(driver: &Blocking, future: Pin<&mut F>, spin: &mut Spinner) -> io::Result<Poll<F::Output>> {
+fn step<F: Future>(
+    driver: &Blocking,
+    future: Pin<&mut F>,
+    spin: &mut Spinner,
+) -> io::Result<Poll<F::Output>> {
     if driver.tasks.has_ready() {
         return driver.wait(Some(Duration::ZERO)).map(|()| Poll::Pending);
     }
-    let look = || driver.wait(Some(Duration::ZERO)).map(|()| driver.tasks.has_ready());
+    let look = || {
+        driver
+            .wait(Some(Duration::ZERO))
+            .map(|()| driver.tasks.has_ready())
+    };
     if spin.until(look)? {
         return Ok(Poll::Pending);
     }

@@ -53,7 +53,12 @@ impl Coroutine {
     }
 
     fn with<T>(&self, key: usize, body: impl FnOnce(&mut Source) -> T) -> io::Result<T> {
-        Ok(body(self.sources.borrow_mut().get_mut(key).ok_or(io::ErrorKind::NotConnected)?))
+        Ok(body(
+            self.sources
+                .borrow_mut()
+                .get_mut(key)
+                .ok_or(io::ErrorKind::NotConnected)?,
+        ))
     }
 
     /// Wakes our timers by Tokio's.
@@ -79,7 +84,10 @@ impl Reactor for Coroutine {
         // SAFETY: the link that owns the descriptor deregisters it here before it closes it.
         #[allow(unsafe_code)]
         let fd = Rc::new(unsafe { AsyncFd::register(Lent(fd.as_raw_fd())) }?);
-        Ok(self.sources.borrow_mut().insert(Source { fd, sides: Default::default() }))
+        Ok(self.sources.borrow_mut().insert(Source {
+            fd,
+            sides: Default::default(),
+        }))
     }
 
     fn deregister(&self, key: usize, _: BorrowedFd<'_>) {
@@ -103,7 +111,9 @@ impl Reactor for Coroutine {
             let Poll::Ready(mut guard) = ready else {
                 if wish.limit.is_some() {
                     self.timers.tick();
-                    self.with(key, |source| source.sides[wish.way as usize].wait(wish.limit, &self.timers, cx))??;
+                    self.with(key, |source| {
+                        source.sides[wish.way as usize].wait(wish.limit, &self.timers, cx)
+                    })??;
                 }
                 return Poll::Pending;
             };
@@ -151,7 +161,10 @@ impl Driver for Coroutine {
 }
 
 fn runtime() -> io::Result<LocalRuntime> {
-    Builder::new_current_thread().enable_io().enable_time().build_local(LocalOptions::default())
+    Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build_local(LocalOptions::default())
 }
 
 /// Drives a future on a runtime made for it.
@@ -165,7 +178,8 @@ fn drive<F: Future>(runtime: &LocalRuntime, future: F, spin: Duration) -> F::Out
         let mut future = pin!(future);
         runtime.block_on(async {
             let clock = tokio::task::spawn_local(driver.clone().keep_time());
-            let spinner = (!spin.is_zero()).then(|| tokio::task::spawn_local(look_again(driver.clone(), spin)));
+            let spinner =
+                (!spin.is_zero()).then(|| tokio::task::spawn_local(look_again(driver.clone(), spin)));
             let output = future.as_mut().await;
             clock.abort();
             spinner.inspect(tokio::task::JoinHandle::abort);
@@ -180,7 +194,11 @@ async fn look_again(driver: Rc<Coroutine>, span: Duration) {
         let seen = driver.attempts.get();
         let spun = poll_fn(|cx| {
             *driver.idle.borrow_mut() = Some(cx.waker().clone());
-            if driver.attempts.get() == seen { Poll::Pending } else { Poll::Ready(()) }
+            if driver.attempts.get() == seen {
+                Poll::Pending
+            } else {
+                Poll::Ready(())
+            }
         });
         spun.await;
         let (mut seen, mut until) = (driver.attempts.get(), Instant::now() + span);

@@ -41,9 +41,21 @@ impl Epoll {
     pub(crate) fn new(trigger: Trigger) -> io::Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let tasks = Tasks::new()?;
-        epoll::add(&epoll, tasks.rouse_fd(), EventData::new_u64(ROUSE), EventFlags::IN)?;
+        epoll::add(
+            &epoll,
+            tasks.rouse_fd(),
+            EventData::new_u64(ROUSE),
+            EventFlags::IN,
+        )?;
         let events = RefCell::new(Vec::with_capacity(EVENTS));
-        Ok(Epoll { epoll, trigger, sources: Sources::new(), timers: Timers::new(), tasks, events })
+        Ok(Epoll {
+            epoll,
+            trigger,
+            sources: Sources::new(),
+            timers: Timers::new(),
+            tasks,
+            events,
+        })
     }
 
     /// Level: asks for what is waited for. Edge: everything was asked for at the beginning.
@@ -67,11 +79,19 @@ impl Epoll {
         #[allow(unsafe_code)]
         let fd = unsafe { BorrowedFd::borrow_raw(source.fd) };
         let data = EventData::new_u64(token(key, source.birth));
-        Ok(epoll::modify(&self.epoll, fd, data, EventFlags::from_bits_retain(asked))?)
+        Ok(epoll::modify(
+            &self.epoll,
+            fd,
+            data,
+            EventFlags::from_bits_retain(asked),
+        )?)
     }
 
     fn raise(&self, event: Event) {
-        let (key, birth) = ((event.data.u64() & 0xffff_ffff) as usize, (event.data.u64() >> 32) as u32);
+        let (key, birth) = (
+            (event.data.u64() & 0xffff_ffff) as usize,
+            (event.data.u64() >> 32) as u32,
+        );
         let flags = event.flags;
         self.sources.with(key, |source| {
             if source.birth != birth {
@@ -80,7 +100,13 @@ impl Epoll {
             let broken = EventFlags::ERR | EventFlags::HUP;
             let mut unwanted = 0;
             for (way, wish) in [(Way::Read, EventFlags::IN), (Way::Write, EventFlags::OUT)] {
-                let told = wish | broken | if way == Way::Read { EventFlags::RDHUP } else { EventFlags::empty() };
+                let told = wish
+                    | broken
+                    | if way == Way::Read {
+                        EventFlags::RDHUP
+                    } else {
+                        EventFlags::empty()
+                    };
                 if flags.intersects(told) {
                     match source.sides[way as usize].rise() {
                         Some(waker) => waker.wake_by_ref(),
@@ -90,7 +116,11 @@ impl Epoll {
             }
             // Told of something that nobody waits for: level-triggered, it would be told again at once and for ever.
             // A wish to write is over as soon as it is fulfilled.
-            let once = if self.trigger == Trigger::Level { unwanted | EventFlags::OUT.bits() } else { 0 };
+            let once = if self.trigger == Trigger::Level {
+                unwanted | EventFlags::OUT.bits()
+            } else {
+                0
+            };
             if source.armed & once != 0 {
                 // It fails only for a descriptor that is no longer there, of which nothing is told any more.
                 let _ = self.register_for(source, key, source.armed & !once);
@@ -131,7 +161,14 @@ impl Reactor for Epoll {
         cx: &mut Context<'_>,
         attempt: impl FnMut(Permit) -> io::Result<Done<T>>,
     ) -> Poll<io::Result<T>> {
-        self.sources.poll_io(key, wish, cx, &self.timers, |source, way| self.arm(source, key, way), attempt)
+        self.sources.poll_io(
+            key,
+            wish,
+            cx,
+            &self.timers,
+            |source, way| self.arm(source, key, way),
+            attempt,
+        )
     }
 }
 
@@ -145,10 +182,19 @@ impl Turn for Epoll {
     }
 
     fn turn(&self, limit: Option<Duration>) -> io::Result<()> {
-        let limit = limit.map(|limit| Timespec::try_from(limit).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 }));
+        let limit = limit.map(|limit| {
+            Timespec::try_from(limit).unwrap_or(Timespec {
+                tv_sec: i64::MAX,
+                tv_nsec: 0,
+            })
+        });
         let mut events = self.events.borrow_mut();
         events.clear();
-        match epoll::wait(self.epoll.as_fd(), rustix::buffer::spare_capacity(&mut events), limit.as_ref()) {
+        match epoll::wait(
+            self.epoll.as_fd(),
+            rustix::buffer::spare_capacity(&mut events),
+            limit.as_ref(),
+        ) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }

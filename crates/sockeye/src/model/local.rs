@@ -92,7 +92,9 @@ fn turn<D: Turn>(driver: &D, spin: &mut Spinner) -> io::Result<()> {
     if spin.until(|| wait(Some(Duration::ZERO)))? {
         return Ok(());
     }
-    let limit = timers.next().map(|due| due.saturating_duration_since(Instant::now()));
+    let limit = timers
+        .next()
+        .map(|due| due.saturating_duration_since(Instant::now()));
     wait(limit).map(drop)
 }
 
@@ -108,7 +110,10 @@ impl Spinner {
     const PATIENCE: u32 = 16;
 
     pub(crate) fn new(span: Duration) -> Self {
-        Spinner { span, credit: Self::PATIENCE }
+        Spinner {
+            span,
+            credit: Self::PATIENCE,
+        }
     }
 
     /// True when `look` found something in time.
@@ -136,7 +141,10 @@ impl Spinner {
 }
 
 /// Starts a thread per worker, each with a driver and a listener of its own.
-pub(crate) fn launch<D>(new: impl Fn() -> io::Result<D> + Clone + Send + 'static, job: Job) -> io::Result<Workers>
+pub(crate) fn launch<D>(
+    new: impl Fn() -> io::Result<D> + Clone + Send + 'static,
+    job: Job,
+) -> io::Result<Workers>
 where
     D: Driver + Turn + 'static,
 {
@@ -178,7 +186,11 @@ pub(crate) fn each_worker(
     for worker in job.into_workers() {
         let (body, ready) = (body.clone(), Ready(sender.clone()));
         let name = format!("sockeye-{}", threads.len());
-        threads.push(std::thread::Builder::new().name(name).spawn(move || body(worker, ready))?);
+        threads.push(
+            std::thread::Builder::new()
+                .name(name)
+                .spawn(move || body(worker, ready))?,
+        );
     }
     drop(sender);
     for answer in answers {

@@ -29,7 +29,10 @@ impl Batch {
     pub(crate) fn new() -> Rc<Self> {
         let memory = Box::leak(vec![0u8; BATCH * ROOM].into_boxed_slice());
         let free = RefCell::new((0..BATCH as u16).rev().collect());
-        Rc::new(Batch { memory: NonNull::from(memory).cast(), free })
+        Rc::new(Batch {
+            memory: NonNull::from(memory).cast(),
+            free,
+        })
     }
 
     #[allow(unsafe_code)]
@@ -49,10 +52,17 @@ impl Batch {
         if slots.is_empty() {
             // Handlers hold all the rooms: the next datagram gets memory of its own.
             let mut bytes = vec![0; ROOM];
-            let flags = if may_block { rustix::net::RecvFlags::empty() } else { rustix::net::RecvFlags::DONTWAIT };
+            let flags = if may_block {
+                rustix::net::RecvFlags::empty()
+            } else {
+                rustix::net::RecvFlags::DONTWAIT
+            };
             let (count, _, from) = rustix::net::recvfrom(fd, &mut bytes[..], flags)?;
             bytes.truncate(count);
-            into.push(Received { bytes: Chunk::from(bytes), from });
+            into.push(Received {
+                bytes: Chunk::from(bytes),
+                from,
+            });
             return Ok(true);
         }
         let wanted = slots.len();
@@ -75,20 +85,41 @@ impl Batch {
         // SAFETY: all-zero is a valid value of these C structures: null pointers and zero lengths.
         let (mut names, mut headers): ([libc::sockaddr_storage; BATCH], [libc::mmsghdr; BATCH]) =
             unsafe { (zeroed(), zeroed()) };
-        let mut rooms = slots.iter().map(|slot| libc::iovec { iov_base: self.room(*slot).as_ptr().cast(), iov_len: ROOM });
-        let mut vectors: [libc::iovec; BATCH] = std::array::from_fn(|_| {
-            rooms.next().unwrap_or(libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 })
+        let mut rooms = slots.iter().map(|slot| libc::iovec {
+            iov_base: self.room(*slot).as_ptr().cast(),
+            iov_len: ROOM,
         });
-        for ((header, name), vector) in headers.iter_mut().zip(&mut names).zip(&mut vectors).take(slots.len()) {
+        let mut vectors: [libc::iovec; BATCH] = std::array::from_fn(|_| {
+            rooms.next().unwrap_or(libc::iovec {
+                iov_base: std::ptr::null_mut(),
+                iov_len: 0,
+            })
+        });
+        for ((header, name), vector) in headers
+            .iter_mut()
+            .zip(&mut names)
+            .zip(&mut vectors)
+            .take(slots.len())
+        {
             header.msg_hdr.msg_name = std::ptr::from_mut(name).cast();
             header.msg_hdr.msg_namelen = size_of::<libc::sockaddr_storage>() as u32;
             header.msg_hdr.msg_iov = vector;
             header.msg_hdr.msg_iovlen = 1;
         }
-        let flags = if may_block { libc::MSG_WAITFORONE } else { libc::MSG_DONTWAIT };
+        let flags = if may_block {
+            libc::MSG_WAITFORONE
+        } else {
+            libc::MSG_DONTWAIT
+        };
         // SAFETY: the first `slots.len()` headers point to names, vectors and rooms that outlive the call, each its own.
         let count = unsafe {
-            libc::recvmmsg(fd.as_raw_fd(), headers.as_mut_ptr(), slots.len() as u32, flags as _, std::ptr::null_mut())
+            libc::recvmmsg(
+                fd.as_raw_fd(),
+                headers.as_mut_ptr(),
+                slots.len() as u32,
+                flags as _,
+                std::ptr::null_mut(),
+            )
         };
         let count = usize::try_from(count).map_err(|_| last_error())?;
         for ((header, name), slot) in headers.iter().zip(&names).zip(slots).take(count) {
@@ -134,11 +165,16 @@ fn last_error() -> Errno {
 pub(crate) fn send(fd: BorrowedFd<'_>, packets: &[(Chunk, SocketAddrAny)]) -> io::Result<usize> {
     // SAFETY: all-zero is a valid value of this C structure: null pointers and zero lengths.
     let mut headers: [libc::mmsghdr; BATCH] = unsafe { zeroed() };
-    let mut vectors: [libc::iovec; BATCH] =
-        std::array::from_fn(|_| libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 });
+    let mut vectors: [libc::iovec; BATCH] = std::array::from_fn(|_| libc::iovec {
+        iov_base: std::ptr::null_mut(),
+        iov_len: 0,
+    });
     let count = packets.len().min(BATCH);
     for ((header, vector), (bytes, to)) in headers.iter_mut().zip(&mut vectors).zip(packets) {
-        *vector = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+        *vector = libc::iovec {
+            iov_base: bytes.as_ptr().cast_mut().cast(),
+            iov_len: bytes.len(),
+        };
         header.msg_hdr.msg_name = to.as_ptr().cast_mut().cast();
         header.msg_hdr.msg_namelen = to.addr_len();
         header.msg_hdr.msg_iov = vector;

@@ -26,6 +26,7 @@ pub use name::{Model, Trigger};
 use crate::buffer::Chunk;
 use crate::error::{Class, Error, Result};
 use crate::server::Job;
+pub(crate) use local::Ready;
 use rustix::net::SocketAddrAny;
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -34,7 +35,6 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-pub(crate) use local::Ready;
 pub(crate) use task::LocalFuture;
 pub(crate) use timers::{TimerKey, Timers};
 use tokio::io::ReadBuf;
@@ -85,7 +85,12 @@ pub(crate) struct Received {
 pub(crate) trait PacketLink {
     /// Adds at least one datagram, and all that are there up to a batch.
     fn poll_recv(&mut self, cx: &mut Context<'_>, into: &mut Vec<Received>) -> Poll<io::Result<()>>;
-    fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8], to: Option<&SocketAddrAny>) -> Poll<io::Result<usize>>;
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+        to: Option<&SocketAddrAny>,
+    ) -> Poll<io::Result<usize>>;
     /// Sends as many of the front as the kernel takes without waiting.
     fn send_batch(&mut self, packets: &[(Chunk, SocketAddrAny)]) -> io::Result<usize>;
     fn set_limits(&mut self, read: Option<Duration>, write: Option<Duration>);

@@ -106,10 +106,17 @@ impl FromStr for Model {
         if name == "epoll" {
             return Ok(Model::default());
         }
-        Model::ALL.into_iter().find(|model| model.name() == name).ok_or_else(|| {
-            let names: Vec<&str> = Model::ALL.iter().map(|model| model.name()).collect();
-            Error::new("choose model", Class::General, format!("there is no model {name:?}"))
+        Model::ALL
+            .into_iter()
+            .find(|model| model.name() == name)
+            .ok_or_else(|| {
+                let names: Vec<&str> = Model::ALL.iter().map(|model| model.name()).collect();
+                Error::new(
+                    "choose model",
+                    Class::General,
+                    format!("there is no model {name:?}"),
+                )
                 .advise(format!("the models are {}", names.join(", ")))
-        })
+            })
     }
 }

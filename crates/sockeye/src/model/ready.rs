@@ -90,7 +90,12 @@ pub(crate) struct Socket<R: Reactor> {
 impl<R: Reactor> Socket<R> {
     pub(crate) fn new(reactor: Rc<R>, fd: OwnedFd) -> io::Result<Self> {
         let key = reactor.register(fd.as_fd())?;
-        Ok(Socket { fd, key, reactor, limits: [None; 2] })
+        Ok(Socket {
+            fd,
+            key,
+            reactor,
+            limits: [None; 2],
+        })
     }
 
     fn poll<T>(
@@ -100,8 +105,13 @@ impl<R: Reactor> Socket<R> {
         cx: &mut Context<'_>,
         mut attempt: impl FnMut(&OwnedFd, Permit) -> rustix::io::Result<Done<T>>,
     ) -> Poll<io::Result<T>> {
-        let wish = Wish { way, limit: self.limits[way as usize], may_block };
-        self.reactor.poll_io(self.key, wish, cx, |permit| Ok(attempt(&self.fd, permit)?))
+        let wish = Wish {
+            way,
+            limit: self.limits[way as usize],
+            may_block,
+        };
+        self.reactor
+            .poll_io(self.key, wish, cx, |permit| Ok(attempt(&self.fd, permit)?))
     }
 }
 
@@ -116,7 +126,10 @@ impl<R: Reactor> StreamLink for Socket<R> {
         self.poll(Way::Read, true, cx, |fd, permit| {
             let mut spare = Spare::take();
             let (count, _) = rustix::net::recv(fd, spare.bytes(), permit.receive())?;
-            Ok(Done { value: spare.filled(count), spent: count < RECEIVE })
+            Ok(Done {
+                value: spare.filled(count),
+                spent: count < RECEIVE,
+            })
         })
     }
 
@@ -124,7 +137,10 @@ impl<R: Reactor> StreamLink for Socket<R> {
         let room = buf.initialize_unfilled();
         let count = ready!(self.poll(Way::Read, true, cx, |fd, permit| {
             let (count, _) = rustix::net::recv(fd, &mut *room, permit.receive())?;
-            Ok(Done { value: count, spent: count < room.len() })
+            Ok(Done {
+                value: count,
+                spent: count < room.len(),
+            })
         }))?;
         buf.advance(count);
         Poll::Ready(Ok(()))
@@ -143,7 +159,10 @@ impl<R: Reactor> StreamLink for Socket<R> {
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll(Way::Write, true, cx, |fd, permit| {
             let count = rustix::net::send(fd, bytes, permit.send())?;
-            Ok(Done { value: count, spent: count < bytes.len() })
+            Ok(Done {
+                value: count,
+                spent: count < bytes.len(),
+            })
         })
     }
 
@@ -165,7 +184,10 @@ impl<R: Reactor> StreamLink for Socket<R> {
             let sent = rustix::fs::sendfile(fd, file, Some(&mut at), count);
             rustix::io::ioctl_fionbio(fd, false)?;
             let sent = sent?;
-            Ok(Done { value: sent, spent: sent < count })
+            Ok(Done {
+                value: sent,
+                spent: sent < count,
+            })
         })
     }
 
@@ -174,7 +196,10 @@ impl<R: Reactor> StreamLink for Socket<R> {
             rustix::net::sockopt::socket_error(fd)??;
             match rustix::net::getpeername(fd) {
                 Err(Errno::NOTCONN) => Err(Errno::AGAIN),
-                other => other.map(|_| Done { value: (), spent: false }),
+                other => other.map(|_| Done {
+                    value: (),
+                    spent: false,
+                }),
             }
         })
     }
@@ -192,7 +217,10 @@ impl<R: Reactor> AcceptLink for Socket<R> {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
         self.poll(Way::Read, false, cx, |fd, _| {
             let (socket, peer) = rustix::net::acceptfrom_with(fd, SocketFlags::CLOEXEC)?;
-            Ok(Done { value: Accepted { fd: socket, peer }, spent: false })
+            Ok(Done {
+                value: Accepted { fd: socket, peer },
+                spent: false,
+            })
         })
     }
 
@@ -209,7 +237,10 @@ pub(crate) struct Packets<R: Reactor> {
 
 impl<R: Reactor> Packets<R> {
     pub(crate) fn new(reactor: Rc<R>, fd: OwnedFd) -> io::Result<Self> {
-        Ok(Packets { socket: Socket::new(reactor, fd)?, batch: mmsg::Batch::new() })
+        Ok(Packets {
+            socket: Socket::new(reactor, fd)?,
+            batch: mmsg::Batch::new(),
+        })
     }
 }
 
@@ -218,17 +249,28 @@ impl<R: Reactor> PacketLink for Packets<R> {
         let batch = &self.batch;
         self.socket.poll(Way::Read, true, cx, |fd, permit| {
             let full = batch.receive(fd.as_fd(), permit == Permit::Block, into)?;
-            Ok(Done { value: (), spent: !full })
+            Ok(Done {
+                value: (),
+                spent: !full,
+            })
         })
     }
 
-    fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8], to: Option<&SocketAddrAny>) -> Poll<io::Result<usize>> {
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+        to: Option<&SocketAddrAny>,
+    ) -> Poll<io::Result<usize>> {
         self.socket.poll(Way::Write, true, cx, |fd, permit| {
             let count = match to {
                 Some(to) => rustix::net::sendto(fd, bytes, permit.send(), to),
                 None => rustix::net::send(fd, bytes, permit.send()),
             }?;
-            Ok(Done { value: count, spent: false })
+            Ok(Done {
+                value: count,
+                spent: false,
+            })
         })
     }
 

@@ -50,8 +50,18 @@ impl Select {
         let set = || vec![FdSetElement::default(); fd_set_num_elements(FD_SETSIZE, FD_SETSIZE as RawFd)];
         let mut wanted = [set(), set()];
         fd_set_insert(&mut wanted[Way::Read as usize], rouse);
-        let sets = Sets { wanted, answer: [set(), set()], key_of: vec![usize::MAX; FD_SETSIZE], highest: rouse };
-        Ok(Select { sets: RefCell::new(sets), sources: Sources::new(), timers: Timers::new(), tasks })
+        let sets = Sets {
+            wanted,
+            answer: [set(), set()],
+            key_of: vec![usize::MAX; FD_SETSIZE],
+            highest: rouse,
+        };
+        Ok(Select {
+            sets: RefCell::new(sets),
+            sources: Sources::new(),
+            timers: Timers::new(),
+            tasks,
+        })
     }
 }
 
@@ -115,21 +125,37 @@ impl Turn for Select {
     }
 
     fn turn(&self, limit: Option<Duration>) -> io::Result<()> {
-        let limit = limit.map(|limit| Timespec::try_from(limit).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 }));
+        let limit = limit.map(|limit| {
+            Timespec::try_from(limit).unwrap_or(Timespec {
+                tv_sec: i64::MAX,
+                tv_nsec: 0,
+            })
+        });
         let mut sets = self.sets.borrow_mut();
-        let Sets { wanted, answer, highest, .. } = &mut *sets;
+        let Sets {
+            wanted,
+            answer,
+            highest,
+            ..
+        } = &mut *sets;
         answer[0].copy_from_slice(&wanted[0]);
         answer[1].copy_from_slice(&wanted[1]);
         let [read, write] = answer;
         // SAFETY: a descriptor is in a set only between `register` and `deregister`, and its link closes it afterwards.
         #[allow(unsafe_code)]
-        let told = unsafe { rustix::event::select(*highest + 1, Some(read), Some(write), None, limit.as_ref()) };
+        let told =
+            unsafe { rustix::event::select(*highest + 1, Some(read), Some(write), None, limit.as_ref()) };
         match told {
             Ok(0) | Err(rustix::io::Errno::INTR) => return Ok(()),
             Ok(_) => {}
             Err(error) => return Err(error.into()),
         }
-        let Sets { wanted, answer, key_of, .. } = &mut *sets;
+        let Sets {
+            wanted,
+            answer,
+            key_of,
+            ..
+        } = &mut *sets;
         let mut roused = false;
         for way in [Way::Read, Way::Write] {
             for fd in FdSetIter::new(&answer[way as usize]) {
@@ -139,10 +165,11 @@ impl Turn for Select {
                 };
                 // It stays wanted while its handler reads and waits again, as nearly all do; if it is told of once
                 // more and nobody waits, it is taken out.
-                self.sources.with(key, |source| match source.sides[way as usize].rise() {
-                    Some(waker) => waker.wake_by_ref(),
-                    None => fd_set_remove(&mut wanted[way as usize], fd),
-                });
+                self.sources
+                    .with(key, |source| match source.sides[way as usize].rise() {
+                        Some(waker) => waker.wake_by_ref(),
+                        None => fd_set_remove(&mut wanted[way as usize], fd),
+                    });
                 if way == Way::Write {
                     fd_set_remove(&mut wanted[way as usize], fd);
                 }

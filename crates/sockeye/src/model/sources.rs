@@ -25,7 +25,12 @@ pub(crate) struct Side {
 
 impl Side {
     /// Arranges to be woken; an error when the limit has passed already.
-    pub(crate) fn wait(&mut self, limit: Option<Duration>, timers: &Timers, cx: &Context<'_>) -> io::Result<()> {
+    pub(crate) fn wait(
+        &mut self,
+        limit: Option<Duration>,
+        timers: &Timers,
+        cx: &Context<'_>,
+    ) -> io::Result<()> {
         match &mut self.waker {
             Some(waker) => waker.clone_from(cx.waker()),
             none => *none = Some(cx.waker().clone()),
@@ -44,7 +49,9 @@ impl Side {
 
     fn arm(&mut self, since: Instant, limit: Duration, timers: &Timers, cx: &Context<'_>) -> io::Result<()> {
         // A limit too far off to be an instant is no limit.
-        let Some(due) = since.checked_add(limit) else { return Ok(()) };
+        let Some(due) = since.checked_add(limit) else {
+            return Ok(());
+        };
         if timers.now() >= due {
             return Err(io::ErrorKind::TimedOut.into());
         }
@@ -70,7 +77,9 @@ impl Side {
     /// It became ready; who is to be told.
     pub(crate) fn rise(&mut self) -> Option<&Waker> {
         self.ready = true;
-        std::mem::take(&mut self.waiting).then_some(self.waker.as_ref()).flatten()
+        std::mem::take(&mut self.waiting)
+            .then_some(self.waker.as_ref())
+            .flatten()
     }
 }
 
@@ -91,14 +100,28 @@ pub(crate) struct Sources {
 
 impl Sources {
     pub(crate) fn new() -> Self {
-        Sources { all: RefCell::default(), births: std::cell::Cell::new(0) }
+        Sources {
+            all: RefCell::default(),
+            births: std::cell::Cell::new(0),
+        }
     }
 
     pub(crate) fn insert(&self, fd: RawFd) -> usize {
         self.births.set(self.births.get().wrapping_add(1));
         // A socket can be written to until it says otherwise, but rarely has something to read at once.
-        let sides = [Side::default(), Side { ready: true, ..Side::default() }];
-        self.all.borrow_mut().insert(Source { fd, sides, armed: 0, birth: self.births.get() })
+        let sides = [
+            Side::default(),
+            Side {
+                ready: true,
+                ..Side::default()
+            },
+        ];
+        self.all.borrow_mut().insert(Source {
+            fd,
+            sides,
+            armed: 0,
+            birth: self.births.get(),
+        })
     }
 
     pub(crate) fn remove(&self, key: usize, timers: &Timers) -> Source {
@@ -138,7 +161,10 @@ impl Sources {
             arm(source, way).map(|()| true)
         };
         loop {
-            match self.with(key, waits).unwrap_or_else(|| Err(io::ErrorKind::NotConnected.into())) {
+            match self
+                .with(key, waits)
+                .unwrap_or_else(|| Err(io::ErrorKind::NotConnected.into()))
+            {
                 Ok(true) => return Poll::Pending,
                 Ok(false) if !task::spend(cx) => return Poll::Pending,
                 Ok(false) => {}
@@ -158,7 +184,11 @@ impl Sources {
             });
             match brought {
                 Ok(done) => return Poll::Ready(Ok(done.value)),
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                    ) => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }

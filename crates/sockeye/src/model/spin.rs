@@ -46,10 +46,18 @@ impl Spin {
             return Ok(());
         }
         let micros = u64::from(rounds - EAGER_ROUNDS).saturating_mul(10);
-        let nap = Duration::from_micros(micros).min(LONGEST_NAP).min(limit.unwrap_or(LONGEST_NAP));
-        let nap = rustix::event::Timespec { tv_sec: 0, tv_nsec: i64::from(nap.subsec_nanos()) };
+        let nap = Duration::from_micros(micros)
+            .min(LONGEST_NAP)
+            .min(limit.unwrap_or(LONGEST_NAP));
+        let nap = rustix::event::Timespec {
+            tv_sec: 0,
+            tv_nsec: i64::from(nap.subsec_nanos()),
+        };
         let rouse = self.tasks.rouse_fd();
-        let mut waits = [rustix::event::PollFd::from_borrowed_fd(rouse, rustix::event::PollFlags::IN)];
+        let mut waits = [rustix::event::PollFd::from_borrowed_fd(
+            rouse,
+            rustix::event::PollFlags::IN,
+        )];
         match rustix::event::poll(&mut waits, Some(&nap)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
@@ -107,7 +115,11 @@ impl Turn for Spin {
         }
         self.tasks.collect();
         self.sources.each(|_, source| {
-            source.sides.iter_mut().filter_map(|side| side.rise()).for_each(Waker::wake_by_ref);
+            source
+                .sides
+                .iter_mut()
+                .filter_map(|side| side.rise())
+                .for_each(Waker::wake_by_ref);
         });
         Ok(())
     }

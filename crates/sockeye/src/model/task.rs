@@ -50,7 +50,10 @@ struct Ticket {
 
 impl Ticket {
     /// The future that the thread was given to drive, which is not in the slab.
-    const MAIN: Ticket = Ticket { index: usize::MAX, birth: 0 };
+    const MAIN: Ticket = Ticket {
+        index: usize::MAX,
+        birth: 0,
+    };
 }
 
 /// What other threads reach of a thread's tasks.
@@ -70,7 +73,10 @@ impl Remote {
     }
 
     fn push(&self, ticket: Ticket) {
-        self.woken.lock().unwrap_or_else(PoisonError::into_inner).push(ticket);
+        self.woken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(ticket);
         self.rouse();
     }
 
@@ -94,7 +100,9 @@ impl Wake for Caller {
         if self.queued.swap(true, Ordering::AcqRel) {
             return;
         }
-        let local = HERE.try_with(|here| std::ptr::eq(here.get(), Arc::as_ptr(&self.home))).unwrap_or(false);
+        let local = HERE
+            .try_with(|here| std::ptr::eq(here.get(), Arc::as_ptr(&self.home)))
+            .unwrap_or(false);
         if local {
             LOCAL.with_borrow_mut(|queue| queue.push_back(self.ticket));
         } else {
@@ -111,8 +119,15 @@ struct Bell {
 
 impl Bell {
     fn new(ticket: Ticket, home: Arc<Remote>) -> Self {
-        let caller = Arc::new(Caller { ticket, queued: AtomicBool::new(false), home });
-        Bell { waker: Waker::from(caller.clone()), caller }
+        let caller = Arc::new(Caller {
+            ticket,
+            queued: AtomicBool::new(false),
+            home,
+        });
+        Bell {
+            waker: Waker::from(caller.clone()),
+            caller,
+        }
     }
 }
 
@@ -133,9 +148,19 @@ pub(crate) struct Tasks {
 impl Tasks {
     pub(crate) fn new() -> io::Result<Self> {
         let rouse = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
-        let remote = Arc::new(Remote { woken: Mutex::default(), news: AtomicBool::new(false), rouse });
+        let remote = Arc::new(Remote {
+            woken: Mutex::default(),
+            news: AtomicBool::new(false),
+            rouse,
+        });
         let main = Bell::new(Ticket::MAIN, remote.clone());
-        Ok(Tasks { all: RefCell::default(), births: Cell::new(0), remote, main, main_ready: Cell::new(true) })
+        Ok(Tasks {
+            all: RefCell::default(),
+            births: Cell::new(0),
+            remote,
+            main,
+            main_ready: Cell::new(true),
+        })
     }
 
     /// Readable once another thread has woken a task; [`Tasks::collect`] then brings it in.
@@ -154,10 +179,16 @@ impl Tasks {
         self.births.set(self.births.get() + 1);
         let mut all = self.all.borrow_mut();
         let slot = all.vacant_entry();
-        let ticket = Ticket { index: slot.key(), birth: self.births.get() };
+        let ticket = Ticket {
+            index: slot.key(),
+            birth: self.births.get(),
+        };
         let bell = Bell::new(ticket, self.remote.clone());
         let waker = bell.waker.clone();
-        slot.insert(Task { future: Some(future), bell });
+        slot.insert(Task {
+            future: Some(future),
+            bell,
+        });
         drop(all);
         waker.wake();
     }
@@ -169,7 +200,11 @@ impl Tasks {
 
     /// Polls the thread's main future, if it has been woken (as it is at the beginning).
     pub(crate) fn poll_main<F: Future>(&self, future: Pin<&mut F>) -> Poll<F::Output> {
-        if self.main_ready.replace(false) { self.repoll_main(future) } else { Poll::Pending }
+        if self.main_ready.replace(false) {
+            self.repoll_main(future)
+        } else {
+            Poll::Pending
+        }
     }
 
     /// Polls the main future, woken or not.
@@ -198,7 +233,9 @@ impl Tasks {
     pub(crate) fn run_ready(&self) {
         let turn = LOCAL.with_borrow(VecDeque::len);
         for _ in 0..turn {
-            let Some(ticket) = LOCAL.with_borrow_mut(VecDeque::pop_front) else { return };
+            let Some(ticket) = LOCAL.with_borrow_mut(VecDeque::pop_front) else {
+                return;
+            };
             self.poll(ticket);
         }
     }
@@ -210,11 +247,16 @@ impl Tasks {
             return;
         }
         let mut all = self.all.borrow_mut();
-        let Some(task) = all.get_mut(ticket.index).filter(|task| task.bell.caller.ticket.birth == ticket.birth) else {
+        let Some(task) = all
+            .get_mut(ticket.index)
+            .filter(|task| task.bell.caller.ticket.birth == ticket.birth)
+        else {
             return;
         };
         task.bell.caller.queued.store(false, Ordering::Release);
-        let Some(mut future) = task.future.take() else { return };
+        let Some(mut future) = task.future.take() else {
+            return;
+        };
         let waker = task.bell.waker.clone();
         drop(all);
         LEFT.set(BUDGET);

@@ -45,7 +45,9 @@ fn accept_on_this_thread(worker: Worker, ready: Ready) {
     };
     let place = move |work: &StreamWork, arrival: Arrival| {
         let work = work.clone();
-        let thread = std::thread::Builder::new().name(format!("sockeye-c{}", arrival.entry.id)).stack_size(STACK);
+        let thread = std::thread::Builder::new()
+            .name(format!("sockeye-c{}", arrival.entry.id))
+            .stack_size(STACK);
         thread.spawn(move || converse(&work, arrival, spin)).map(drop)
     };
     let serve = worker.serve(ready, place);
@@ -59,7 +61,12 @@ pub(super) fn converse(work: &StreamWork, arrival: Arrival, spin: Duration) {
     let entry: Arc<Entry> = arrival.entry.clone();
     let driven = Blocking::new().and_then(|driver| {
         let socket = SocketGrip(arrival.fd.as_raw_fd());
-        entry.hold(|| Box::new(ThreadGrip { socket, remote: driver.remote() }));
+        entry.hold(|| {
+            Box::new(ThreadGrip {
+                socket,
+                remote: driver.remote(),
+            })
+        });
         let entry = entry.clone();
         blocking::drive(&Rc::new(driver), work(arrival), spin, move || entry.is_cut())
     });

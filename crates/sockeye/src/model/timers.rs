@@ -70,7 +70,10 @@ impl Timers {
         let mut inner = self.inner.borrow_mut();
         inner.births += 1;
         let birth = inner.births;
-        let index = inner.live.insert(Timer { birth, waker: waker.clone() });
+        let index = inner.live.insert(Timer {
+            birth,
+            waker: waker.clone(),
+        });
         if inner.heap.peek().is_none_or(|Reverse((first, ..))| when < *first) {
             self.earlier.set(true);
             self.keeper.borrow_mut().take().into_iter().for_each(Waker::wake);
@@ -129,7 +132,9 @@ impl Timers {
     pub(crate) fn fire(&self, now: Instant) {
         loop {
             let mut inner = self.inner.borrow_mut();
-            let Some(Reverse((when, index, birth))) = inner.heap.peek().copied() else { return };
+            let Some(Reverse((when, index, birth))) = inner.heap.peek().copied() else {
+                return;
+            };
             let live = inner.is_live(index, birth);
             if live && when > now {
                 return;
@@ -170,7 +175,10 @@ mod tests {
         timers.insert(start + Duration::from_secs(3), &late.clone().into());
         timers.cancel(cancelled);
         timers.fire(start + Duration::from_secs(2));
-        assert_eq!((early.0.load(Ordering::Relaxed), late.0.load(Ordering::Relaxed)), (1, 0));
+        assert_eq!(
+            (early.0.load(Ordering::Relaxed), late.0.load(Ordering::Relaxed)),
+            (1, 0)
+        );
         assert_eq!(timers.next(), Some(start + Duration::from_secs(3)));
         timers.fire(start + Duration::from_secs(9));
         assert_eq!(late.0.load(Ordering::Relaxed), 1);

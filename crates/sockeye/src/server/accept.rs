@@ -43,7 +43,9 @@ pub(crate) async fn serve(
             Ok(accepted) => admit(accepted, &shared, &mut place),
             Err(error) if passing(&error) => {}
             Err(error) => {
-                shared.tell(&Event::AcceptFailed { error: error.to_string() });
+                shared.tell(&Event::AcceptFailed {
+                    error: error.to_string(),
+                });
                 tokio::select! {
                     _ = sleep(BACKOFF) => {}
                     () = shared.registry.next_leave() => {}
@@ -91,13 +93,22 @@ fn passing(error: &io::Error) -> bool {
 }
 
 fn admit(accepted: Accepted, shared: &Shared, place: &mut impl FnMut(Arrival) -> io::Result<()>) {
-    let peer = accepted.peer.as_ref().map_or(Address::Unix(None), Address::from_any);
+    let peer = accepted
+        .peer
+        .as_ref()
+        .map_or(Address::Unix(None), Address::from_any);
     let entry = match shared.registry.admit(peer, &shared.limits) {
         Ok(entry) => entry,
         Err((peer, why)) => return shared.tell(&Event::Refused { peer, why }),
     };
-    if let Err(error) = place(Arrival { fd: accepted.fd, entry: entry.clone() }) {
+    if let Err(error) = place(Arrival {
+        fd: accepted.fd,
+        entry: entry.clone(),
+    }) {
         shared.registry.remove(&entry);
-        shared.tell(&Event::Refused { peer: entry.peer.clone(), why: error.to_string() });
+        shared.tell(&Event::Refused {
+            peer: entry.peer.clone(),
+            why: error.to_string(),
+        });
     }
 }

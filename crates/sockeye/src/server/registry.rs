@@ -72,11 +72,13 @@ impl Entry {
 
     // One thread counts, others only look: a plain store is enough and costs no locked instruction.
     pub(crate) fn count_received(&self, bytes: usize) {
-        self.received.store(self.received().wrapping_add(bytes as u64), Ordering::Relaxed);
+        self.received
+            .store(self.received().wrapping_add(bytes as u64), Ordering::Relaxed);
     }
 
     pub(crate) fn count_sent(&self, bytes: usize) {
-        self.sent.store(self.sent().wrapping_add(bytes as u64), Ordering::Relaxed);
+        self.sent
+            .store(self.sent().wrapping_add(bytes as u64), Ordering::Relaxed);
     }
 
     pub(crate) fn received(&self) -> u64 {
@@ -153,7 +155,10 @@ impl Registry {
         if let Some(ip) = counted(&peer) {
             let count = books.per_address.entry(ip).or_default();
             if *count >= limits.per_address {
-                let why = format!("{} connections from one address are the limit", limits.per_address);
+                let why = format!(
+                    "{} connections from one address are the limit",
+                    limits.per_address
+                );
                 return Err((peer, why));
             }
             *count += 1;

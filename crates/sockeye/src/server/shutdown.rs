@@ -36,7 +36,9 @@ impl Shutdown {
             return;
         }
         let this = self.clone();
-        let sweeper = std::thread::Builder::new().name("sockeye-drain".to_owned()).spawn(move || this.drain());
+        let sweeper = std::thread::Builder::new()
+            .name("sockeye-drain".to_owned())
+            .spawn(move || this.drain());
         if sweeper.is_err() {
             self.cut(); // without a thread nobody would keep the deadline
         }
@@ -73,7 +75,8 @@ impl Shutdown {
             if now >= deadline {
                 return self.cut();
             }
-            self.shared.wait_for_end(self.shared.limits.quiet.min(deadline - now));
+            self.shared
+                .wait_for_end(self.shared.limits.quiet.min(deadline - now));
         }
     }
 }

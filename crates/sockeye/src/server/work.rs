@@ -36,12 +36,22 @@ pub(crate) struct Job {
 
 impl Job {
     pub(crate) fn shutdown(&self) -> Shutdown {
-        Shutdown { shared: self.shared.clone() }
+        Shutdown {
+            shared: self.shared.clone(),
+        }
     }
 
     pub(crate) fn into_workers(self) -> impl Iterator<Item = Worker> {
-        let Job { listeners, shared, kind } = self;
-        listeners.into_iter().map(move |listener| Worker { listener, shared: shared.clone(), kind: kind.clone() })
+        let Job {
+            listeners,
+            shared,
+            kind,
+        } = self;
+        listeners.into_iter().map(move |listener| Worker {
+            listener,
+            shared: shared.clone(),
+            kind: kind.clone(),
+        })
     }
 }
 
@@ -59,7 +69,10 @@ impl Worker {
 
     /// Serves on this thread: each connection's future beside the others.
     pub(crate) async fn serve_here(self, ready: Ready) {
-        self.serve(ready, |work, arrival| spawn_local(work(arrival)).map_err(io::Error::from)).await;
+        self.serve(ready, |work, arrival| {
+            spawn_local(work(arrival)).map_err(io::Error::from)
+        })
+        .await;
     }
 
     /// Serves, putting each connection where `place` says.
@@ -88,11 +101,15 @@ impl Worker {
 }
 
 pub(crate) fn streams<H: Handler>(handler: Arc<H>, shared: Arc<Shared>) -> Kind {
-    Kind::Streams(Arc::new(move |arrival| Box::pin(converse(handler.clone(), arrival, shared.clone()))))
+    Kind::Streams(Arc::new(move |arrival| {
+        Box::pin(converse(handler.clone(), arrival, shared.clone()))
+    }))
 }
 
 pub(crate) fn packets<H: PacketHandler>(handler: Arc<H>, shared: Arc<Shared>) -> Kind {
-    Kind::Packets(Arc::new(move |link| Box::pin(datagram::serve(link, handler.clone(), shared.clone()))))
+    Kind::Packets(Arc::new(move |link| {
+        Box::pin(datagram::serve(link, handler.clone(), shared.clone()))
+    }))
 }
 
 /// A connection's place in the books; leaving them is told, however it came about.
@@ -107,7 +124,13 @@ impl Drop for Place {
         let Entry { id, ref peer, .. } = *self.entry;
         let (received, sent) = (self.entry.received(), self.entry.sent());
         let reason = std::mem::replace(&mut self.reason, Reason::Cut);
-        self.shared.tell(&Event::Closed { id, peer: peer.clone(), received, sent, reason });
+        self.shared.tell(&Event::Closed {
+            id,
+            peer: peer.clone(),
+            received,
+            sent,
+            reason,
+        });
         self.shared.registry.remove(&self.entry);
     }
 }
@@ -115,8 +138,15 @@ impl Drop for Place {
 /// All of a connection, from the first word to the books.
 async fn converse<H: Handler>(handler: Arc<H>, arrival: Arrival, shared: Arc<Shared>) {
     let Arrival { fd, entry } = arrival;
-    shared.tell(&Event::Opened { id: entry.id, peer: entry.peer.clone() });
-    let mut place = Place { shared: shared.clone(), entry: entry.clone(), reason: Reason::Cut };
+    shared.tell(&Event::Opened {
+        id: entry.id,
+        peer: entry.peer.clone(),
+    });
+    let mut place = Place {
+        shared: shared.clone(),
+        entry: entry.clone(),
+        reason: Reason::Cut,
+    };
     let outcome = match Connection::accepted(fd, entry.clone(), shared.endpoint.scheme()) {
         Ok(mut conn) => caught(talk(&*handler, &mut conn, &shared)).await,
         Err(error) => Ok(Err(error)),
@@ -140,7 +170,13 @@ fn talk<'a, H: Handler>(
             let limit = shared.limits.handshake;
             crate::time::timeout(limit, conn.accept_tls(tls))
                 .await
-                .map_err(|error| if error.class() == Class::Timeout { Error::timed_out("TLS handshake", limit) } else { error })??;
+                .map_err(|error| {
+                    if error.class() == Class::Timeout {
+                        Error::timed_out("TLS handshake", limit)
+                    } else {
+                        error
+                    }
+                })??;
         }
         conn.set_read_timeout(shared.limits.idle);
         conn.set_write_timeout(shared.limits.write);
