@@ -75,7 +75,10 @@ impl Shutdown {
             if now >= deadline {
                 return self.cut();
             }
-            if self.shared.wait_for_end(self.shared.limits.quiet.min(deadline - now)) {
+            if self
+                .shared
+                .wait_for_end(self.shared.limits.quiet.min(deadline - now))
+            {
                 return;
             }
         }
