@@ -11,7 +11,6 @@ mod behaviours;
 mod client;
 mod dice;
 mod handlers;
-mod packet_handlers;
 mod process_facts;
 mod served;
 mod server_process;

@@ -9,8 +9,8 @@
 //! | `stop`, `cut` | stops accepting and drains, or cuts | `stopping`, `cutting` |
 //! | `join` | waits until the server is through | `through` |
 
+use crate::handlers;
 use crate::spec::Spec;
-use crate::{handlers, packet_handlers};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
 use sockeye::{Endpoint, Event, Limits, Reason, Running, Server};
 use std::io::BufRead;
@@ -63,11 +63,7 @@ fn start(spec: &Spec) -> sockeye::Result<Running> {
     if let Some(workers) = spec.value("workers") {
         server = server.workers(workers);
     }
-    if server.endpoint().is_packet() {
-        packet_handlers::start(spec, server)
-    } else {
-        handlers::start(spec, server)
-    }
+    handlers::start(spec, server)
 }
 
 fn bind(spec: &Spec) -> sockeye::Result<Server> {

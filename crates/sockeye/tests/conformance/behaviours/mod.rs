@@ -1,6 +1,13 @@
 //! What every model must do, by subject.
 
+mod crowd;
+mod deadlines;
 mod echo;
+mod faults;
+mod halves;
+mod shortage;
+mod stopping;
+mod waits;
 
 use sockeye::Model;
 
@@ -16,5 +23,15 @@ macro_rules! behaviours {
 use behaviours;
 
 pub(crate) fn all() -> impl Iterator<Item = Behaviour> {
-    [echo::ALL].into_iter().flatten().copied()
+    let subjects = [
+        echo::ALL,
+        crowd::ALL,
+        halves::ALL,
+        faults::ALL,
+        deadlines::ALL,
+        waits::ALL,
+        shortage::ALL,
+        stopping::ALL,
+    ];
+    subjects.into_iter().flatten().copied()
 }
