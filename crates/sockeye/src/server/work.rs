@@ -9,7 +9,7 @@ use crate::connection::Connection;
 use crate::datagram;
 use crate::error::{Class, Error, Result};
 use crate::handler::{Handler, PacketHandler};
-use crate::model::{LocalFuture, PacketLink, Ready, current, spawn_local};
+use crate::model::{LocalFuture, PacketLink, Ready, current};
 use std::future::Future;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -70,7 +70,8 @@ impl Worker {
     /// Serves on this thread: each connection's future beside the others.
     pub(crate) async fn serve_here(self, ready: Ready) {
         self.serve(ready, |work, arrival| {
-            spawn_local(work(arrival)).map_err(io::Error::from)
+            current()?.spawn(work(arrival));
+            Ok(())
         })
         .await;
     }
