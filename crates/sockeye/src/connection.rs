@@ -333,7 +333,7 @@ impl Connection {
                 }
             }
         };
-        let _ = crate::time::timeout(LINGER_TIME, linger).await;
+        let _ = Box::pin(crate::time::timeout(LINGER_TIME, linger)).await;
         Ok(())
     }
 

@@ -4,8 +4,9 @@
 
 use crate::error::{Error, Result};
 use crate::model::{self, Driver, TimerKey};
+use pin_project_lite::pin_project;
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -77,21 +78,38 @@ pub async fn sleep(span: Duration) -> Result<()> {
 /// assert_eq!(late.unwrap_err().class(), Class::Timeout);
 /// # Ok::<(), sockeye::Error>(())
 /// ```
-pub async fn timeout<F: Future>(span: Duration, future: F) -> Result<F::Output> {
-    let mut future = pin!(future);
-    let mut nap = Sleep {
-        due: Instant::now().checked_add(span),
-        armed: None,
-    };
-    std::future::poll_fn(|cx| {
-        if let Poll::Ready(output) = future.as_mut().poll(cx) {
+pub fn timeout<F: Future>(span: Duration, future: F) -> impl Future<Output = Result<F::Output>> {
+    Timeout {
+        future,
+        nap: Sleep {
+            due: Instant::now().checked_add(span),
+            armed: None,
+        },
+        span,
+    }
+}
+
+pin_project! {
+    struct Timeout<F> {
+        #[pin]
+        future: F,
+        nap: Sleep,
+        span: Duration,
+    }
+}
+
+impl<F: Future> Future for Timeout<F> {
+    type Output = Result<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if let Poll::Ready(output) = this.future.poll(cx) {
             return Poll::Ready(Ok(output));
         }
-        match Pin::new(&mut nap).poll(cx) {
-            Poll::Ready(Ok(())) => Poll::Ready(Err(Error::timed_out("wait", span))),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => Poll::Pending,
-        }
-    })
-    .await
+        Pin::new(this.nap).poll(cx).map(|slept| {
+            Err(slept
+                .err()
+                .unwrap_or_else(|| Error::timed_out("wait", *this.span)))
+        })
+    }
 }

@@ -4,8 +4,8 @@ use crate::PATIENCE;
 use crate::client;
 use crate::process_facts::{self, Facts, eventually};
 use crate::spec::{Spec, VARIABLE};
-use sockeye::{Endpoint, Model};
 use socket2::Socket;
+use sockeye::{Endpoint, Model};
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -70,7 +70,10 @@ impl Served {
         served.endpoint = ready["ready ".len()..]
             .parse()
             .expect("the endpoint that the system chose");
-        let certificate = served.log.iter().find_map(|line| line.strip_prefix("certificate "));
+        let certificate = served
+            .log
+            .iter()
+            .find_map(|line| line.strip_prefix("certificate "));
         served.certificate = certificate.map(from_hex);
         served
     }

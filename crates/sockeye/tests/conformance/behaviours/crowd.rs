@@ -30,7 +30,10 @@ fn many_connections_at_once(model: Model) {
             send(client, words);
         }
         for (client, words) in clients.iter().zip(&words).rev() {
-            assert!(receive(client, words.len()) == *words, "another's answer came back");
+            assert!(
+                receive(client, words.len()) == *words,
+                "another's answer came back"
+            );
         }
     }
     assert_eq!(served.count("event closed"), 0);
@@ -60,7 +63,11 @@ fn newcomers_beyond_the_limit_wait(model: Model) {
     let late = served.connect();
     send(&late, b"late");
     early.iter().for_each(|client| exchange(client, b"again"));
-    assert_eq!(served.count("event opened"), 3, "one more than the limit was let in");
+    assert_eq!(
+        served.count("event opened"),
+        3,
+        "one more than the limit was let in"
+    );
     drop(early.pop());
     assert_eq!(receive(&late, 4), b"late");
     served.stop();
