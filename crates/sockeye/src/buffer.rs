@@ -145,6 +145,7 @@ impl Chunk {
 impl Deref for Chunk {
     type Target = [u8];
 
+    #[inline]
     #[allow(unsafe_code)]
     fn deref(&self) -> &[u8] {
         match &self.store {

@@ -20,14 +20,8 @@ pub(crate) async fn caught<F: Future>(future: F) -> Result<F::Output, String> {
     .await
 }
 
-/// Drives a future whose panic concerns nobody else.
-pub(crate) async fn quietly(future: impl Future<Output = ()>) {
-    if let Err(panic) = caught(future).await {
-        tracing::error!(panic, "a spawned future panicked");
-    }
-}
-
-fn words(panic: &(dyn Any + Send)) -> String {
+/// What a panic said.
+pub(crate) fn words(panic: &(dyn Any + Send)) -> String {
     let words = panic.downcast_ref::<&str>().map(|words| (*words).to_owned());
     words
         .or_else(|| panic.downcast_ref::<String>().cloned())
