@@ -108,6 +108,7 @@ impl Epoll {
                         EventFlags::empty()
                     };
                 if flags.intersects(told) {
+                    source.sides[way as usize].last |= flags.intersects(told - wish);
                     let waker = source.sides[way as usize].rise();
                     // Told of something that nobody waits for: level-triggered, it would be told again at once and
                     // for ever. A wish to write is over as soon as it is fulfilled.

@@ -17,6 +17,9 @@ pub(crate) struct Side {
     pub(crate) ready: bool,
     /// Somebody waits, and is to be woken.
     pub(crate) waiting: bool,
+    /// The kernel has told of an end or an error, and will tell of nothing more: a short count doesn't say that there
+    /// is nothing behind it.
+    pub(crate) last: bool,
     /// Kept from wait to wait, so that waiting again costs no clone.
     pub(crate) waker: Option<Waker>,
     since: Option<Instant>,
@@ -177,7 +180,7 @@ impl Sources {
             };
             self.with(key, |source| {
                 let side = &mut source.sides[way as usize];
-                side.ready = !spent;
+                side.ready = !spent || (side.last && brought.is_ok());
                 if brought.is_ok() {
                     side.done();
                 }
