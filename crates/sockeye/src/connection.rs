@@ -55,7 +55,7 @@ const LINGER_TIME: Duration = Duration::from_secs(1);
 ///     conn.send_all(b"hello\n").await?;
 ///     let mut line = String::new();
 ///     conn.read_line(&mut line).await?;
-///     sockeye::Result::Ok(line)
+///     Ok::<_, sockeye::Error>(line)
 /// })??;
 /// assert_eq!(answer, "HELLO\n");
 /// # Ok::<(), sockeye::Error>(())
@@ -85,7 +85,7 @@ impl Connection {
     ///     let (mut a, mut b) = (Connection::adopt(ours.into())?, Connection::adopt(theirs.into())?);
     ///     a.send_all(b"hi").await?;
     ///     assert_eq!(&b.recv().await?[..], b"hi");
-    ///     sockeye::Result::Ok(())
+    ///     Ok::<_, sockeye::Error>(())
     /// })??;
     /// # Ok::<(), sockeye::Error>(())
     /// ```
