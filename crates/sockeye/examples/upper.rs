@@ -17,8 +17,12 @@ impl Handler for Upper {
 }
 
 fn main() -> Result<()> {
-    let model = std::env::args().nth(1).map_or(Ok(Model::default()), |name| name.parse())?;
-    let server = Server::bind("tcp://127.0.0.1:8888")?.model(model).observe(|event: &Event| eprintln!("{event:?}"));
+    let model = std::env::args()
+        .nth(1)
+        .map_or(Ok(Model::default()), |name| name.parse())?;
+    let server = Server::bind("tcp://127.0.0.1:8888")?
+        .model(model)
+        .observe(|event: &Event| eprintln!("{event:?}"));
     eprintln!("listening {}", server.endpoint());
     server.serve(Upper)
 }

@@ -67,8 +67,12 @@ fn refuse_threads() -> io::Result<()> {
 
 pub(crate) fn launch(job: Job) -> io::Result<Workers> {
     refuse_threads()?;
-    let (ours, theirs) =
-        rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    let (ours, theirs) = rustix::net::socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
     let shared = job.shared.clone();
     let pid = {
         let _quiet = QUIET.write().unwrap_or_else(PoisonError::into_inner);
@@ -86,21 +90,28 @@ pub(crate) fn launch(job: Job) -> io::Result<Workers> {
         _ => return Err(io::Error::other("the accepting process died as it began")),
     }
     OURS.fetch_add(1, Ordering::AcqRel);
-    let relay = std::thread::Builder::new().name("sockeye-relay".to_owned()).spawn(move || {
-        if let Err(error) = blocking::run(relay(ours, &shared)) {
-            tracing::error!(%error, "the events of forked processes are no longer told");
-        }
-        let _ = waitpid(Some(pid), WaitOptions::empty());
-        shared.close();
-        OURS.fetch_sub(1, Ordering::AcqRel);
-    });
+    let relay = std::thread::Builder::new()
+        .name("sockeye-relay".to_owned())
+        .spawn(move || {
+            if let Err(error) = blocking::run(relay(ours, &shared)) {
+                tracing::error!(%error, "the events of forked processes are no longer told");
+            }
+            let _ = waitpid(Some(pid), WaitOptions::empty());
+            shared.close();
+            OURS.fetch_sub(1, Ordering::AcqRel);
+        });
     Ok(vec![relay?])
 }
 
 /// In the calling process: tells the events of the others, and passes on what they are to do.
 async fn relay(socket: OwnedFd, shared: &Arc<Shared>) {
     let Ok(writer) = socket.try_clone() else { return };
-    let Ok(mut link) = current().map_err(io::Error::from).and_then(|driver| driver.stream(socket)) else { return };
+    let Ok(mut link) = current()
+        .map_err(io::Error::from)
+        .and_then(|driver| driver.stream(socket))
+    else {
+        return;
+    };
     let mut stage = shared.stage.subscribe();
     loop {
         tokio::select! {
@@ -126,10 +137,14 @@ async fn relay(socket: OwnedFd, shared: &Arc<Shared>) {
 fn accept(job: Job, reporter: &Reporter) {
     let shared = job.shared.clone();
     let told = reporter.clone();
-    shared.tell_by(Arc::new(move |event: &Event| told.send(&Report::Event(event.clone()))));
+    shared.tell_by(Arc::new(move |event: &Event| {
+        told.send(&Report::Event(event.clone()))
+    }));
     let driven = signals::acceptor().and_then(|died| {
         let driver = Rc::new(Blocking::new()?);
-        let Some(worker) = job.into_workers().next() else { return Ok(None) };
+        let Some(worker) = job.into_workers().next() else {
+            return Ok(None);
+        };
         let reporter = reporter.clone();
         blocking::drive(&driver, steer(worker, died, reporter), Duration::ZERO, || false)
     });
@@ -139,7 +154,10 @@ fn accept(job: Job, reporter: &Reporter) {
 }
 
 async fn steer(worker: Worker, died: OwnedFd, reporter: Reporter) {
-    let nursery = Rc::new(Nursery { children: RefCell::default(), shared: worker.shared.clone() });
+    let nursery = Rc::new(Nursery {
+        children: RefCell::default(),
+        shared: worker.shared.clone(),
+    });
     let listener = worker.listener.as_raw_fd();
     let (spin, nurse) = (worker.spin(), nursery.clone());
     let place = move |work: &StreamWork, arrival: Arrival| nurse.bear(work, arrival, listener, spin);
@@ -147,7 +165,9 @@ async fn steer(worker: Worker, died: OwnedFd, reporter: Reporter) {
     let ready = Ready::new(move |result: io::Result<()>| {
         told.send(&result.map_or_else(|error| Report::Failed(error.to_string()), |()| Report::Ready));
     });
-    let shutdown = Shutdown { shared: worker.shared.clone() };
+    let shutdown = Shutdown {
+        shared: worker.shared.clone(),
+    };
     tokio::select! {
         () = worker.serve(ready, place) => {}
         () = obey(reporter, shutdown) => {}
@@ -158,7 +178,9 @@ async fn steer(worker: Worker, died: OwnedFd, reporter: Reporter) {
 
 /// Does what the calling process says; drains when it is gone.
 async fn obey(reporter: Reporter, shutdown: Shutdown) {
-    let link = reporter.socket().and_then(|socket| Ok(current()?.stream(socket)?));
+    let link = reporter
+        .socket()
+        .and_then(|socket| Ok(current()?.stream(socket)?));
     if let Ok(mut link) = link {
         while let Ok(word) = poll_fn(|cx| link.poll_recv(cx)).await {
             match &*word {
@@ -193,19 +215,28 @@ struct Nursery {
 
 impl Nursery {
     fn bear(&self, work: &StreamWork, arrival: Arrival, listener: RawFd, spin: Duration) -> io::Result<()> {
+        if *self.shared.stage.borrow() != Stage::Running {
+            // The drain has a thread of its own, whose locks a child must not inherit.
+            return Err(io::Error::other("the server is stopping"));
+        }
         let entry = arrival.entry.clone();
         let pid = fork(|| {
             signals::close(listener); // or the port would stay open for as long as this connection
             live(work, arrival, &self.shared, spin);
         })?;
         entry.hold(|| Box::new(ChildGrip(pid)));
-        self.children.borrow_mut().insert(pid.as_raw_nonzero().get(), entry);
+        self.children
+            .borrow_mut()
+            .insert(pid.as_raw_nonzero().get(), entry);
         Ok(())
     }
 
     /// Buries those that have died, whenever one has.
     async fn reap_on(&self, died: OwnedFd) {
-        if let Ok(mut link) = current().map_err(io::Error::from).and_then(|driver| driver.stream(died)) {
+        if let Ok(mut link) = current()
+            .map_err(io::Error::from)
+            .and_then(|driver| driver.stream(died))
+        {
             while poll_fn(|cx| link.poll_recv(cx)).await.is_ok() {
                 self.reap(WaitOptions::NOHANG);
             }
@@ -224,7 +255,9 @@ impl Nursery {
     }
 
     fn bury(&self, pid: Pid, status: WaitStatus) {
-        let Some(entry) = self.children.borrow_mut().remove(&pid.as_raw_nonzero().get()) else { return };
+        let Some(entry) = self.children.borrow_mut().remove(&pid.as_raw_nonzero().get()) else {
+            return;
+        };
         entry.let_go();
         if status.exit_status() != Some(0) {
             // It could not say so itself.
@@ -232,16 +265,31 @@ impl Nursery {
                 Some(signal) => format!("its process was killed by signal {signal}"),
                 None => "its process died".to_owned(),
             };
-            let reason = if entry.is_cut() { Reason::Cut } else { Reason::Failed(how) };
+            let reason = if entry.is_cut() {
+                Reason::Cut
+            } else {
+                Reason::Failed(how)
+            };
             let (id, peer) = (entry.id, entry.peer.clone());
-            self.shared.tell(&Event::Closed { id, peer, received: 0, sent: 0, reason });
+            self.shared.tell(&Event::Closed {
+                id,
+                peer,
+                received: 0,
+                sent: 0,
+                reason,
+            });
         }
         self.shared.registry.remove(&entry);
     }
 
     /// The server's patience is over.
     fn end(&self) {
-        for pid in self.children.borrow().keys().filter_map(|pid| Pid::from_raw(*pid)) {
+        for pid in self
+            .children
+            .borrow()
+            .keys()
+            .filter_map(|pid| Pid::from_raw(*pid))
+        {
             let _ = kill_process(pid, Signal::KILL);
         }
         self.reap(WaitOptions::empty());
@@ -254,7 +302,9 @@ fn live(work: &StreamWork, arrival: Arrival, shared: &Arc<Shared>, spin: Duratio
     shared.alone_with(&arrival.entry);
     let entry = arrival.entry.clone();
     entry.let_go();
-    let shutdown = Shutdown { shared: shared.clone() };
+    let shutdown = Shutdown {
+        shared: shared.clone(),
+    };
     thread::converse(work, arrival, spin, move || {
         match signals::told() {
             signals::Told::Nothing => {}

@@ -119,9 +119,17 @@ fn write_event(out: &mut Vec<u8>, event: &Event) {
             out.extend(id.to_le_bytes());
             put_address(out, peer);
         }
-        Event::Closed { id, peer, received, sent, reason } => {
+        Event::Closed {
+            id,
+            peer,
+            received,
+            sent,
+            reason,
+        } => {
             out.push(3);
-            [id, received, sent].into_iter().for_each(|number| out.extend(number.to_le_bytes()));
+            [id, received, sent]
+                .into_iter()
+                .for_each(|number| out.extend(number.to_le_bytes()));
             put_address(out, peer);
             put_reason(out, reason);
         }
@@ -144,14 +152,29 @@ fn write_event(out: &mut Vec<u8>, event: &Event) {
 
 fn read_event(kind: u8, rest: &mut Reader<'_>) -> Option<Event> {
     Some(match kind {
-        2 => Event::Opened { id: rest.number()?, peer: rest.address()? },
+        2 => Event::Opened {
+            id: rest.number()?,
+            peer: rest.address()?,
+        },
         3 => {
             let (id, received, sent) = (rest.number()?, rest.number()?, rest.number()?);
-            Event::Closed { id, received, sent, peer: rest.address()?, reason: rest.reason()? }
+            Event::Closed {
+                id,
+                received,
+                sent,
+                peer: rest.address()?,
+                reason: rest.reason()?,
+            }
         }
-        4 => Event::Refused { peer: rest.address()?, why: rest.text()? },
+        4 => Event::Refused {
+            peer: rest.address()?,
+            why: rest.text()?,
+        },
         5 => Event::AcceptFailed { error: rest.text()? },
-        6 => Event::PacketFailed { peer: rest.address()?, reason: rest.reason()? },
+        6 => Event::PacketFailed {
+            peer: rest.address()?,
+            reason: rest.reason()?,
+        },
         _ => return None,
     })
 }
@@ -183,17 +206,25 @@ impl<'a> Reader<'a> {
     }
 
     fn text(&mut self) -> Option<String> {
-        self.bytes().map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+        self.bytes()
+            .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
     }
 
     fn address(&mut self) -> Option<Address> {
         Some(match self.byte()? {
             0 => Address::Inet(self.text()?.parse().ok()?),
             1 => Address::Unix(None),
-            2 => Address::Unix(Some(UnixName::Path(OsString::from_vec(self.bytes()?.to_vec()).into()))),
+            2 => Address::Unix(Some(UnixName::Path(
+                OsString::from_vec(self.bytes()?.to_vec()).into(),
+            ))),
             3 => Address::Unix(Some(UnixName::Abstract(self.bytes()?.to_vec()))),
-            4 => Address::Vsock { cid: self.half()?, port: self.half()? },
-            5 => Address::Unknown { family: self.half()? as u16 },
+            4 => Address::Vsock {
+                cid: self.half()?,
+                port: self.half()?,
+            },
+            5 => Address::Unknown {
+                family: self.half()? as u16,
+            },
             _ => return None,
         })
     }
@@ -232,10 +263,24 @@ mod tests {
     fn every_report_reads_back_as_it_was_written() {
         let mut reports = vec![Report::Ready, Report::Failed("no".into())];
         for peer in peers() {
-            reports.push(Report::Event(Event::Opened { id: 7, peer: peer.clone() }));
-            for reason in [Reason::Finished, Reason::Cut, Reason::Failed("a".into()), Reason::Panicked("b".into())] {
+            reports.push(Report::Event(Event::Opened {
+                id: 7,
+                peer: peer.clone(),
+            }));
+            for reason in [
+                Reason::Finished,
+                Reason::Cut,
+                Reason::Failed("a".into()),
+                Reason::Panicked("b".into()),
+            ] {
                 let (peer, received, sent) = (peer.clone(), u64::MAX, 3);
-                reports.push(Report::Event(Event::Closed { id: 1, peer, received, sent, reason }));
+                reports.push(Report::Event(Event::Closed {
+                    id: 1,
+                    peer,
+                    received,
+                    sent,
+                    reason,
+                }));
             }
         }
         for report in reports {
@@ -245,7 +290,11 @@ mod tests {
 
     #[test]
     fn a_report_that_was_cut_short_is_none() {
-        let whole = Report::Event(Event::Refused { peer: peers().remove(0), why: "full".into() }).written();
+        let whole = Report::Event(Event::Refused {
+            peer: peers().remove(0),
+            why: "full".into(),
+        })
+        .written();
         assert!((0..whole.len()).all(|count| Report::read(&whole[..count]).is_none()));
     }
 

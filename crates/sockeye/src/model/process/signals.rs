@@ -40,7 +40,12 @@ extern "C" fn on_died(_: libc::c_int) {
     #[allow(clippy::multiple_unsafe_ops_per_block)]
     unsafe {
         let errno = *libc::__errno_location();
-        libc::send(fd, b"x".as_ptr().cast(), 1, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL);
+        libc::send(
+            fd,
+            b"x".as_ptr().cast(),
+            1,
+            libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+        );
         *libc::__errno_location() = errno;
     }
 }
