@@ -1,0 +1,21 @@
+//! The arguments. Parsing never acts: each subcommand's `Args` stand in its own module.
+
+use clap::{Parser, Subcommand};
+
+use crate::{log, serve};
+
+/// Everything one does with a socket: serve, look, measure.
+#[derive(Debug, Parser)]
+#[command(name = "sockeye", version, propagate_version = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) log: log::Args,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// A row per subcommand; its words for the help stand at its `Args`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Serve(serve::Args),
+}

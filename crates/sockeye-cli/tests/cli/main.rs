@@ -1,0 +1,5 @@
+//! The real binary, driven as a user drives it. A module per subcommand.
+
+mod sockeye;
+
+mod serve;
