@@ -240,10 +240,10 @@ impl Connection {
             .map_err(|error| self.failed("send", error))
     }
 
-    /// TLS keeps records back until it is flushed; a plain stream has nothing to push.
+    /// TLS keeps records back until it is flushed; a plain stream at most what a socket's buffer would.
     fn poll_pushed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.transport {
-            Transport::Plain(_) => Poll::Ready(Ok(())),
+            Transport::Plain(wire) => wire.poll_pushed(cx),
             other => other.poll_flush(cx),
         }
     }

@@ -75,8 +75,12 @@ impl Shutdown {
             if now >= deadline {
                 return self.cut();
             }
-            self.shared
-                .wait_for_end(self.shared.limits.quiet.min(deadline - now));
+            if self
+                .shared
+                .wait_for_end(self.shared.limits.quiet.min(deadline - now))
+            {
+                return;
+            }
         }
     }
 }
