@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// Bytes that are made and sent in one call at the most: more than the kernel takes at once on loopback.
-const SCRATCH: usize = 256 << 10;
+/// Bytes that are made and sent in one call at the most: as many as one receive takes, so that neither way of a
+/// connection outruns the other.
+const SCRATCH: usize = 64 << 10;
 
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

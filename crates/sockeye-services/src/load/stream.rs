@@ -48,8 +48,10 @@ impl Stream {
     fn poll_exchange(&mut self, cx: &mut Context<'_>, share: &Share) -> Poll<Result<(), Failure>> {
         loop {
             // Whether or not all could be sent, what has come back is looked at.
-            if let Poll::Ready(Err(failure)) = self.poll_send(cx, share) {
-                return Poll::Ready(Err(failure));
+            match self.poll_send(cx, share) {
+                Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
+                Poll::Ready(Ok(())) if self.sent < self.allowed(share) => cx.waker().wake_by_ref(),
+                _ => {}
             }
             if self.got == self.sent && share.phase() == Phase::Over {
                 return Poll::Ready(Ok(()));
@@ -82,10 +84,12 @@ impl Stream {
         (self.got / size + depth) * size
     }
 
+    /// Sends one piece at the most. Sending as long as the kernel takes it, with nothing received meanwhile, would fill
+    /// the buffers of both ends, and TCP is slow to recover from that.
     fn poll_send(&mut self, cx: &mut Context<'_>, share: &Share) -> Poll<Result<(), Failure>> {
         let failed = |error| Failure::io("send", error, &share.load);
         let allowed = self.allowed(share);
-        while self.sent < allowed {
+        if self.sent < allowed {
             let mut scratch = share.scratch();
             let room = (scratch.len() as u64).min(allowed - self.sent) as usize;
             let bytes = &mut scratch[..room];

@@ -1,0 +1,3 @@
+//! The services and the load generator, over real sockets.
+
+mod load;
