@@ -150,8 +150,10 @@ pub trait Observer: Sync {
     }
     /// The measured window begins when this returns.
     fn begin(&self) {}
-    /// The measured window has just ended; the connections are still open.
-    fn end(&self) {}
+    /// The measured window has just ended, after so long; the connections are still open.
+    fn end(&self, window: Duration) {
+        let _ = window;
+    }
     /// Asked many times a second: whether to end at once with what there is.
     fn stopped(&self) -> bool {
         false

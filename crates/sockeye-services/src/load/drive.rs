@@ -151,7 +151,7 @@ impl Together<'_> {
         }
         share.end(begun);
         if first && served {
-            self.observer.end();
+            self.observer.end(share.outcome().elapsed);
         }
         let over = Instant::now();
         while share.alive() > 0 && over.elapsed() < LAST_ANSWERS && served {
