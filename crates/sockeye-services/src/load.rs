@@ -144,7 +144,7 @@ impl Load {
 /// Is told when things happen during [`run`], on the thread that measures: what it does there is not measured, and
 /// holds up the load.
 pub trait Observer: Sync {
-    /// So many connections are open, and nothing has been sent.
+    /// So many connections are open; each has sent one message at the most.
     fn connected(&self, count: usize) {
         let _ = count;
     }

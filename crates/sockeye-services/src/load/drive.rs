@@ -18,6 +18,10 @@ const SLICE: Duration = Duration::from_millis(5);
 /// its answers refused would report errors that are none.
 const LAST_ANSWERS: Duration = Duration::from_millis(300);
 
+/// How long a new connection waits for the answer to its first message before the next is made. Servers whose backlog
+/// is five (Python's `socketserver`) would otherwise overflow, and the kernel tries again only after a second.
+const GREETING: Duration = Duration::from_millis(100);
+
 /// Connections in a row that fail before the others are not even tried.
 const FAILED_IN_A_ROW: usize = 8;
 
@@ -126,6 +130,7 @@ impl Together<'_> {
         if first {
             self.observer.connected(self.connected.load(Ordering::Relaxed));
         }
+        share.warm_up();
         for peer in peers {
             let share = share.clone();
             match peer {
@@ -167,11 +172,11 @@ impl Together<'_> {
             && (passed < self.load.warm_up || (waiting && passed < self.load.patience.max(self.load.warm_up)))
     }
 
-    /// Makes this thread's connections, one after the other: many at once would overflow the backlog of a server that
-    /// allows a few, and wait a second for the kernel's next try.
+    /// Makes this thread's connections, each when the one before it has been served; from the first that isn't served
+    /// in time on, without waiting for that.
     async fn connect(&self, index: usize, share: &Rc<Share>) -> Result<Vec<Peer>> {
         let deadline = Instant::now() + self.load.connect_limit;
-        let (mut peers, mut in_a_row) = (Vec::new(), 0);
+        let (mut peers, mut in_a_row, mut patient) = (Vec::new(), 0, true);
         for number in (index..self.load.connections).step_by(self.threads) {
             if in_a_row == FAILED_IN_A_ROW || self.observer.stopped() {
                 break;
@@ -180,10 +185,10 @@ impl Together<'_> {
                 Ok(peer) => {
                     share.join();
                     self.connected.fetch_add(1, Ordering::Relaxed);
-                    peers.push(peer);
+                    peers.extend(greeted(peer, share, &mut patient).await);
                     in_a_row = 0;
                 }
-                Err(error) if peers.is_empty() => return Err(error),
+                Err(error) if share.outcome().connections == 0 => return Err(error),
                 Err(error) => {
                     share.outcome().failures.error(error.to_string());
                     in_a_row += 1;
@@ -209,5 +214,23 @@ impl Together<'_> {
         }
         let conn = dialer.dial(endpoint).await?;
         Ok(Peer::Stream(Stream::new(conn, number, share)))
+    }
+}
+
+/// The peer, served once if the server is quick, unless it failed in that.
+async fn greeted(peer: Peer, share: &Share, patient: &mut bool) -> Option<Peer> {
+    match peer {
+        Peer::Stream(mut stream) if *patient => {
+            match sockeye::time::timeout(GREETING, stream.greet(share)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(failure)) => {
+                    stream.fail(failure, share);
+                    return None;
+                }
+                Err(_) => *patient = false,
+            }
+            Some(Peer::Stream(stream))
+        }
+        other => Some(other),
     }
 }

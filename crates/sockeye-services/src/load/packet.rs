@@ -73,15 +73,19 @@ impl Packets {
         while !self.is_done(share) {
             self.poll_send(cx, share)?;
             // Everything that has come is taken before the next is sent, so that both ends work in batches.
-            loop {
-                let arrived = match pin!(self.socket.recv()).poll(cx) {
-                    Poll::Ready(arrived) => arrived?,
-                    Poll::Pending => return Ok(()),
-                };
-                self.judge(&arrived, share);
-                if self.track.on_way.is_empty() {
-                    break;
+            let before = self.track.on_way.len();
+            let more = loop {
+                let polled = pin!(self.socket.recv()).poll(cx);
+                match polled {
+                    Poll::Ready(arrived) => self.judge(&arrived?, share),
+                    Poll::Pending => break false,
                 }
+                if self.track.on_way.is_empty() {
+                    break true;
+                }
+            };
+            if !more && self.track.on_way.len() == before {
+                break;
             }
         }
         Ok(())

@@ -14,6 +14,8 @@ const SCRATCH: usize = 64 << 10;
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
+    /// Connections are made, and each sends one message.
+    Ramp,
     WarmUp,
     Window,
     /// Nothing more is sent; what is on its way may come back.
@@ -26,9 +28,9 @@ pub(super) struct Share {
     phase: Cell<Phase>,
     /// Connections that have neither ended nor failed.
     alive: Cell<usize>,
-    /// Connections of all threads that wait for their first answer in the warm-up.
+    /// Connections of all threads that wait for their first answer.
     unserved: Arc<AtomicUsize>,
-    /// Connections of this thread that have had no answer in this phase.
+    /// Connections of this thread that have had no answer in the window.
     unheard: Cell<usize>,
     outcome: RefCell<Outcome>,
     scratch: RefCell<Vec<u8>>,
@@ -45,7 +47,7 @@ impl Share {
         outcome.packets = load.endpoint.is_packet().then(PacketCounts::default);
         Share {
             load,
-            phase: Cell::new(Phase::WarmUp),
+            phase: Cell::new(Phase::Ramp),
             alive: Cell::new(0),
             unserved,
             unheard: Cell::new(0),
@@ -75,7 +77,6 @@ impl Share {
     /// One more connection is open.
     pub(super) fn join(&self) {
         self.alive.set(self.alive.get() + 1);
-        self.unheard.set(self.unheard.get() + 1);
         self.unserved.fetch_add(1, Ordering::Relaxed);
         self.outcome().connections += 1;
     }
@@ -86,9 +87,11 @@ impl Share {
         if who.0 == Some(phase) || phase == Phase::Over {
             return;
         }
-        who.0 = Some(phase);
-        self.unheard.set(self.unheard.get().saturating_sub(1));
-        if phase == Phase::WarmUp {
+        let first = who.0.replace(phase).is_none();
+        if phase == Phase::Window {
+            self.unheard.set(self.unheard.get().saturating_sub(1));
+        }
+        if first {
             self.unserved.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -126,6 +129,11 @@ impl Share {
         }
     }
 
+    /// All connections are made.
+    pub(super) fn warm_up(&self) {
+        self.phase.set(Phase::WarmUp);
+    }
+
     /// The measured window begins now.
     pub(super) fn begin(&self) -> Instant {
         self.phase.set(Phase::Window);
@@ -138,9 +146,12 @@ impl Share {
     pub(super) fn end(&self, begun: Option<Instant>) {
         let mut outcome = self.outcome();
         outcome.elapsed = begun.map_or(Duration::ZERO, |begun| begun.elapsed());
-        outcome.failures.silent = self.unheard.get() as u64;
-        if begun.is_none() {
-            outcome.restart();
+        match begun {
+            Some(_) => outcome.failures.silent = self.unheard.get() as u64,
+            None => {
+                outcome.failures.silent = self.alive.get() as u64;
+                outcome.restart();
+            }
         }
         self.phase.set(Phase::Over);
     }

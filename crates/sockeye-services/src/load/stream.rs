@@ -39,6 +39,16 @@ impl Stream {
         }
     }
 
+    /// Sends one message and waits until it has come back: the server has accepted this connection for sure.
+    pub(super) async fn greet(&mut self, share: &Share) -> Result<(), Failure> {
+        std::future::poll_fn(|cx| self.poll_exchange(cx, share)).await
+    }
+
+    /// It could not even be greeted.
+    pub(super) fn fail(self, failure: Failure, share: &Share) {
+        share.leave(self.heard, Err(failure));
+    }
+
     /// Until the run is over, or something goes wrong.
     pub(super) async fn run(mut self, share: Rc<Share>) {
         let ended = std::future::poll_fn(|cx| self.poll_exchange(cx, &share)).await;
@@ -53,7 +63,7 @@ impl Stream {
                 Poll::Ready(Ok(())) if self.sent < self.allowed(share) => cx.waker().wake_by_ref(),
                 _ => {}
             }
-            if self.got == self.sent && share.phase() == Phase::Over {
+            if self.got == self.sent && self.sent == self.allowed(share) {
                 return Poll::Ready(Ok(()));
             }
             match ready!(Pin::new(&mut self.conn).poll_fill_buf(cx)) {
@@ -77,11 +87,13 @@ impl Stream {
 
     /// How far the stream may be sent now: `depth` messages beyond those that have come back whole.
     fn allowed(&self, share: &Share) -> u64 {
-        if share.phase() == Phase::Over {
-            return self.sent;
-        }
         let (size, depth) = (share.load.size as u64, share.load.depth as u64);
-        (self.got / size + depth) * size
+        match share.phase() {
+            Phase::Ramp => size,
+            Phase::WarmUp | Phase::Window => (self.got / size + depth) * size,
+            // What has been begun is finished.
+            Phase::Over => self.sent.next_multiple_of(size),
+        }
     }
 
     /// Sends one piece at the most. Sending as long as the kernel takes it, with nothing received meanwhile, would fill

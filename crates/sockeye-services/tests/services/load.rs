@@ -58,7 +58,7 @@ fn serve(endpoint: &str, handler: impl Handler) -> Running {
 fn load(server: &Running) -> Load {
     let mut load = Load::on(server.endpoint());
     load.connections = 4;
-    load.window = Duration::from_millis(60);
+    load.window = Duration::from_millis(200);
     load.warm_up = Duration::from_millis(10);
     load.patience = Duration::from_millis(500);
     load
@@ -199,7 +199,7 @@ fn packets_over_udp_and_unix() {
     let name = format!("unixgram:@load-{}", std::process::id());
     for endpoint in ["udp://127.0.0.1:0", &name] {
         let server = post(endpoint, |_, data| vec![data.to_vec()]);
-        for (size, depth) in [(16, 1), (1_000, 32)] {
+        for (size, depth) in [(16, 1), (1_000, 8)] {
             let mut load = load(&server);
             (load.size, load.depth) = (size, depth);
             let outcome = measure(&load);
