@@ -6,7 +6,9 @@
 //! | [`exit`] | exit codes, and how a failure is told |
 //! | [`log`] | what goes to standard error, and how much of it |
 //! | [`serve`] | `sockeye serve`: services at endpoints, until a signal |
+//! | [`bench`] | `sockeye bench`: load on echo servers, and the comparison of the models |
 
+mod bench;
 mod cli;
 mod exit;
 mod log;
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
     };
     let outcome = log::start(&cli.log).and_then(|()| match cli.command {
         Command::Serve(args) => serve::run(args),
+        Command::Bench(args) => bench::run(args),
     });
     outcome.unwrap_or_else(|error| exit::failed(&error))
 }
