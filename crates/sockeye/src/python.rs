@@ -1,8 +1,8 @@
 //! Python's `socket` → here: every name that the classic tutorials use, and what it is in this library.
 //!
-//! Three habits differ. An address is one text, an [`Endpoint`](crate::Endpoint), and family and kind are read from it.
-//! Waiting is `.await`, under whichever [`Model`](crate::Model) runs: [`block_on`](crate::block_on) in a plain program,
-//! a [`Handler`](crate::Handler) in a server. And what is sent is sent whole, unless you ask for less.
+//! Three habits differ. An address is one text, an [`Endpoint`], and family and kind are read from it.
+//! Waiting is `.await`, under whichever [`Model`] runs: [`block_on`] in a plain program,
+//! a [`Handler`] in a server. And what is sent is sent whole, unless you ask for less.
 //!
 //! | in Python | here |
 //! |---|---|
@@ -15,7 +15,7 @@
 //! | [`bind`](#bind) | [`Server::bind`], [`Listener::bind`], [`Datagram::bind`], [`Dialer::local`] |
 //! | [`listen`](#listen) | comes with `bind` |
 //! | [`accept`](#accept) | [`Handler::handle`], or [`Listener::accept`] |
-//! | [`connect`](#connect) | [`dial`], [`Datagram::dial`] |
+//! | [`connect`](#connect) | [`dial()`], [`Datagram::dial`] |
 //! | [`connect_ex`](#connect_ex) | [`Error::raw_os_error`] |
 //! | [`recv`](#recv) | [`Connection::recv`], or `read`, `read_exact` of Tokio's traits |
 //! | [`send`](#send) | [`Connection::send`]; `write` of Tokio's traits for as much as goes |
@@ -38,49 +38,6 @@
 //! | [`socket.herror`](#herror) | [`Class::Host`] |
 //! | [`socket.timeout`](#timeout) | [`Class::Timeout`] |
 //! | [`shutdown`, `close`](#shutdown-and-close) | [`Connection::close_write`], dropping it |
-//!
-//! [`Class::Address`]: crate::Class::Address
-//! [`Class::General`]: crate::Class::General
-//! [`Class::Host`]: crate::Class::Host
-//! [`Class::Timeout`]: crate::Class::Timeout
-//! [`Connection`]: crate::Connection
-//! [`Connection::adopt`]: crate::Connection::adopt
-//! [`Connection::close_write`]: crate::Connection::close_write
-//! [`Connection::local`]: crate::Connection::local
-//! [`Connection::peer`]: crate::Connection::peer
-//! [`Connection::recv`]: crate::Connection::recv
-//! [`Connection::send`]: crate::Connection::send
-//! [`Connection::send_all`]: crate::Connection::send_all
-//! [`Connection::send_file`]: crate::Connection::send_file
-//! [`Connection::set_timeout`]: crate::Connection::set_timeout
-//! [`Connection::timeouts`]: crate::Connection::timeouts
-//! [`Connection::try_recv`]: crate::Connection::try_recv
-//! [`Datagram`]: crate::Datagram
-//! [`Datagram::adopt`]: crate::Datagram::adopt
-//! [`Datagram::bind`]: crate::Datagram::bind
-//! [`Datagram::dial`]: crate::Datagram::dial
-//! [`Datagram::local`]: crate::Datagram::local
-//! [`Datagram::recv_from`]: crate::Datagram::recv_from
-//! [`Datagram::send_to`]: crate::Datagram::send_to
-//! [`Datagram::set_timeout`]: crate::Datagram::set_timeout
-//! [`Datagram::timeouts`]: crate::Datagram::timeouts
-//! [`Dialer::local`]: crate::Dialer::local
-//! [`Error::raw_os_error`]: crate::Error::raw_os_error
-//! [`Handler::handle`]: crate::Handler::handle
-//! [`Listener::accept`]: crate::Listener::accept
-//! [`Listener::bind`]: crate::Listener::bind
-//! [`Options`]: crate::Options
-//! [`Options::apply`]: crate::Options::apply
-//! [`Options::read`]: crate::Options::read
-//! [`Server::bind`]: crate::Server::bind
-//! [`TcpInfo::read`]: crate::TcpInfo::read
-//! [`dial`]: crate::dial()
-//! [`local_address`]: crate::local_address
-//! [`peer_address`]: crate::peer_address
-//! [`service_by_name`]: crate::service_by_name
-//! [`service_port`]: crate::service_port
-//! [`time::at_once`]: crate::time::at_once
-//! [`time::timeout`]: crate::time::timeout
 //!
 //! # `AF_INET`
 //! `socket(AF_INET, SOCK_STREAM)` and the pair `("127.0.0.1", 80)` are one text. A port may have a service's name.
@@ -170,7 +127,7 @@
 //!
 //! # `bind`
 //! A server binds at once, so that a port that is taken is known before anything else is started. `SO_REUSEADDR` is set.
-//! A client that wants to come from a certain address says so to its [`Dialer`](crate::Dialer).
+//! A client that wants to come from a certain address says so to its [`Dialer`].
 //! ```
 //! use sockeye::{Address, Dialer, Listener, Server, block_on};
 //! let server = Server::bind("tcp://127.0.0.1:0")?;
@@ -199,10 +156,9 @@
 //! ```
 //!
 //! # `accept`
-//! A [`Server`](crate::Server) accepts and runs the handler for each connection, under any model. [`Listener`] is for a
+//! A [`Server`] accepts and runs the handler for each connection, under any model. [`Listener`] is for a
 //! loop in your own hands.
 //!
-//! [`Listener`]: crate::Listener
 //! ```
 //! use sockeye::{Connection, Handler, Listener, Result, Server, block_on, dial};
 //! struct Hello;
@@ -225,8 +181,8 @@
 //! ```
 //!
 //! # `connect`
-//! [`dial`] resolves the name, tries all of its addresses (IPv6 and IPv4 raced as RFC 8305 says), and gives up after
-//! 30 seconds; a [`Dialer`](crate::Dialer) sets all of that.
+//! [`dial()`] resolves the name, tries all of its addresses (IPv6 and IPv4 raced as RFC 8305 says), and gives up after
+//! 30 seconds; a [`Dialer`] sets all of that.
 //! ```
 //! use sockeye::{Dialer, Listener, block_on};
 //! use std::time::Duration;
@@ -509,7 +465,7 @@
 //! ```
 //!
 //! # `error`
-//! One type says what failed, where, why and what to do; [`Class`](crate::Class) tells Python's four exceptions apart.
+//! One type says what failed, where, why and what to do; [`Class`] tells Python's four exceptions apart.
 //! ```
 //! use sockeye::{Class, block_on, dial};
 //! let error = block_on(dial("tcp://127.250.250.250:9"))?.unwrap_err();
@@ -583,3 +539,6 @@
 //! })??;
 //! # Ok::<(), sockeye::Error>(())
 //! ```
+
+#[expect(unused_imports, reason = "the names that the links above are made of")]
+use crate::*;
