@@ -265,10 +265,10 @@ impl Connection {
             .map_err(|error| self.failed("send", error))
     }
 
-    /// TLS keeps records back until it is flushed; a plain stream has nothing to push.
+    /// TLS keeps records back until it is flushed; a plain stream at most what a socket's buffer would.
     fn poll_pushed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.transport {
-            Transport::Plain(_) => Poll::Ready(Ok(())),
+            Transport::Plain(wire) => wire.poll_pushed(cx),
             other => other.poll_flush(cx),
         }
     }
@@ -321,7 +321,8 @@ impl Connection {
     /// When the handshake fails: the certificate isn't trusted ([`Distrust::of`] tells why), the peer speaks no TLS, or
     /// it hangs up.
     pub async fn start_tls(&mut self, tls: &TlsClient, name: &str) -> Result<()> {
-        let upgraded = self.transport.start_client(tls, name).await;
+        // Boxed: a handshake's state is large, and would be part of the future of every plain connection.
+        let upgraded = Box::pin(self.transport.start_client(tls, name)).await;
         self.scheme = "tls";
         upgraded.map_err(|error| {
             let error = self.failed("TLS handshake", error);
@@ -337,7 +338,7 @@ impl Connection {
     /// # Errors
     /// When the handshake fails.
     pub async fn accept_tls(&mut self, tls: &TlsServer) -> Result<()> {
-        let upgraded = self.transport.start_server(tls).await;
+        let upgraded = Box::pin(self.transport.start_server(tls)).await;
         self.scheme = "tls";
         upgraded.map_err(|error| self.failed("TLS handshake", error))
     }

@@ -22,10 +22,10 @@ use crate::listen::{self, Bound, SocketFile};
 use crate::model::{self, Model};
 use crate::options::Options;
 use crate::tls::TlsServer;
-use registry::{Registry, lock};
+use registry::{Entry, Registry, lock};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -44,15 +44,38 @@ pub(crate) struct Shared {
     pub(crate) tls: Option<TlsServer>,
     pub(crate) spin: Duration,
     observer: Option<Observer>,
+    /// Where a forked process tells its events instead.
+    relay: OnceLock<Observer>,
     acceptors: AtomicUsize,
     ended: (Mutex<bool>, Condvar),
 }
 
 impl Shared {
     pub(crate) fn tell(&self, event: &Event) {
-        if let Some(observer) = &self.observer {
+        if let Some(observer) = self.relay.get().or(self.observer.as_ref()) {
             observer(event);
         }
+    }
+
+    /// From now on events are told there: this is a forked process.
+    pub(crate) fn tell_by(&self, relay: Observer) {
+        let _ = self.relay.set(relay); // a child of a forked process tells as its parent does
+    }
+
+    /// This is a forked process that has nothing but one connection.
+    pub(crate) fn alone_with(&self, entry: &Entry) {
+        self.registry.keep_only(entry);
+        self.close();
+    }
+
+    /// Nobody new will be admitted.
+    pub(crate) fn close(&self) {
+        self.acceptors.store(0, Ordering::Release);
+    }
+
+    /// An acceptor has ended.
+    pub(crate) fn acceptor_ended(&self) {
+        self.acceptors.fetch_sub(1, Ordering::AcqRel);
     }
 
     /// Whether every acceptor has ended: nobody new will be admitted.
@@ -60,11 +83,11 @@ impl Shared {
         self.acceptors.load(Ordering::Acquire) == 0
     }
 
-    /// Waits until the server is through, or for `limit`.
-    fn wait_for_end(&self, limit: Duration) {
+    /// Waits until the server is through, or for `limit`; true if it is.
+    fn wait_for_end(&self, limit: Duration) -> bool {
         let ended = lock(&self.ended.0);
-        // A poisoned lock would only mean that the wait ends early.
-        let _ = self.ended.1.wait_timeout_while(ended, limit, |ended| !*ended);
+        let waited = self.ended.1.wait_timeout_while(ended, limit, |ended| !*ended);
+        waited.map_or(true, |(ended, _)| *ended)
     }
 
     fn announce_end(&self) {
@@ -264,6 +287,7 @@ impl Server {
             tls: self.tls,
             spin: self.spin,
             observer: self.observer,
+            relay: OnceLock::new(),
             acceptors: AtomicUsize::new(listeners.len()),
             ended: (Mutex::new(false), Condvar::new()),
         });

@@ -44,6 +44,10 @@ impl Wire {
         Poll::Ready(Ok(count))
     }
 
+    pub(crate) fn poll_pushed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.link.poll_pushed(cx)
+    }
+
     pub(crate) fn poll_send_file(
         &mut self,
         cx: &mut Context<'_>,

@@ -141,6 +141,7 @@ pub(crate) async fn serve<H: PacketHandler>(link: Box<dyn PacketLink>, handler: 
         socket.gathering.set(false);
         poll_fn(|cx| poll_outbox(&socket, &shared, cx)).await;
     }
+    shared.acceptor_ended();
     while under_way.get() > 0 {
         let nap = crate::time::sleep(crate::server::BACKOFF);
         tokio::select! {

@@ -162,16 +162,19 @@ where
 }
 
 /// Tells the starter that a worker accepts, or why it can't.
-pub(crate) struct Ready(mpsc::Sender<io::Result<()>>);
+pub(crate) struct Ready(Box<dyn FnOnce(io::Result<()>)>);
 
 impl Ready {
+    pub(crate) fn new(answer: impl FnOnce(io::Result<()>) + 'static) -> Self {
+        Ready(Box::new(answer))
+    }
+
     pub(crate) fn tell(self) {
-        // The starter waits for as many answers as there are workers, so it is there.
-        let _ = self.0.send(Ok(()));
+        (self.0)(Ok(()));
     }
 
     pub(crate) fn fail(self, error: io::Error) {
-        let _ = self.0.send(Err(error));
+        (self.0)(Err(error));
     }
 }
 
@@ -184,13 +187,12 @@ pub(crate) fn each_worker(
     let mut threads = Workers::new();
     let stop = job.shutdown();
     for worker in job.into_workers() {
-        let (body, ready) = (body.clone(), Ready(sender.clone()));
-        let name = format!("sockeye-{}", threads.len());
-        threads.push(
-            std::thread::Builder::new()
-                .name(name)
-                .spawn(move || body(worker, ready))?,
-        );
+        let (body, sender) = (body.clone(), sender.clone());
+        let thread = std::thread::Builder::new().name(format!("sockeye-{}", threads.len()));
+        threads.push(thread.spawn(move || {
+            // The starter waits for as many answers as there are workers, so it is there.
+            body(worker, Ready::new(move |answer| drop(sender.send(answer))));
+        })?);
     }
     drop(sender);
     for answer in answers {

@@ -48,6 +48,11 @@ pub(crate) trait StreamLink {
     /// Takes what it can from the front of the chunk, perhaps the memory as well.
     fn poll_send(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<usize>>;
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
+    /// Until no more is on its way to the kernel than a socket's own buffer would take.
+    fn poll_pushed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let _ = cx;
+        Poll::Ready(Ok(()))
+    }
     /// Until all that was taken is the kernel's.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
     fn poll_send_file(
@@ -72,7 +77,6 @@ pub(crate) struct Accepted {
 /// A listening socket as a model drives it.
 pub(crate) trait AcceptLink {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>>;
-    fn fd(&self) -> BorrowedFd<'_>;
 }
 
 /// A datagram and where it came from (`None` from an unnamed Unix socket).

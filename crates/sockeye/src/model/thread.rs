@@ -48,7 +48,9 @@ fn accept_on_this_thread(worker: Worker, ready: Ready) {
         let thread = std::thread::Builder::new()
             .name(format!("sockeye-c{}", arrival.entry.id))
             .stack_size(STACK);
-        thread.spawn(move || converse(&work, arrival, spin)).map(drop)
+        thread
+            .spawn(move || converse(&work, arrival, spin, || false))
+            .map(drop)
     };
     let serve = worker.serve(ready, place);
     if let Err(error) = blocking::drive(&driver, serve, Duration::ZERO, || false) {
@@ -56,8 +58,8 @@ fn accept_on_this_thread(worker: Worker, ready: Ready) {
     }
 }
 
-/// A connection's whole life on this thread.
-pub(super) fn converse(work: &StreamWork, arrival: Arrival, spin: Duration) {
+/// A connection's whole life on this thread, unless it is cut, or `over` before.
+pub(super) fn converse(work: &StreamWork, arrival: Arrival, spin: Duration, over: impl Fn() -> bool) {
     let entry: Arc<Entry> = arrival.entry.clone();
     let driven = Blocking::new().and_then(|driver| {
         let socket = SocketGrip(arrival.fd.as_raw_fd());
@@ -68,7 +70,9 @@ pub(super) fn converse(work: &StreamWork, arrival: Arrival, spin: Duration) {
             })
         });
         let entry = entry.clone();
-        blocking::drive(&Rc::new(driver), work(arrival), spin, move || entry.is_cut())
+        blocking::drive(&Rc::new(driver), work(arrival), spin, move || {
+            over() || entry.is_cut()
+        })
     });
     if let Err(error) = driven {
         tracing::error!(%error, peer = %entry.peer, "a connection's thread can't wait and has ended");

@@ -1,2 +1,345 @@
-//! `uring`.
-pub(crate) use super::spin::Spin as Uring;
+//! `uring`: one thread for all its connections, told by an io_uring what has been done, not what could be.
+//!
+//! The kernel goes on with an operation when the future that wanted it is long gone, and writes into its buffer. So the
+//! ring owns operations and their buffers: a [`Link`](stream::Stream) only has the number of its place here, and a place
+//! is given up when the last operation on it has completed.
+//!
+//! A connection has one multishot receive, which takes a buffer of the pool at the moment when bytes arrive, so that an
+//! idle connection has none; and one send at a time, from the memory that the bytes came in, if they came from here.
+
+mod accept;
+mod buffers;
+mod polls;
+mod stream;
+
+use super::local::Turn;
+use super::sources::Sources;
+use super::task::{LocalFuture, Tasks};
+use super::timers::Timers;
+use super::{AcceptLink, Driver, PacketLink, StreamLink};
+use buffers::Buffers;
+use io_uring::types::{Fd, SubmitArgs, Timespec};
+use io_uring::{IoUring, cqueue, opcode, squeue};
+use polls::Polls;
+use slab::Slab;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Operations that can be handed over in one call; more make more calls.
+const SUBMISSIONS: u32 = 1024;
+/// Completions that the kernel can have waiting without falling back to slower memory: several for each of a few
+/// thousand connections that become active at once.
+const COMPLETIONS: u32 = 16 << 10;
+
+/// What a completion belongs to: four bits of kind, and the place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+enum Kind {
+    Rouse = 0,
+    Receive = 1,
+    Send = 2,
+    Accept = 3,
+    Poll = 4,
+    Cancel = 5,
+}
+
+const KINDS: [Kind; 6] = [
+    Kind::Rouse,
+    Kind::Receive,
+    Kind::Send,
+    Kind::Accept,
+    Kind::Poll,
+    Kind::Cancel,
+];
+
+fn token(kind: Kind, place: usize) -> u64 {
+    (place as u64) << 4 | kind as u64
+}
+
+/// A completion, as much of it as is used.
+#[derive(Clone, Copy)]
+struct Completion {
+    token: u64,
+    result: i32,
+    flags: u32,
+}
+
+impl Completion {
+    fn more(self) -> bool {
+        cqueue::more(self.flags)
+    }
+
+    fn outcome(self) -> io::Result<usize> {
+        usize::try_from(self.result).map_err(|_| io::Error::from_raw_os_error(-self.result))
+    }
+}
+
+/// A place of a link and its operations.
+enum Place {
+    Stream(stream::State),
+    Accept(accept::State),
+    Poll(polls::State),
+}
+
+pub(crate) struct Uring {
+    shared: Rc<Ring>,
+    polls: Rc<Polls>,
+}
+
+/// The ring and what is on it.
+struct Ring {
+    io: RefCell<IoUring>,
+    places: RefCell<Slab<Place>>,
+    /// Operations that the kernel has, and will complete.
+    under_way: Cell<usize>,
+    buffers: Rc<Buffers>,
+    /// What is only polled.
+    sources: Sources,
+    timers: Timers,
+    tasks: Tasks,
+    completed: RefCell<VecDeque<Completion>>,
+}
+
+/// Says which of a container's or a kernel's rules forbids io_uring.
+fn explain(error: io::Error) -> io::Error {
+    let why = match error.raw_os_error() {
+        Some(libc::ENOSYS) => "this kernel has no io_uring (it came with Linux 5.1)",
+        Some(libc::EPERM | libc::EACCES) => {
+            "io_uring is forbidden here, by kernel.io_uring_disabled or the container's seccomp rules"
+        }
+        Some(libc::EINVAL) => "this kernel's io_uring is too old; Linux 6.1 has what is needed",
+        Some(libc::ENOMEM) => "no memory for an io_uring; RLIMIT_MEMLOCK may be too low",
+        _ => return error,
+    };
+    io::Error::new(
+        error.kind(),
+        format!("{why}; choose another model, such as epoll-lt"),
+    )
+}
+
+impl Uring {
+    pub(crate) fn new() -> io::Result<Self> {
+        Self::make().map_err(explain)
+    }
+
+    fn make() -> io::Result<Self> {
+        let io = IoUring::builder()
+            .setup_single_issuer()
+            .setup_defer_taskrun()
+            .setup_taskrun_flag()
+            .setup_cqsize(COMPLETIONS)
+            .build(SUBMISSIONS)?;
+        let buffers = Buffers::new(&io)?;
+        let shared = Rc::new(Ring {
+            io: RefCell::new(io),
+            places: RefCell::default(),
+            under_way: Cell::new(0),
+            buffers,
+            sources: Sources::new(),
+            timers: Timers::new(),
+            tasks: Tasks::new()?,
+            completed: RefCell::default(),
+        });
+        shared.listen_for_rousing()?;
+        let polls = Rc::new(Polls::new(shared.clone()));
+        Ok(Uring { shared, polls })
+    }
+}
+
+impl Ring {
+    /// Hands an operation over with the next call.
+    ///
+    /// # Safety
+    /// What the entry points to stays where it is, and is used by nobody else as the operation uses it, until its last
+    /// completion has been seen.
+    #[allow(unsafe_code)]
+    unsafe fn push(&self, entry: &squeue::Entry) -> io::Result<()> {
+        let mut io = self.io.borrow_mut();
+        loop {
+            // SAFETY: as promised by the caller.
+            if unsafe { io.submission().push(entry) }.is_ok() {
+                self.under_way.set(self.under_way.get() + 1);
+                return Ok(());
+            }
+            // The queue is full: the kernel takes what is in it.
+            match io.submit() {
+                Ok(_) => {}
+                Err(error) if matches!(error.raw_os_error(), Some(libc::EINTR)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn listen_for_rousing(&self) -> io::Result<()> {
+        let fd = Fd(self.tasks.rouse_fd().as_raw_fd());
+        let entry = opcode::PollAdd::new(fd, libc::POLLIN as u32).multi(true).build();
+        // SAFETY: a poll points to nothing.
+        #[allow(unsafe_code)]
+        unsafe {
+            self.push(&entry.user_data(token(Kind::Rouse, 0)))
+        }
+    }
+
+    /// Asks for the end of an operation; it completes all the same.
+    fn cancel(&self, kind: Kind, place: usize) -> io::Result<()> {
+        let entry = opcode::AsyncCancel::new(token(kind, place))
+            .build()
+            .user_data(token(Kind::Cancel, place));
+        // SAFETY: a cancellation points to nothing.
+        #[allow(unsafe_code)]
+        unsafe {
+            self.push(&entry)
+        }
+    }
+
+    /// Submits what has been pushed, and waits for `want` completions or until the limit has passed.
+    fn enter(&self, want: usize, limit: Option<Duration>) -> io::Result<()> {
+        let io = self.io.borrow();
+        let submitter = io.submitter();
+        let entered = match limit {
+            Some(limit) if want > 0 => {
+                let limit = Timespec::new().sec(limit.as_secs()).nsec(limit.subsec_nanos());
+                submitter.submit_with_args(want, &SubmitArgs::new().timespec(&limit))
+            }
+            _ => submitter.submit_and_wait(want),
+        };
+        match entered {
+            Ok(_) => Ok(()),
+            // Time is up, a signal came, or the kernel wants its completions taken first.
+            Err(error)
+                if matches!(
+                    error.raw_os_error(),
+                    Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN)
+                ) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes the completions that are there and lets each take effect.
+    fn complete(&self) {
+        let mut completed = self.completed.borrow_mut();
+        {
+            let mut io = self.io.borrow_mut();
+            completed.extend(io.completion().map(|entry| Completion {
+                token: entry.user_data(),
+                result: entry.result(),
+                flags: entry.flags(),
+            }));
+        }
+        while let Some(completion) = completed.pop_front() {
+            if !completion.more() {
+                self.under_way.set(self.under_way.get() - 1);
+            }
+            self.take_effect(completion);
+        }
+    }
+
+    fn take_effect(&self, completion: Completion) {
+        let place = (completion.token >> 4) as usize;
+        let Some(kind) = KINDS.get((completion.token & 15) as usize) else {
+            return;
+        };
+        match kind {
+            Kind::Rouse => {
+                self.tasks.collect();
+                if !completion.more() {
+                    // Without it this thread would miss what others tell it; it fails only when the ring itself has.
+                    if let Err(error) = self.listen_for_rousing() {
+                        tracing::error!(%error, "io_uring");
+                    }
+                }
+            }
+            Kind::Cancel => {}
+            Kind::Receive => self.with_stream(place, |state| state.received(completion, &self.buffers)),
+            Kind::Send => self.with_stream(place, |state| state.sent(completion)),
+            Kind::Accept => self.accepted(place, completion),
+            Kind::Poll => self.polled(place),
+        }
+    }
+
+    /// Gives the place up once its link is gone and its operations are over.
+    fn release(&self, place: usize) {
+        let mut places = self.places.borrow_mut();
+        let over = match &places[place] {
+            Place::Stream(state) => state.is_over(),
+            Place::Accept(state) => state.is_over(),
+            Place::Poll(_) => false, // it goes with its one completion
+        };
+        if over {
+            let gone = places.remove(place);
+            drop(places);
+            drop(gone); // closes the descriptor
+        }
+    }
+}
+
+impl Turn for Uring {
+    fn tasks(&self) -> &Tasks {
+        &self.shared.tasks
+    }
+
+    fn timers(&self) -> &Timers {
+        &self.shared.timers
+    }
+
+    fn turn(&self, limit: Option<Duration>) -> io::Result<()> {
+        let want = usize::from(limit != Some(Duration::ZERO));
+        self.shared.enter(want, limit)?;
+        self.shared.complete();
+        Ok(())
+    }
+}
+
+impl Driver for Uring {
+    fn stream(self: Rc<Self>, fd: OwnedFd) -> io::Result<Box<dyn StreamLink>> {
+        Ok(Box::new(stream::Stream::new(self.shared.clone(), fd)))
+    }
+
+    fn acceptor(self: Rc<Self>, fd: OwnedFd) -> io::Result<Box<dyn AcceptLink>> {
+        Ok(Box::new(accept::Acceptor::new(self.shared.clone(), fd)?))
+    }
+
+    fn packets(self: Rc<Self>, fd: OwnedFd) -> io::Result<Box<dyn PacketLink>> {
+        Ok(Box::new(super::ready::Packets::new(self.polls.clone(), fd)?))
+    }
+
+    fn timers(&self) -> &Timers {
+        &self.shared.timers
+    }
+
+    fn spawn(&self, future: LocalFuture) {
+        self.shared.tasks.spawn(future);
+    }
+}
+
+impl Drop for Ring {
+    /// The kernel must have let go of the buffers before they are freed.
+    fn drop(&mut self) {
+        let all = opcode::AsyncCancel2::new(io_uring::types::CancelBuilder::any()).build();
+        // SAFETY: a cancellation points to nothing.
+        #[allow(unsafe_code)]
+        let pushed = unsafe { self.push(&all.user_data(token(Kind::Cancel, 0))) };
+        let mut failed = pushed.is_err();
+        while self.under_way.get() > 0 && !failed {
+            failed = self.enter(1, None).is_err();
+            let mut io = self.io.borrow_mut();
+            for entry in io.completion() {
+                if !cqueue::more(entry.flags()) {
+                    self.under_way.set(self.under_way.get() - 1);
+                }
+            }
+        }
+        if failed {
+            // Leaking a little beats memory that the kernel writes to after it has become something else's.
+            std::mem::forget(self.buffers.clone());
+            std::mem::forget(std::mem::take(&mut *self.places.borrow_mut()));
+        }
+    }
+}

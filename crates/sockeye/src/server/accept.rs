@@ -9,7 +9,6 @@ use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How long a server that can't go on for lack of something waits for it to come back: long enough to cost nothing,
@@ -55,7 +54,7 @@ pub(crate) async fn serve(
         }
     }
     drop(link);
-    shared.acceptors.fetch_sub(1, Ordering::AcqRel);
+    shared.acceptor_ended();
     let cut = async {
         reached(&mut stage, Stage::Cut).await;
         // Without a clock the patience ends at once.

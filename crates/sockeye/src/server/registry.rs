@@ -186,6 +186,11 @@ impl Registry {
         self.left.notify_waiters();
     }
 
+    /// Forgets all but one, without a word: the others are another process'.
+    pub(crate) fn keep_only(&self, entry: &Entry) {
+        lock(&self.books).entries.retain(|id, _| *id == entry.id);
+    }
+
     pub(crate) fn len(&self) -> usize {
         lock(&self.books).entries.len()
     }

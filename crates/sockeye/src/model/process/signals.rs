@@ -1,0 +1,91 @@
+//! Signals among the processes of a server.
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
+
+/// What a child has been told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    Nothing,
+    Drain,
+    Cut,
+}
+
+static TOLD: AtomicU8 = AtomicU8::new(0);
+static DIED: AtomicI32 = AtomicI32::new(-1);
+
+pub(super) fn told() -> Told {
+    match TOLD.load(Ordering::Acquire) {
+        0 => Told::Nothing,
+        1 => Told::Drain,
+        _ => Told::Cut,
+    }
+}
+
+extern "C" fn on_term(_: libc::c_int) {
+    TOLD.fetch_max(1, Ordering::AcqRel);
+}
+
+extern "C" fn on_cut(_: libc::c_int) {
+    TOLD.fetch_max(2, Ordering::AcqRel);
+}
+
+#[allow(unsafe_code)]
+extern "C" fn on_died(_: libc::c_int) {
+    let fd = DIED.load(Ordering::Acquire);
+    // SAFETY: errno is this thread's own; send is async-signal-safe (signal-safety(7)) and reads one byte of a constant.
+    // A full socket means that the news is under way already.
+    #[allow(clippy::multiple_unsafe_ops_per_block)]
+    unsafe {
+        let errno = *libc::__errno_location();
+        libc::send(
+            fd,
+            b"x".as_ptr().cast(),
+            1,
+            libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+        );
+        *libc::__errno_location() = errno;
+    }
+}
+
+/// Without `SA_RESTART`: a blocked call is to end, so that its thread looks around.
+#[allow(unsafe_code, clippy::multiple_unsafe_ops_per_block)]
+fn handle(signal: libc::c_int, handler: libc::sighandler_t) {
+    // SAFETY: an all-zero sigaction is a valid one with no flags and no mask; the handlers above are async-signal-safe.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handler;
+        libc::sigaction(signal, &action, std::ptr::null_mut());
+    }
+}
+
+/// The acceptor: a terminal's and a service manager's signals are for the calling process, which passes on what they
+/// mean. Returns where a byte arrives when children have died.
+pub(super) fn acceptor() -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let (read, write) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    DIED.store(write.as_raw_fd(), Ordering::Release);
+    std::mem::forget(write); // the handler's, for as long as the process lives
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        handle(signal, libc::SIG_IGN);
+    }
+    handle(libc::SIGCHLD, on_died as *const () as libc::sighandler_t);
+    Ok(read)
+}
+
+/// A child: `SIGTERM` says that the server drains, `SIGUSR2` that it is over.
+pub(super) fn child() {
+    handle(libc::SIGCHLD, libc::SIG_DFL);
+    handle(libc::SIGTERM, on_term as *const () as libc::sighandler_t);
+    handle(libc::SIGUSR2, on_cut as *const () as libc::sighandler_t);
+}
+
+/// Closes a descriptor that a forked process has inherited and whose owner it never runs.
+#[allow(unsafe_code)]
+pub(super) fn close(fd: RawFd) {
+    // SAFETY: in this process nobody uses or closes it any more: its owner is on the stack of the forking function,
+    // to which a forked process never returns.
+    unsafe { rustix::io::close(fd) }
+}

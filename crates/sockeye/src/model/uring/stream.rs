@@ -1,0 +1,401 @@
+//! A stream on the ring.
+
+use super::buffers::{Buffers, GROUP};
+use super::{Completion, Kind, Place, Ring, token};
+use crate::buffer::{Chunk, RECEIVE, Spare};
+use crate::model::StreamLink;
+use crate::model::sources::Side;
+use io_uring::types::Fd;
+use io_uring::{cqueue, opcode};
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+use tokio::io::ReadBuf;
+
+/// Chunks that may wait for a handler before the receive is called off, until it has caught up.
+const INBOX: usize = 8;
+
+/// Up to this much may be under way when a send returns, as a socket's own buffer would take it; with more, it waits
+/// until the kernel has it.
+const AHEAD: usize = RECEIVE;
+
+/// The kernel counts the bytes of an operation in 31 bits.
+const LARGEST_SEND: usize = 1 << 30;
+
+/// What the driver keeps of a stream, until its operations are over.
+pub(super) struct State {
+    /// Closed when the place is given up.
+    _fd: OwnedFd,
+    orphaned: bool,
+    receiving: bool,
+    calling_off: bool,
+    /// The next chunk has a place of its own: an idle connection has no queue.
+    next: Option<Chunk>,
+    later: VecDeque<Chunk>,
+    /// The end of the stream, or what broke it (told once).
+    ended: Option<Option<io::Error>>,
+    read: Side,
+    sending: Option<Chunk>,
+    send_error: Option<io::Error>,
+    polling: bool,
+    writable: bool,
+    write: Side,
+}
+
+impl State {
+    pub(super) fn is_over(&self) -> bool {
+        self.orphaned && !self.receiving && self.sending.is_none() && !self.polling
+    }
+
+    fn waiting_chunks(&self) -> usize {
+        usize::from(self.next.is_some()) + self.later.len()
+    }
+
+    fn put(&mut self, chunk: Chunk) {
+        if self.next.is_none() {
+            self.next = Some(chunk);
+        } else {
+            self.later.push_back(chunk);
+        }
+    }
+
+    fn pop(&mut self) -> Option<Chunk> {
+        let chunk = self.next.take()?;
+        self.next = self.later.pop_front();
+        if self.later.is_empty() {
+            self.later = VecDeque::new(); // its memory goes too
+        }
+        Some(chunk)
+    }
+
+    /// True when the receive is to be called off.
+    pub(super) fn received(&mut self, completion: Completion, buffers: &Rc<Buffers>) -> After {
+        self.receiving &= completion.more();
+        self.calling_off &= self.receiving;
+        let chunk = cqueue::buffer_select(completion.flags)
+            .map(|number| buffers.filled(number, usize::try_from(completion.result).unwrap_or(0)));
+        match completion.outcome() {
+            Ok(0) => self.ended = Some(None),
+            Ok(_) => chunk.into_iter().for_each(|chunk| self.put(chunk)),
+            // Called off by us, or no buffer was free at that moment: whoever waits asks again.
+            Err(error)
+                if matches!(
+                    error.raw_os_error(),
+                    Some(libc::ECANCELED | libc::ENOBUFS | libc::EINTR)
+                ) => {}
+            Err(error) => self.ended = Some(Some(error)),
+        }
+        self.read.rise().into_iter().for_each(Waker::wake_by_ref);
+        if self.receiving && !self.calling_off && self.waiting_chunks() >= INBOX {
+            self.calling_off = true;
+            return After::CallOff;
+        }
+        After::Nothing
+    }
+
+    pub(super) fn sent(&mut self, completion: Completion) -> After {
+        let wanted = self.sending.take().map_or(0, |chunk| chunk.len());
+        match completion.outcome() {
+            Ok(count) if count == wanted => {}
+            // MSG_WAITALL comes up short only when the connection broke on the way.
+            Ok(_) => self.send_error = Some(io::ErrorKind::BrokenPipe.into()),
+            Err(error) => self.send_error = Some(error),
+        }
+        self.write.rise().into_iter().for_each(Waker::wake_by_ref);
+        After::Nothing
+    }
+
+    pub(super) fn polled(&mut self) {
+        (self.polling, self.writable) = (false, true);
+        self.write.rise().into_iter().for_each(Waker::wake_by_ref);
+    }
+}
+
+/// What is to be done after a completion, once the places are no longer borrowed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum After {
+    Nothing,
+    CallOff,
+}
+
+impl Ring {
+    pub(super) fn with_stream(&self, place: usize, body: impl FnOnce(&mut State) -> After) {
+        let after = match self.places.borrow_mut().get_mut(place) {
+            Some(Place::Stream(state)) => body(state),
+            _ => return,
+        };
+        if after == After::CallOff {
+            // If even that can't be handed over, the receive merely goes on.
+            let _ = self.cancel(Kind::Receive, place);
+        }
+        self.release(place);
+    }
+}
+
+/// The link: the number of a place, and what a handler's side needs to know.
+pub(super) struct Stream {
+    ring: Rc<Ring>,
+    place: usize,
+    fd: RawFd,
+    limits: [Option<Duration>; 2],
+}
+
+impl Stream {
+    pub(super) fn new(ring: Rc<Ring>, fd: OwnedFd) -> Self {
+        let raw = fd.as_raw_fd();
+        let state = State {
+            _fd: fd,
+            orphaned: false,
+            receiving: false,
+            calling_off: false,
+            next: None,
+            later: VecDeque::new(),
+            ended: None,
+            read: Side::default(),
+            sending: None,
+            send_error: None,
+            polling: false,
+            writable: false,
+            write: Side::default(),
+        };
+        let place = ring.places.borrow_mut().insert(Place::Stream(state));
+        Stream {
+            ring,
+            place,
+            fd: raw,
+            limits: [None; 2],
+        }
+    }
+
+    fn with<T>(&self, body: impl FnOnce(&mut State) -> io::Result<T>) -> io::Result<T> {
+        match self.ring.places.borrow_mut().get_mut(self.place) {
+            Some(Place::Stream(state)) => body(state),
+            _ => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    fn receive(&self) -> io::Result<()> {
+        let entry = opcode::RecvMulti::new(Fd(self.fd), GROUP)
+            .build()
+            .user_data(token(Kind::Receive, self.place));
+        // SAFETY: the operation takes its memory from the registered buffers.
+        #[allow(unsafe_code)]
+        unsafe {
+            self.ring.push(&entry)
+        }
+    }
+
+    /// Something that has arrived, or `None` at the end of the stream.
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Chunk>>> {
+        if !crate::model::task::spend(cx) {
+            return Poll::Pending;
+        }
+        let (limit, timers) = (self.limits[0], &self.ring.timers);
+        let mut ask = false;
+        let polled = self.with(|state| {
+            if let Some(chunk) = state.pop() {
+                state.read.done();
+                return Ok(Poll::Ready(Ok(Some(chunk))));
+            }
+            if let Some(ended) = &mut state.ended {
+                return Ok(Poll::Ready(ended.take().map_or(Ok(None), Err)));
+            }
+            state.read.wait(limit, timers, cx)?;
+            ask = !std::mem::replace(&mut state.receiving, true);
+            Ok(Poll::Pending)
+        })?;
+        if ask {
+            if let Err(error) = self.receive() {
+                self.with(|state| {
+                    state.receiving = false;
+                    Ok(())
+                })?;
+                return Poll::Ready(Err(error));
+            }
+        }
+        polled
+    }
+
+    /// Until no send is under way.
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let (limit, timers) = (self.limits[1], &self.ring.timers);
+        self.with(|state| {
+            if let Some(error) = state.send_error.take() {
+                return Err(error);
+            }
+            if state.sending.is_some() {
+                state.write.wait(limit, timers, cx)?;
+                return Ok(Poll::Pending);
+            }
+            state.write.done();
+            Ok(Poll::Ready(Ok(())))
+        })?
+    }
+
+    /// Begins to send the whole chunk; nothing may be under way.
+    fn start(&mut self, chunk: Chunk) -> io::Result<()> {
+        let (at, count) = (chunk.as_ptr(), chunk.len() as u32);
+        self.with(|state| {
+            state.sending = Some(chunk);
+            Ok(())
+        })?;
+        let entry = opcode::Send::new(Fd(self.fd), at, count)
+            .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
+            .build();
+        // SAFETY: the place keeps the chunk until the send has completed, and moving a chunk doesn't move its bytes.
+        #[allow(unsafe_code)]
+        let pushed = unsafe { self.ring.push(&entry.user_data(token(Kind::Send, self.place))) };
+        pushed.inspect_err(|_| {
+            let _ = self.with(|state| {
+                state.sending = None;
+                Ok(())
+            });
+        })
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let timers = &self.ring.timers;
+        let under_way = self.with(|state| {
+            state.orphaned = true;
+            state.read.cancel(timers);
+            state.write.cancel(timers);
+            (state.next, state.later) = (None, VecDeque::new());
+            Ok((state.receiving, state.sending.is_some(), state.polling))
+        });
+        if let Ok((receiving, sending, polling)) = under_way {
+            for (there, kind) in [
+                (receiving, Kind::Receive),
+                (sending, Kind::Send),
+                (polling, Kind::Poll),
+            ] {
+                // If a cancellation can't be handed over, the operation ends with its peer.
+                if there && self.ring.cancel(kind, self.place).is_err() {
+                    tracing::debug!("an operation goes on until its peer ends it");
+                }
+            }
+        }
+        self.ring.release(self.place);
+    }
+}
+
+impl StreamLink for Stream {
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Chunk>> {
+        self.poll_chunk(cx).map_ok(Option::unwrap_or_default)
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Some(mut chunk) = ready!(self.poll_chunk(cx))? else {
+            return Poll::Ready(Ok(()));
+        };
+        let count = chunk.len().min(buf.remaining());
+        buf.put_slice(&chunk[..count]);
+        chunk.advance(count);
+        if !chunk.is_empty() {
+            self.with(|state| {
+                let behind = state.next.replace(chunk);
+                behind
+                    .into_iter()
+                    .for_each(|behind| state.later.push_front(behind));
+                Ok(())
+            })?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<usize>> {
+        ready!(self.poll_idle(cx))?;
+        let count = chunk.len();
+        let head = if count <= LARGEST_SEND {
+            std::mem::take(chunk)
+        } else {
+            let head = Chunk::from(chunk[..LARGEST_SEND].to_vec());
+            chunk.advance(LARGEST_SEND);
+            head
+        };
+        self.start(head)?;
+        Poll::Ready(Ok(count.min(LARGEST_SEND)))
+    }
+
+    fn poll_pushed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let much = self.with(|state| Ok(state.sending.as_ref().is_some_and(|chunk| chunk.len() > AHEAD)))?;
+        if much {
+            self.poll_idle(cx)
+        } else {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_idle(cx))?;
+        let count = bytes.len().min(AHEAD);
+        let mut spare = Spare::take();
+        spare.bytes()[..count].copy_from_slice(&bytes[..count]);
+        let mut chunk = spare.filled(count);
+        chunk.settle();
+        if count > 0 {
+            self.start(chunk)?;
+        }
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_idle(cx)
+    }
+
+    fn poll_send_file(
+        &mut self,
+        cx: &mut Context<'_>,
+        file: BorrowedFd<'_>,
+        offset: u64,
+        count: usize,
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_idle(cx))?;
+        let mut spare = Spare::take();
+        let room = spare.bytes().len().min(count);
+        let read = rustix::io::pread(file, &mut spare.bytes()[..room], offset)?;
+        if read > 0 {
+            self.start(spare.filled(read))?;
+        }
+        Poll::Ready(Ok(read))
+    }
+
+    fn poll_connected(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let (limit, timers) = (self.limits[1], &self.ring.timers);
+        let mut ask = false;
+        let writable = self.with(|state| {
+            if !state.writable {
+                state.write.wait(limit, timers, cx)?;
+                ask = !std::mem::replace(&mut state.polling, true);
+            }
+            Ok(state.writable)
+        })?;
+        if ask {
+            let entry = opcode::PollAdd::new(Fd(self.fd), libc::POLLOUT as u32).build();
+            // SAFETY: a poll points to nothing.
+            #[allow(unsafe_code)]
+            unsafe {
+                self.ring.push(&entry.user_data(token(Kind::Poll, self.place)))?;
+            }
+        }
+        if !writable {
+            return Poll::Pending;
+        }
+        let failed = rustix::net::sockopt::socket_error(self.fd())?;
+        Poll::Ready(failed.map_err(io::Error::from))
+    }
+
+    fn set_limits(&mut self, read: Option<Duration>, write: Option<Duration>) {
+        self.limits = [read, write];
+    }
+
+    #[allow(unsafe_code)]
+    fn fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the place keeps the descriptor open for as long as this link is there.
+        unsafe { BorrowedFd::borrow_raw(self.fd) }
+    }
+}
