@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::model::{self, Driver, TimerKey};
 use pin_project_lite::pin_project;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
