@@ -19,3 +19,12 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Serve(serve::Args),
 }
+
+impl Command {
+    /// Whether its log is for programs, as what it says itself on standard error is.
+    pub(crate) fn logs_json(&self) -> bool {
+        match self {
+            Command::Serve(args) => args.json,
+        }
+    }
+}
