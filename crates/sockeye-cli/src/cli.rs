@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{log, serve};
+use crate::{bench, log, serve};
 
 /// Everything one does with a socket: serve, look, measure.
 #[derive(Debug, Parser)]
@@ -18,6 +18,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Serve(serve::Args),
+    Bench(bench::Args),
 }
 
 impl Command {

@@ -7,7 +7,9 @@
 //! | [`log`] | what goes to standard error, and how much of it |
 //! | [`descriptors`] | the limit of open files |
 //! | [`serve`] | `sockeye serve`: services at endpoints, until a signal |
+//! | [`bench`] | `sockeye bench`: load on echo servers, and the comparison of the models |
 
+mod bench;
 mod cli;
 mod descriptors;
 mod exit;
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
     };
     let outcome = log::start(&cli.log, cli.command.logs_json()).and_then(|()| match cli.command {
         Command::Serve(args) => serve::run(args),
+        Command::Bench(args) => bench::run(args),
     });
     outcome.unwrap_or_else(|error| exit::failed(&error))
 }

@@ -11,7 +11,7 @@
 //!
 //! [`catalog`] is the table of them, with what a command line needs to know: adding a service is its file, a row there
 //! and its tests. [`settings`] is how a service learns what its user wants. [`text`] is the conversation in messages of
-//! text that several services are made of.
+//! text that several services are made of. [`load`] is the other side: what measures an echo server.
 //!
 //! A handler is a value; a server makes a service of it:
 //!
@@ -34,6 +34,7 @@ pub mod daytime;
 pub mod discard;
 pub mod echo;
 pub mod hello;
+pub mod load;
 pub mod reply;
 pub mod settings;
 pub mod text;

@@ -8,5 +8,6 @@ mod daytime;
 mod discard;
 mod echo;
 mod hello;
+mod load;
 mod reply;
 mod rows;

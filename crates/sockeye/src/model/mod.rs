@@ -172,7 +172,7 @@ pub fn block_on<F: Future>(future: F) -> Result<F::Output> {
 /// # Errors
 /// When no model is running on this thread.
 pub fn spawn_local(future: impl Future<Output = ()> + 'static) -> Result<()> {
-    current()?.spawn(Box::pin(crate::server::guard::quietly(future)));
+    current()?.spawn(Box::pin(future));
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 //! A waker may be woken from anywhere. On the thread of its tasks that costs a push to a queue; from another thread
 //! it goes through [`Remote`], which also rouses the thread from its wait by an eventfd.
 
+use crate::server::guard::words;
 use rustix::event::{EventfdFlags, eventfd};
 use slab::Slab;
 use std::cell::{Cell, RefCell};
@@ -10,6 +11,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -132,8 +134,9 @@ impl Bell {
 }
 
 struct Task {
-    future: Option<LocalFuture>,
-    bell: Bell,
+    /// Not there while it is polled.
+    future: Option<(LocalFuture, Waker)>,
+    caller: Arc<Caller>,
 }
 
 /// The tasks of one thread.
@@ -183,14 +186,14 @@ impl Tasks {
             index: slot.key(),
             birth: self.births.get(),
         };
-        let bell = Bell::new(ticket, self.remote.clone());
-        let waker = bell.waker.clone();
+        let Bell { caller, waker } = Bell::new(ticket, self.remote.clone());
+        let first = waker.clone();
         slot.insert(Task {
-            future: Some(future),
-            bell,
+            future: Some((future, waker)),
+            caller,
         });
         drop(all);
-        waker.wake();
+        first.wake();
     }
 
     /// Reaches the tasks from any thread.
@@ -249,23 +252,28 @@ impl Tasks {
         let mut all = self.all.borrow_mut();
         let Some(task) = all
             .get_mut(ticket.index)
-            .filter(|task| task.bell.caller.ticket.birth == ticket.birth)
+            .filter(|task| task.caller.ticket.birth == ticket.birth)
         else {
             return;
         };
-        task.bell.caller.queued.store(false, Ordering::Release);
-        let Some(mut future) = task.future.take() else {
+        task.caller.queued.store(false, Ordering::Release);
+        let Some((mut future, waker)) = task.future.take() else {
             return;
         };
-        let waker = task.bell.waker.clone();
         drop(all);
         LEFT.set(BUDGET);
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Pending => self.all.borrow_mut()[ticket.index].future = Some(future),
-            Poll::Ready(()) => {
-                let task = self.all.borrow_mut().remove(ticket.index);
-                drop((future, task));
-            }
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            future.as_mut().poll(&mut Context::from_waker(&waker))
+        }));
+        let mut all = self.all.borrow_mut();
+        if let Ok(Poll::Pending) = polled {
+            all[ticket.index].future = Some((future, waker));
+            return;
+        }
+        let task = all.remove(ticket.index);
+        drop(all); // what a future holds may look at the tasks as it goes
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop((future, task)))).and(polled) {
+            tracing::error!(panic = words(&*panic), "a task panicked");
         }
     }
 
