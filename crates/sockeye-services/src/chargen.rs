@@ -54,7 +54,7 @@ impl Handler for Chargen {
     }
 }
 
-/// Sends some of the pattern, and drains what has come meanwhile.
+/// Sends some of the pattern, and drains what has come meanwhile; returns too when the server is stopping.
 fn poll_send(
     conn: &mut Connection,
     pattern: &mut Pattern,
@@ -71,16 +71,17 @@ fn poll_send(
             Poll::Pending => break,
         }
     }
-    let next = pattern.next(usize::MAX);
-    match Pin::new(&mut *conn).poll_write(cx, next) {
-        Poll::Ready(Ok(count)) => pattern.back(next.len() - count),
-        Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-        Poll::Pending => {
-            pattern.back(next.len());
-            return Poll::Pending;
-        }
+    if conn.stopping() {
+        return Poll::Ready(Ok(()));
     }
-    Pin::new(conn).poll_flush(cx)
+    let next = pattern.next(usize::MAX);
+    let sent = Pin::new(conn).poll_write(cx, next);
+    let count = match &sent {
+        Poll::Ready(Ok(count)) => *count,
+        _ => 0,
+    };
+    pattern.back(next.len() - count);
+    sent.map_ok(drop)
 }
 
 impl PacketHandler for Chargen {

@@ -12,7 +12,7 @@ pub const SERVICE: Service = Service {
     name: "hello",
     port: 8888,
     schemes: &["tcp", "udp"],
-    about: "says helloworld and hears one message; answers the datagram dog with cat",
+    about: "greets, hears one message, ends; the datagram dog gets cat",
     try_stream: "echo hi | {nc}",
     try_packets: "printf dog | {nc}",
     settings: &[],

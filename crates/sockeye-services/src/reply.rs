@@ -35,7 +35,7 @@ const SETTINGS: &[Setting] = &[
     Setting {
         name: "rule",
         value: "PATTERN=>ANSWER",
-        about: "a rule, tried in order; `;;` parts several, `=>!` closes after the answer",
+        about: "a rule, tried in order; `;;` parts several, `=>!` closes",
         repeats: true,
     },
     Setting {

@@ -10,13 +10,13 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "framing",
         value: "auto|lines|chunk",
-        about: "where a message ends: at a newline or 200 ms of silence, at a newline only, or with each read",
+        about: "what ends a message: newline or 200 ms silence; newline; each read",
         repeats: false,
     },
     Setting {
         name: "encoding",
         value: "LABEL",
-        about: "utf-8, gbk, gb18030 or another label of encoding.spec.whatwg.org",
+        about: "utf-8, gbk, gb18030, any of encoding.spec.whatwg.org (utf-8)",
         repeats: false,
     },
     Setting {

@@ -10,6 +10,7 @@ fn a_connection_is_greeted_says_one_thing_and_ends() {
         peer.expect("helloworld");
         peer.send("hi");
         peer.expect_end("");
+        drop(peer);
         assert_eq!(served.next_reason(), "finished");
     });
 }
@@ -21,6 +22,7 @@ fn a_peer_may_leave_without_a_word() {
         let mut peer = Peer::of(&served);
         peer.close_write();
         peer.expect_end("helloworld");
+        drop(peer);
         assert_eq!(served.next_reason(), "finished");
     });
 }

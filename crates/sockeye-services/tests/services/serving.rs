@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Runs a behaviour under every model that this process may have: `process` wants a process without threads.
 pub(crate) fn each_model(behaviour: impl Fn(Model)) {
     for model in Model::ALL.into_iter().filter(|model| model.shares_memory()) {
-        println!("under {model}"); // shown when the test fails
+        eprintln!("under {model}"); // shown when the test fails
         behaviour(model);
     }
 }
