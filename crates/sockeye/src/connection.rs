@@ -320,7 +320,7 @@ impl Connection {
     /// is still under way, for closing over unread bytes would reset the connection.
     pub(crate) async fn end(&mut self) -> io::Result<()> {
         self.shutdown().await?;
-        if self.ended || self.entry.is_stopping() {
+        if self.ended || self.entry.is_cut() {
             return Ok(());
         }
         self.held = Chunk::default();

@@ -5,7 +5,6 @@
 //!
 //! | command | what it does | answer |
 //! |---|---|---|
-//! | `sync N` | nothing | `synced N`: all that was said before is out |
 //! | `stop`, `cut` | stops accepting and drains, or cuts | `stopping`, `cutting` |
 //! | `join` | waits until the server is through | `through` |
 
@@ -120,17 +119,16 @@ fn obey(running: Running) {
     let shutdown = running.shutdown();
     let mut running = Some(running);
     for command in std::io::stdin().lock().lines().map_while(Result::ok) {
-        match command.split_once(' ').unwrap_or((&command, "")) {
-            ("sync", number) => say(format_args!("synced {number}")),
-            ("stop", _) => {
+        match command.as_str() {
+            "stop" => {
                 shutdown.stop();
                 say("stopping");
             }
-            ("cut", _) => {
+            "cut" => {
                 shutdown.cut();
                 say("cutting");
             }
-            ("join", _) => {
+            "join" => {
                 running.take().into_iter().for_each(Running::join);
                 say("through");
             }
