@@ -24,6 +24,9 @@ pub(crate) struct Served {
     certificate: Option<Vec<u8>>,
 }
 
+/// How often a process must look the same before it is taken to have settled.
+const SETTLED: usize = 20;
+
 /// A connection's end, as its server told it.
 #[derive(Debug)]
 pub(crate) struct Closed {
@@ -164,6 +167,24 @@ impl Served {
 
     pub(crate) fn facts(&self) -> Facts {
         process_facts::facts(self.pid())
+    }
+
+    /// What it has when nobody is connected: after the first who was, for some of it comes with that one.
+    pub(crate) fn baseline(&mut self) -> Facts {
+        drop(self.connect());
+        self.wait_for_closed();
+        // That one's thread or process may still be on its way out.
+        let mut last = (self.facts(), 0);
+        eventually(
+            "settled",
+            || {
+                let now = self.facts();
+                last = (now, if now == last.0 { last.1 + 1 } else { 0 });
+                last
+            },
+            |(_, same)| *same == SETTLED,
+        )
+        .0
     }
 
     /// Waits until it has no more of anything than it had then.

@@ -29,6 +29,9 @@ pub(crate) fn run(spec: &str) -> ExitCode {
     // A server must not outlive its test, even one that hangs.
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
     std::panic::set_hook(Box::new(|panic| say(format_args!("panic {panic}"))));
+    // Whoever runs the tests may have left some open for all their descendants.
+    let inherited = std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() - 1);
+    say(format_args!("born {inherited}"));
     limit_descriptors(spec.value("nofile"));
     match start(&spec) {
         Ok(running) => {
@@ -90,7 +93,7 @@ fn limits(spec: &Spec) -> Limits {
 
 fn tell(event: &Event) {
     match event {
-        Event::Opened { id, .. } => say(format_args!("event opened {id}")),
+        Event::Opened { id, .. } => say(format_args!("event opened {id} ")),
         Event::Closed {
             id,
             received,

@@ -22,7 +22,7 @@ fn descriptors_run_out_and_the_server_goes_on(model: Model) {
         .with("nofile", DESCRIPTORS)
         .with("idle", IDLE);
     let mut served = Served::of(&spec);
-    let before = served.facts();
+    let before = served.baseline();
     let clients: Vec<Socket> = (0..CLIENTS).map(|_| served.connect()).collect();
     // The first that is given up for its silence is the clock of this test.
     served.wait_for_closed();
