@@ -11,6 +11,7 @@ mod signals;
 
 use super::blocking::{self, Blocking};
 use super::local::Ready;
+use super::task::Remote;
 use super::{Workers, current, thread};
 use crate::server::registry::{Entry, Grip};
 use crate::server::{Arrival, Event, Job, Reason, Shared, Shutdown, Stage, StreamWork, Worker};
@@ -220,9 +221,10 @@ impl Nursery {
             return Err(io::Error::other("the server is stopping"));
         }
         let entry = arrival.entry.clone();
+        let remote = Remote::new()?;
         let pid = fork(|| {
             signals::close(listener); // or the port would stay open for as long as this connection
-            live(work, arrival, &self.shared, spin);
+            live(work, arrival, remote, &self.shared, spin);
         })?;
         entry.hold(|| Box::new(ChildGrip(pid)));
         self.children
@@ -297,7 +299,7 @@ impl Nursery {
 }
 
 /// A child's life: one connection.
-fn live(work: &StreamWork, arrival: Arrival, shared: &Arc<Shared>, spin: Duration) {
+fn live(work: &StreamWork, arrival: Arrival, remote: Arc<Remote>, shared: &Arc<Shared>, spin: Duration) {
     signals::child();
     shared.alone_with(&arrival.entry);
     let entry = arrival.entry.clone();
@@ -305,12 +307,13 @@ fn live(work: &StreamWork, arrival: Arrival, shared: &Arc<Shared>, spin: Duratio
     let shutdown = Shutdown {
         shared: shared.clone(),
     };
-    thread::converse(work, arrival, spin, move || {
+    let over = move || {
         match signals::told() {
             signals::Told::Nothing => {}
             signals::Told::Drain => shutdown.stop(),
             signals::Told::Cut => entry.cut(),
         }
         entry.is_cut()
-    });
+    };
+    thread::converse(work, arrival, remote, spin, over);
 }
