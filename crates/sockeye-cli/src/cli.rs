@@ -20,3 +20,12 @@ pub(crate) enum Command {
     Serve(serve::Args),
     Bench(bench::Args),
 }
+
+impl Command {
+    /// Whether its log is for programs, as what it says itself on standard error is.
+    pub(crate) fn logs_json(&self) -> bool {
+        match self {
+            Command::Serve(args) => args.json,
+        }
+    }
+}

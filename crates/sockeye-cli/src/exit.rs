@@ -25,11 +25,23 @@ impl std::error::Error for Usage {}
 
 /// Tells why it failed on standard error, and the exit code for it.
 pub(crate) fn failed(error: &anyhow::Error) -> ExitCode {
-    tell(&format!("sockeye: {error:#}"));
+    tell(&format!("sockeye: {}", words(error)));
     match error.chain().any(|cause| cause.is::<Usage>()) {
         true => ExitCode::from(2),
         false => ExitCode::FAILURE,
     }
+}
+
+/// An error and its causes in one line. A [`sockeye::Error`] tells of its causes itself.
+pub(crate) fn words(error: &anyhow::Error) -> String {
+    let mut said = Vec::new();
+    for cause in error.chain() {
+        said.push(cause.to_string());
+        if cause.is::<sockeye::Error>() || cause.is::<Usage>() {
+            break;
+        }
+    }
+    said.join(": ")
 }
 
 /// Help, the version, or what is wrong with the arguments: clap says it, and whether that is a failure.

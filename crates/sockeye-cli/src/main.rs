@@ -5,11 +5,13 @@
 //! | [`cli`] | the arguments: a variant per subcommand, and the options of all |
 //! | [`exit`] | exit codes, and how a failure is told |
 //! | [`log`] | what goes to standard error, and how much of it |
+//! | [`descriptors`] | the limit of open files |
 //! | [`serve`] | `sockeye serve`: services at endpoints, until a signal |
 //! | [`bench`] | `sockeye bench`: load on echo servers, and the comparison of the models |
 
 mod bench;
 mod cli;
+mod descriptors;
 mod exit;
 mod log;
 mod serve;
@@ -25,7 +27,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return exit::told_by_clap(&error),
     };
-    let outcome = log::start(&cli.log).and_then(|()| match cli.command {
+    let outcome = log::start(&cli.log, cli.command.logs_json()).and_then(|()| match cli.command {
         Command::Serve(args) => serve::run(args),
         Command::Bench(args) => bench::run(args),
     });

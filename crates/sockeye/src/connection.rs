@@ -295,7 +295,8 @@ impl Connection {
     /// # Errors
     /// When the handshake fails: the certificate isn't trusted, the peer speaks no TLS, or it hangs up.
     pub async fn start_tls(&mut self, tls: &TlsClient, name: &str) -> Result<()> {
-        let upgraded = self.transport.start_client(tls, name).await;
+        // Boxed: a handshake's state is large, and would be part of the future of every plain connection.
+        let upgraded = Box::pin(self.transport.start_client(tls, name)).await;
         self.scheme = "tls";
         upgraded.map_err(|error| self.failed("TLS handshake", error))
     }
@@ -305,7 +306,7 @@ impl Connection {
     /// # Errors
     /// When the handshake fails.
     pub async fn accept_tls(&mut self, tls: &TlsServer) -> Result<()> {
-        let upgraded = self.transport.start_server(tls).await;
+        let upgraded = Box::pin(self.transport.start_server(tls)).await;
         self.scheme = "tls";
         upgraded.map_err(|error| self.failed("TLS handshake", error))
     }

@@ -1,3 +1,13 @@
-//! The services and the load generator, over real sockets.
+//! Each service as its peers meet it: a module per service, each behaviour under every model.
 
+mod serving;
+
+mod chargen;
+mod conversation;
+mod daytime;
+mod discard;
+mod echo;
+mod hello;
 mod load;
+mod reply;
+mod rows;

@@ -15,7 +15,7 @@ use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// Events taken from the kernel in one call. More makes a turn longer for those at its end, fewer makes more calls.
@@ -98,7 +98,7 @@ impl Epoll {
                 return; // a descriptor that was closed in this very turn
             }
             let broken = EventFlags::ERR | EventFlags::HUP;
-            let mut once = 0;
+            let mut unwanted = 0;
             for (way, wish) in [(Way::Read, EventFlags::IN), (Way::Write, EventFlags::OUT)] {
                 let told = wish
                     | broken
@@ -108,18 +108,20 @@ impl Epoll {
                         EventFlags::empty()
                     };
                 if flags.intersects(told) {
-                    let waker = source.sides[way as usize].rise();
-                    // Told of something that nobody waits for: level-triggered, it would be told again at once and
-                    // for ever. A wish to write is over as soon as it is fulfilled.
-                    if waker.is_none() || way == Way::Write {
-                        once |= wish.bits();
+                    source.sides[way as usize].last_word |= flags.intersects(told - wish);
+                    match source.sides[way as usize].rise() {
+                        Some(waker) => waker.wake_by_ref(),
+                        None => unwanted |= wish.bits(),
                     }
-                    waker.into_iter().for_each(Waker::wake_by_ref);
                 }
             }
-            if self.trigger == Trigger::Edge {
-                once = 0; // asked for once, told once
-            }
+            // Told of something that nobody waits for: level-triggered, it would be told again at once and for ever.
+            // A wish to write is over as soon as it is fulfilled.
+            let once = if self.trigger == Trigger::Level {
+                unwanted | EventFlags::OUT.bits()
+            } else {
+                0
+            };
             if source.armed & once != 0 {
                 // It fails only for a descriptor that is no longer there, of which nothing is told any more.
                 let _ = self.register_for(source, key, source.armed & !once);
@@ -205,5 +207,32 @@ impl Turn for Epoll {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Connection, Model, Result, run};
+    use std::io::Write;
+    use std::net::Shutdown;
+    use std::os::unix::net::UnixStream;
+
+    /// Bytes and the end behind them may make one edge, and a short receive is no proof that nothing is left.
+    #[test]
+    fn an_end_that_comes_with_the_last_bytes_is_not_lost() {
+        for model in Model::ALL {
+            let conversation = async {
+                let (ours, mut theirs) = UnixStream::pair()?;
+                let mut conn = Connection::adopt(ours.into())?;
+                conn.set_read_timeout(Some(std::time::Duration::from_secs(30)));
+                theirs.write_all(b"bye")?;
+                theirs.shutdown(Shutdown::Write)?;
+                assert_eq!(&conn.recv().await?[..], b"bye", "{model}");
+                assert_eq!(&conn.recv().await?[..], b"", "{model}");
+                Result::Ok(())
+            };
+            let ended: Result<()> = run(model, conversation).expect("the model");
+            ended.unwrap_or_else(|error| panic!("{model}: {error}"));
+        }
     }
 }

@@ -215,6 +215,10 @@ struct Nursery {
 
 impl Nursery {
     fn bear(&self, work: &StreamWork, arrival: Arrival, listener: RawFd, spin: Duration) -> io::Result<()> {
+        if *self.shared.stage.borrow() != Stage::Running {
+            // The drain has a thread of its own, whose locks a child must not inherit.
+            return Err(io::Error::other("the server is stopping"));
+        }
         let entry = arrival.entry.clone();
         let pid = fork(|| {
             signals::close(listener); // or the port would stay open for as long as this connection

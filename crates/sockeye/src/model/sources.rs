@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 pub(crate) struct Side {
     /// An attempt may succeed.
     pub(crate) ready: bool,
+    /// The kernel has said all that it will: the peer has closed this way, or the connection is broken. Behind the last
+    /// bytes there is still the end itself, of which no edge will tell again.
+    pub(crate) last_word: bool,
     /// Somebody waits, and is to be woken.
     pub(crate) waiting: bool,
     /// Kept from wait to wait, so that waiting again costs no clone.
@@ -177,7 +180,7 @@ impl Sources {
             };
             self.with(key, |source| {
                 let side = &mut source.sides[way as usize];
-                side.ready = !spent;
+                side.ready = !spent || (side.last_word && brought.is_ok());
                 if brought.is_ok() {
                     side.done();
                 }

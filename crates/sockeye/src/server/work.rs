@@ -187,3 +187,35 @@ fn talk<'a, H: Handler>(
         conn.end().await.map_err(|error| Error::io("close", error))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Limits, Model, Server};
+
+    struct Echo;
+    impl Handler for Echo {
+        async fn handle(&self, conn: &mut Connection) -> Result<()> {
+            loop {
+                let chunk = conn.recv().await?;
+                if chunk.is_empty() {
+                    return Ok(());
+                }
+                conn.send(chunk).await?;
+            }
+        }
+    }
+
+    /// An idle connection is to cost 2 KiB at the most, with its socket, its task and its place in the books.
+    #[test]
+    fn the_future_of_a_connection_is_small() {
+        let running = Server::bind("tcp://127.0.0.1:0").and_then(|server| server.start(Echo)).expect("a server");
+        let shared = running.shutdown().shared;
+        let entry = shared.registry.admit(crate::Address::Unix(None), &Limits::default()).expect("room");
+        let fd = rustix::net::socket(rustix::net::AddressFamily::UNIX, rustix::net::SocketType::STREAM, None);
+        let arrival = Arrival { fd: fd.expect("a socket"), entry };
+        let future = converse(Arc::new(Echo), arrival, shared);
+        let size = std::mem::size_of_val(&future);
+        assert!(size <= 1024, "{size} bytes, under {}", Model::default());
+    }
+}

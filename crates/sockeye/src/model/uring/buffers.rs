@@ -1,6 +1,6 @@
 //! The buffers that the kernel takes when bytes arrive (io_uring_register_buf_ring(3)).
 
-use crate::buffer::{Chunk, Lender, Loan};
+use crate::buffer::{Chunk, Lender, Loan, RECEIVE};
 use io_uring::IoUring;
 use io_uring::types::BufRingEntry;
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
@@ -10,9 +10,9 @@ use std::ptr::NonNull;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// Size of a buffer. Under 16 KiB a large message costs several completions, three times the CPU; twice that lets a
-/// 16 KiB message that arrives together with the next one's beginning still be one.
-const SIZE: usize = 32 << 10;
+/// Size of a buffer, as other models receive. Under 16 KiB a large message costs several completions, three times the
+/// CPU.
+const SIZE: usize = RECEIVE;
 /// How many there are (a power of two): the kernel completes a few dozen receives in a turn, and each is back by the
 /// end of the next. Memory that is never written to costs nothing, so small messages touch one page of each.
 const COUNT: u16 = 512;
