@@ -26,7 +26,7 @@ impl Command {
     pub(crate) fn logs_json(&self) -> bool {
         match self {
             Command::Serve(args) => args.json,
-            Command::Bench(_) => false,
+            Command::Bench(_) => false, // its JSON goes to standard output
         }
     }
 }
