@@ -10,12 +10,20 @@ pub(super) fn count(value: f64) -> String {
 
 /// Seconds: `5.02 µs`, `1.20 ms`.
 pub(super) fn time(seconds: f64) -> String {
-    scaled(seconds, &[(1.0, " s"), (1e-3, " ms"), (1e-6, " µs"), (1e-9, " ns")])
+    scaled(
+        seconds,
+        &[(1.0, " s"), (1e-3, " ms"), (1e-6, " µs"), (1e-9, " ns")],
+    )
 }
 
 /// Bytes: `1.70 KiB`.
 pub(super) fn bytes(value: f64) -> String {
-    let units = [(1_073_741_824.0, " GiB"), (1_048_576.0, " MiB"), (1024.0, " KiB"), (1.0, " B")];
+    let units = [
+        (1_073_741_824.0, " GiB"),
+        (1_048_576.0, " MiB"),
+        (1024.0, " KiB"),
+        (1.0, " B"),
+    ];
     scaled(value, &units)
 }
 

@@ -151,7 +151,11 @@ fn entry<'a>(server: &'a str, case: Case, row: &'a Row, ratio: Option<Spread>) -
         p999_us: figures(row.latency(3), MICRO),
         cpu_us_per_request: figures(row.cpu(), MICRO),
         memory_bytes_per_connection: figures(row.memory(), 1.0),
-        rounds: row.samples.iter().map(|(round, sample)| measurement(*round, sample)).collect(),
+        rounds: row
+            .samples
+            .iter()
+            .map(|(round, sample)| measurement(*round, sample))
+            .collect(),
     }
 }
 
@@ -181,6 +185,10 @@ fn measurement(round: usize, sample: &Sample) -> Round<'_> {
             duplicated: counts.duplicated,
             reordered: counts.reordered,
         }),
-        causes: failures.causes.iter().map(|(cause, count)| Cause { cause, count: *count }).collect(),
+        causes: failures
+            .causes
+            .iter()
+            .map(|(cause, count)| Cause { cause, count: *count })
+            .collect(),
     }
 }

@@ -29,7 +29,11 @@ pub(super) fn facts() -> Machine {
         cores: cores::allowed().len(),
         memory_bytes: proc::kibibytes(&read("/proc/meminfo"), "MemTotal:").unwrap_or(0) * 1024,
         kernel: format!("Linux {}", read("/proc/sys/kernel/osrelease").trim()),
-        load_average: read("/proc/loadavg").split(' ').next().and_then(|text| text.parse().ok()).unwrap_or(0.0),
+        load_average: read("/proc/loadavg")
+            .split(' ')
+            .next()
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(0.0),
         date: date(since),
         version: env!("CARGO_PKG_VERSION"),
         command: command(std::env::args()),

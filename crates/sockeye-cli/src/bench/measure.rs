@@ -67,7 +67,9 @@ pub(super) fn measure(
         Ok(server) => server,
         Err(_) if stopped() => return Measured::Interrupted,
         // Models of our own that do not start are those that the kernel forbids, and they say so.
-        Err(error) if matches!(contestant.kind, Kind::Own(_)) => return Measured::Skipped(format!("{error:#}")),
+        Err(error) if matches!(contestant.kind, Kind::Own(_)) => {
+            return Measured::Skipped(format!("{error:#}"));
+        }
         Err(error) => return Measured::Failed(format!("{error:#}")),
     };
     let meter = Meter::new(Some(server.pid()), stop);
@@ -132,7 +134,11 @@ impl<'a> Meter<'a> {
     /// CPU times of the server and of this process.
     fn times(&self) -> [Duration; 2] {
         let own = proc::cpu(&[std::process::id()]);
-        [self.server.map_or(Duration::ZERO, |pid| proc::cpu(&proc::family(pid))), own]
+        [
+            self.server
+                .map_or(Duration::ZERO, |pid| proc::cpu(&proc::family(pid))),
+            own,
+        ]
     }
 
     fn sample(&self, outcome: &Outcome) -> Sample {
@@ -152,7 +158,11 @@ impl<'a> Meter<'a> {
             }),
             cpu: counted.then(|| used[0].as_secs_f64() / outcome.requests as f64),
             memory: (counted && meaningful).then(|| grown / outcome.connections as f64),
-            load: if seconds > 0.0 { used[1].as_secs_f64() / seconds } else { 0.0 },
+            load: if seconds > 0.0 {
+                used[1].as_secs_f64() / seconds
+            } else {
+                0.0
+            },
             failures: outcome.failures.clone(),
             packets: outcome.packets,
         }

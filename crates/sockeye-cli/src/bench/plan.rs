@@ -45,7 +45,11 @@ impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let many = if self.connections == 1 { "" } else { "s" };
         let size = sockeye::format_size(self.size as u64);
-        write!(f, "{} connection{many}, {size}, depth {}", self.connections, self.depth)
+        write!(
+            f,
+            "{} connection{many}, {size}, depth {}",
+            self.connections, self.depth
+        )
     }
 }
 
@@ -73,7 +77,11 @@ pub(super) fn make(args: Args) -> Result<Plan> {
     for &connections in &args.connections {
         for &size in &args.size {
             for &depth in &args.depth {
-                let case = Case { connections, size, depth };
+                let case = Case {
+                    connections,
+                    size,
+                    depth,
+                };
                 if !cases.contains(&case) {
                     cases.push(case);
                 }
@@ -100,7 +108,11 @@ fn contestants(args: &Args) -> Result<Vec<Contestant>> {
     let mut all: Vec<Contestant> = Vec::new();
     let mut add = |name: String, kind| {
         let again = all.iter().filter(|known| known.name == name).count();
-        let name = if again > 0 { format!("{name} #{}", again + 1) } else { name };
+        let name = if again > 0 {
+            format!("{name} #{}", again + 1)
+        } else {
+            name
+        };
         all.push(Contestant { name, kind });
     };
     if let Some(endpoint) = &args.endpoint {
@@ -108,10 +120,14 @@ fn contestants(args: &Args) -> Result<Vec<Contestant>> {
     }
     for name in &args.models {
         if name == "all" {
-            Model::ALL.into_iter().for_each(|model| add(model.to_string(), Kind::Own(model)));
+            Model::ALL
+                .into_iter()
+                .for_each(|model| add(model.to_string(), Kind::Own(model)));
             continue;
         }
-        let model: Model = name.parse().map_err(|error| Usage::new(format!("{error}, all")))?;
+        let model: Model = name
+            .parse()
+            .map_err(|error| Usage::new(format!("{error}, all")))?;
         add(model.to_string(), Kind::Own(model));
     }
     for command in &args.against {
@@ -134,7 +150,13 @@ fn named(text: &str) -> (String, String) {
         Some((name, command)) if !name.is_empty() && name.chars().all(plain) => {
             (name.to_owned(), command.to_owned())
         }
-        _ => (text.replace("{port}", "").split_whitespace().collect::<Vec<_>>().join(" "), text.to_owned()),
+        _ => (
+            text.replace("{port}", "")
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" "),
+            text.to_owned(),
+        ),
     }
 }
 
@@ -160,7 +182,8 @@ impl Plan {
     pub(super) fn endpoint(&self, port: u16) -> Endpoint {
         let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
         let text = format!("{}://{address}", if self.udp { "udp" } else { "tcp" });
-        text.parse().unwrap_or_else(|_| unreachable!("{text} is an endpoint"))
+        text.parse()
+            .unwrap_or_else(|_| unreachable!("{text} is an endpoint"))
     }
 
     /// Why a contestant can't do a case; `None` when it can.
@@ -172,7 +195,8 @@ impl Plan {
             _ => return None,
         };
         let most = model.max_connections()?;
-        (wanted > most).then(|| format!("{model} holds at most {most} connections, and {wanted} are asked for"))
+        (wanted > most)
+            .then(|| format!("{model} holds at most {most} connections, and {wanted} are asked for"))
     }
 
     /// Refuses what can't be, as a whole or in each of its parts.
@@ -222,8 +246,12 @@ fn allow_descriptors(connections: u64) -> Result<()> {
         ))
         .into());
     }
-    let raised = Rlimit { current: Some(needed), ..limit };
-    setrlimit(Resource::Nofile, raised).map_err(|error| anyhow::anyhow!("raise the limit of open files: {error}"))
+    let raised = Rlimit {
+        current: Some(needed),
+        ..limit
+    };
+    setrlimit(Resource::Nofile, raised)
+        .map_err(|error| anyhow::anyhow!("raise the limit of open files: {error}"))
 }
 
 #[cfg(test)]
@@ -233,7 +261,11 @@ mod tests {
     #[test]
     fn names_of_commands() {
         for (text, name, command) in [
-            ("python3 server.py {port}", "python3 server.py", "python3 server.py {port}"),
+            (
+                "python3 server.py {port}",
+                "python3 server.py",
+                "python3 server.py {port}",
+            ),
             ("mine=./server {port}", "mine", "./server {port}"),
             ("server --port={port}", "server --port=", "server --port={port}"),
             ("=x {port}", "=x", "=x {port}"),
@@ -244,7 +276,11 @@ mod tests {
 
     #[test]
     fn a_case_in_words() {
-        let case = Case { connections: 1, size: 16_384, depth: 2 };
+        let case = Case {
+            connections: 1,
+            size: 16_384,
+            depth: 2,
+        };
         assert_eq!(case.to_string(), "1 connection, 16KiB, depth 2");
     }
 }

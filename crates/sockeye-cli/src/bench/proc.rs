@@ -43,13 +43,21 @@ fn cpu_of(pid: u32) -> Option<Duration> {
 }
 
 fn scheduled(pid: u32) -> Duration {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"))
+        .into_iter()
+        .flatten()
+        .flatten();
     let times = tasks.filter_map(|task| fs::read_to_string(task.path().join("schedstat")).ok());
     times.filter_map(|text| scheduled_time(&text)).sum()
 }
 
 fn scheduled_time(schedstat: &str) -> Option<Duration> {
-    schedstat.split(' ').next()?.parse().ok().map(Duration::from_nanos)
+    schedstat
+        .split(' ')
+        .next()?
+        .parse()
+        .ok()
+        .map(Duration::from_nanos)
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -119,7 +127,11 @@ mod tests {
     #[test]
     fn times_of_a_process_with_an_odd_name() {
         let text = "77 (a) b (c) S 12 77 77 0 -1 4194304 100 200 0 0 30 4 500 6 20 0 1 0 999 1 2 3";
-        let wanted = Stat { parent: 12, own: 34, children: 506 };
+        let wanted = Stat {
+            parent: 12,
+            own: 34,
+            children: 506,
+        };
         assert_eq!(parse_stat(text), Some(wanted));
         assert_eq!(parse_stat("77 (a"), None);
         assert_eq!(parse_stat("77 (a) S 1"), None);
@@ -127,9 +139,13 @@ mod tests {
 
     #[test]
     fn scheduler_and_memory_lines() {
-        assert_eq!(scheduled_time("123456789 55 3\n"), Some(Duration::from_nanos(123_456_789)));
+        assert_eq!(
+            scheduled_time("123456789 55 3\n"),
+            Some(Duration::from_nanos(123_456_789))
+        );
         assert_eq!(scheduled_time(""), None);
-        let rollup = "55d0-7ffc ---p 00000000 00:00 0 [rollup]\nRss:    5000 kB\nPss:    1234 kB\nPss_Anon: 9 kB\n";
+        let rollup =
+            "55d0-7ffc ---p 00000000 00:00 0 [rollup]\nRss:    5000 kB\nPss:    1234 kB\nPss_Anon: 9 kB\n";
         assert_eq!(kibibytes(rollup, "Pss:"), Some(1234));
         assert_eq!(kibibytes(rollup, "VmRSS:"), None);
     }

@@ -58,7 +58,10 @@ impl Progress {
         if let Way::Line = self.way {
             let (done, total) = (self.done + 1, self.total);
             let passed = clock(self.started.elapsed());
-            write(&format!("\r\x1b[K[{done}/{total}] {} · {passed} passed, {left} left", self.now));
+            write(&format!(
+                "\r\x1b[K[{done}/{total}] {} · {passed} passed, {left} left",
+                self.now
+            ));
         }
     }
 
@@ -69,7 +72,10 @@ impl Progress {
         self.done += 1;
         if let Way::Lines = self.way {
             let (rate, p99) = (count(sample.rate), time(sample.latency[2]));
-            write(&format!("[{}/{}] {}: {rate} requests/s, p99 {p99}\n", self.done, self.total, self.now));
+            write(&format!(
+                "[{}/{}] {}: {rate} requests/s, p99 {p99}\n",
+                self.done, self.total, self.now
+            ));
         }
     }
 

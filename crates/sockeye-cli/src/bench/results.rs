@@ -19,7 +19,11 @@ impl Spread {
         sorted.sort_by(f64::total_cmp);
         let (min, max) = (*sorted.first()?, *sorted.last()?);
         let (low, high) = (sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2]);
-        Some(Spread { median: (low + high) / 2.0, min, max })
+        Some(Spread {
+            median: (low + high) / 2.0,
+            min,
+            max,
+        })
     }
 }
 
@@ -79,13 +83,19 @@ impl Row {
             (packets(|counts| counts.reordered), "reordered"),
         ];
         let told = counts.iter().filter(|(count, _)| *count > 0);
-        told.map(|(count, what)| format!("{count} {what}")).collect::<Vec<_>>().join(", ")
+        told.map(|(count, what)| format!("{count} {what}"))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     /// The causes of what went wrong, each once.
     pub(super) fn causes(&self) -> Vec<&str> {
         let mut all: Vec<&str> = Vec::new();
-        for (cause, _) in self.samples.iter().flat_map(|(_, sample)| &sample.failures.causes) {
+        for (cause, _) in self
+            .samples
+            .iter()
+            .flat_map(|(_, sample)| &sample.failures.causes)
+        {
             if !all.contains(&cause.as_str()) {
                 all.push(cause);
             }
@@ -128,18 +138,29 @@ impl Results {
     /// Requests per second of a contestant divided by those of the case's best, each round by itself.
     pub(super) fn ratio(&self, case: usize, contestant: usize) -> Option<Spread> {
         let median = |row: &&Row| row.rate().map_or(0.0, |rate| rate.median);
-        let best = self.rows[case].iter().max_by(|a, b| median(a).total_cmp(&median(b)))?;
-        let of_round = |round| best.samples.iter().find(|(r, _)| *r == round).map(|(_, s)| s.rate);
+        let best = self.rows[case]
+            .iter()
+            .max_by(|a, b| median(a).total_cmp(&median(b)))?;
+        let of_round = |round| {
+            best.samples
+                .iter()
+                .find(|(r, _)| *r == round)
+                .map(|(_, s)| s.rate)
+        };
         let row = self.row(case, contestant);
         let ratios = row.samples.iter().filter_map(|(round, sample)| {
-            of_round(*round).filter(|best| *best > 0.0).map(|best| sample.rate / best)
+            of_round(*round)
+                .filter(|best| *best > 0.0)
+                .map(|best| sample.rate / best)
         });
         Spread::of(ratios)
     }
 
     /// The greatest share of a core's time that the load itself took, over a case.
     pub(super) fn load(&self, case: usize) -> f64 {
-        let rows = self.rows[case].iter().filter_map(|row| row.spread(|sample| Some(sample.load)));
+        let rows = self.rows[case]
+            .iter()
+            .filter_map(|row| row.spread(|sample| Some(sample.load)));
         rows.map(|load| load.median).fold(0.0, f64::max)
     }
 
@@ -169,7 +190,14 @@ mod tests {
     fn medians_of_odd_and_even_numbers() {
         let spread = |figures: &[f64]| Spread::of(figures.iter().copied());
         assert_eq!(spread(&[]), None);
-        assert_eq!(spread(&[3.0, 1.0, 9.0]), Some(Spread { median: 3.0, min: 1.0, max: 9.0 }));
+        assert_eq!(
+            spread(&[3.0, 1.0, 9.0]),
+            Some(Spread {
+                median: 3.0,
+                min: 1.0,
+                max: 9.0
+            })
+        );
         assert_eq!(spread(&[4.0, 1.0]).unwrap().median, 2.5);
     }
 

@@ -17,7 +17,11 @@ pub(super) fn run(plan: &Plan, mut progress: Progress) -> Result<Results> {
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, stop.clone()).context("wait for signals")?;
     }
-    let cores = if plan.pin { Cores::share_out(plan.workers, plan.threads) } else { None };
+    let cores = if plan.pin {
+        Cores::share_out(plan.workers, plan.threads)
+    } else {
+        None
+    };
     let mut results = Results::new(plan, cores.clone());
     for case in 0..plan.cases.len() {
         for round in 0..plan.rounds {

@@ -73,7 +73,11 @@ impl Server {
             }
             if Instant::now() >= deadline {
                 let limit = sockeye::format_duration(START_LIMIT);
-                bail!("{} does not listen after {limit}{}", contestant.name, server.output);
+                bail!(
+                    "{} does not listen after {limit}{}",
+                    contestant.name,
+                    server.output
+                );
             }
         }
     }
@@ -110,7 +114,10 @@ impl Server {
         if !self.has_exited() {
             return None;
         }
-        let status = self.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
+        let status = self
+            .child
+            .wait()
+            .map_or_else(|error| error.to_string(), |status| status.to_string());
         self.output.finish();
         Some(format!("ended ({status}){}", self.output))
     }
@@ -147,7 +154,9 @@ fn command(plan: &Plan, contestant: &Contestant) -> Result<(Command, u16)> {
                 String::new()
             };
             let listener = format!("echo@{}?model={model}{workers}", plan.endpoint(0));
-            command.args(["serve", &listener, "--json"]).env("RUST_LOG", "warn");
+            command
+                .args(["serve", &listener, "--json"])
+                .env("RUST_LOG", "warn");
             Ok((command, 0))
         }
         Kind::Command(text) => {
@@ -176,7 +185,9 @@ fn announced(line: &str) -> Option<Endpoint> {
         return None;
     }
     let words = line.split(|c: char| c.is_whitespace() || "\",".contains(c));
-    let mut endpoints = words.filter(|word| word.contains("://")).filter_map(|word| word.parse::<Endpoint>().ok());
+    let mut endpoints = words
+        .filter(|word| word.contains("://"))
+        .filter_map(|word| word.parse::<Endpoint>().ok());
     endpoints.find(|endpoint| endpoint.port().is_some_and(|port| port != 0))
 }
 
@@ -190,8 +201,14 @@ impl Output {
     fn of(child: &mut Child) -> (Self, Receiver<String>) {
         let (sender, lines) = channel();
         let last = Arc::new(Mutex::new(VecDeque::new()));
-        let out = child.stdout.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>);
-        let err = child.stderr.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>);
+        let out = child
+            .stdout
+            .take()
+            .map(|pipe| Box::new(pipe) as Box<dyn Read + Send>);
+        let err = child
+            .stderr
+            .take()
+            .map(|pipe| Box::new(pipe) as Box<dyn Read + Send>);
         let readers = out
             .into_iter()
             .chain(err)
@@ -217,7 +234,11 @@ fn keep(pipe: Box<dyn Read + Send>, last: &Mutex<VecDeque<String>>, sender: &Sen
     let mut line = Vec::new();
     // A line without end must not fill the memory: the rest of it counts as further lines.
     while let Ok(1..) = pipe.by_ref().take(1 << 16).read_until(b'\n', &mut line) {
-        let text: String = String::from_utf8_lossy(&line).trim_end().chars().take(KEPT_CHARACTERS).collect();
+        let text: String = String::from_utf8_lossy(&line)
+            .trim_end()
+            .chars()
+            .take(KEPT_CHARACTERS)
+            .collect();
         line.clear();
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
         if last.len() == KEPT_LINES {
@@ -237,7 +258,9 @@ impl std::fmt::Display for Output {
             return f.write_str("; it said nothing");
         }
         f.write_str("; it said:")?;
-        last.iter().filter(|line| !line.is_empty()).try_for_each(|line| write!(f, "\n    {line}"))
+        last.iter()
+            .filter(|line| !line.is_empty())
+            .try_for_each(|line| write!(f, "\n    {line}"))
     }
 }
 
@@ -254,7 +277,12 @@ mod tests {
         ] {
             assert_eq!(announced(line).unwrap().port(), Some(40001), "{line}");
         }
-        for line in ["", "listening echo unix:@x", "error tcp://127.0.0.1:40001: no", "listening tcp://:0"] {
+        for line in [
+            "",
+            "listening echo unix:@x",
+            "error tcp://127.0.0.1:40001: no",
+            "listening tcp://:0",
+        ] {
             assert!(announced(line).is_none(), "{line}");
         }
     }

@@ -10,7 +10,16 @@ pub(super) const FULL: f64 = 0.95;
 
 /// The columns' heads.
 pub(super) const HEADS: [&str; 10] = [
-    "server", "requests/s", "min … max", "ratio", "p50", "p99", "p99.9", "CPU/request", "mem/conn", "trouble",
+    "server",
+    "requests/s",
+    "min … max",
+    "ratio",
+    "p50",
+    "p99",
+    "p99.9",
+    "CPU/request",
+    "mem/conn",
+    "trouble",
 ];
 
 /// A row's figures, in the order of [`HEADS`] without the first.
@@ -22,7 +31,9 @@ pub(super) fn cells(results: &Results, case: usize, contestant: usize) -> [Strin
     let rate = row.rate();
     [
         figure(rate, count),
-        rate.map_or(NONE.to_owned(), |rate| format!("{} … {}", count(rate.min), count(rate.max))),
+        rate.map_or(NONE.to_owned(), |rate| {
+            format!("{} … {}", count(rate.min), count(rate.max))
+        }),
         figure(results.ratio(case, contestant), ratio),
         figure(row.latency(0), time),
         figure(row.latency(2), time),
@@ -36,7 +47,11 @@ pub(super) fn cells(results: &Results, case: usize, contestant: usize) -> [Strin
 /// Everything for people, in columns; in bold and dim where it is a terminal.
 pub(super) fn print(plan: &Plan, results: &Results, terminal: bool) -> String {
     let mut text = String::new();
-    let rounds = if plan.rounds == 1 { String::new() } else { format!("{} rounds of ", plan.rounds) };
+    let rounds = if plan.rounds == 1 {
+        String::new()
+    } else {
+        format!("{} rounds of ", plan.rounds)
+    };
     let window = plan.window.as_secs_f64();
     for (case, shape) in plan.cases.iter().enumerate() {
         let title = format!("{shape} ({rounds}{window} s)");
@@ -78,7 +93,10 @@ pub(super) fn remarks(name: &str, row: &Row) -> Vec<String> {
         all.push(format!("{name} {word}: {why}"));
     }
     all.extend(row.causes().into_iter().map(|cause| format!("{name}: {cause}")));
-    let unserved = row.samples.iter().any(|(_, sample)| sample.requests == 0 && sample.failures.errors == 0);
+    let unserved = row
+        .samples
+        .iter()
+        .any(|(_, sample)| sample.requests == 0 && sample.failures.errors == 0);
     if unserved {
         all.push(format!("{name}: nothing was answered"));
     }
@@ -88,7 +106,10 @@ pub(super) fn remarks(name: &str, row: &Row) -> Vec<String> {
 /// Says so when the load generator was what limited a case.
 pub(super) fn full_load(plan: &Plan, results: &Results, case: usize) -> Option<String> {
     let load = results.load(case) / plan.threads as f64;
-    let started = plan.contestants.iter().any(|c| !matches!(c.kind, Kind::Running(_)));
+    let started = plan
+        .contestants
+        .iter()
+        .any(|c| !matches!(c.kind, Kind::Running(_)));
     (load >= FULL && started && plan.contestants.len() > 1).then(|| {
         format!(
             "the load generator was busy for {:.0} % of the time: requests/s may be its limit; CPU/request is the server's",
@@ -99,10 +120,22 @@ pub(super) fn full_load(plan: &Plan, results: &Results, case: usize) -> Option<S
 
 /// Aligns the columns: names to the left, figures to the right.
 fn columns<const N: usize>(rows: Vec<[String; N]>, terminal: bool) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     // A column with nothing in it but its head is left out.
-    let shown = |column: usize| rows.iter().skip(1).any(|row| !["", NONE].contains(&row[column].as_str()));
-    let shown: Vec<(usize, usize)> = (0..N).filter(|column| shown(*column)).map(|c| (c, width(c))).collect();
+    let shown = |column: usize| {
+        rows.iter()
+            .skip(1)
+            .any(|row| !["", NONE].contains(&row[column].as_str()))
+    };
+    let shown: Vec<(usize, usize)> = (0..N)
+        .filter(|column| shown(*column))
+        .map(|c| (c, width(c)))
+        .collect();
     let mut text = String::new();
     for (number, row) in rows.iter().enumerate() {
         let mut line = String::from(" ");
@@ -135,8 +168,15 @@ mod tests {
 
     #[test]
     fn columns_stand_under_each_other_and_empty_ones_are_left_out() {
-        let rows = [["server", "p50", "cpu", "trouble"], ["a", "5.00 µs", "–", ""], ["longer", "1 s", "–", "2 lost"]];
+        let rows = [
+            ["server", "p50", "cpu", "trouble"],
+            ["a", "5.00 µs", "–", ""],
+            ["longer", "1 s", "–", "2 lost"],
+        ];
         let text = columns(rows.map(|row| row.map(str::to_owned)).to_vec(), false);
-        assert_eq!(text, "  server      p50  trouble\n  a       5.00 µs\n  longer      1 s  2 lost\n");
+        assert_eq!(
+            text,
+            "  server      p50  trouble\n  a       5.00 µs\n  longer      1 s  2 lost\n"
+        );
     }
 }
