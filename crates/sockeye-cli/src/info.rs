@@ -97,6 +97,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let begun = Instant::now();
     let mut report = Report {
         target: plan.target.clone(),
+        packets: plan.endpoint.is_packet(),
         ..Report::default()
     };
     // People see each step when it is done, programs everything at the end.

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use sockeye::{
-    Address, Class, Endpoint, Error, Port, Protocol, Resolved, Service, host_name, interleave_by, resolve,
-    service_by_name, service_by_port, time,
+    Address, Class, Endpoint, Error, Host, Port, Protocol, Resolved, Service, host_name, interleave_by,
+    resolve, service_by_name, service_by_port, time,
 };
 
 use super::failure::{Failure, Step};
@@ -26,27 +26,28 @@ pub(super) async fn addresses(
     let begun = Instant::now();
     let found = time::timeout(plan.limit, resolve(&nameless, false)).await;
     let took_us = micros(begun.elapsed());
-    let host = match plan.endpoint.host_port() {
-        Some(at) => at.host.to_string(),
+    let host = match plan.endpoint.host_port().map(|at| &at.host) {
+        Some(Host::Any) => "(this machine)".to_owned(),
+        Some(host) => host.to_string(),
         None => plan.endpoint.to_string(),
     };
-    let late = |_| Error::timed_out("resolve", plan.limit).at(&host);
-    let found = match found.map_err(late).and_then(|found| found) {
-        Ok(found) => found,
-        // The port 0 in it would only be puzzling.
-        Err(error) => return Err(Failure::new(Step::Resolve, &error.at(&host))),
-    };
+    let late = |_| Error::timed_out("resolve", plan.limit);
+    let found = found.map_err(late).and_then(|found| found);
     let is_v6 = |one: &Resolved| matches!(one.address, Address::Inet(SocketAddr::V6(_)));
-    let found = interleave_by(found, is_v6);
-    let first = found.first();
+    // The port 0 that stands in the error would only be puzzling.
+    let found = found
+        .map(|found| interleave_by(found, is_v6))
+        .map_err(|error| error.at(&host));
+    let known = found.as_deref().unwrap_or_default();
     report.resolve = Some(Resolution {
-        source: first.map(|one| one.source.to_string()).unwrap_or_default(),
-        canonical: first.and_then(|one| one.canonical.clone()),
-        addresses: found.iter().map(|one| seen(&one.address)).collect(),
         host,
+        source: known.first().map(|one| one.source.to_string()),
+        canonical: known.first().and_then(|one| one.canonical.clone()),
+        addresses: known.iter().map(|one| seen(&one.address)).collect(),
         took_us,
     });
     tell(report, Step::Resolve);
+    let found = found.map_err(|error| Failure::new(Step::Resolve, &error))?;
     if plan.reverse {
         for (index, one) in found.iter().enumerate() {
             let name = reverse(plan, &one.address).await;

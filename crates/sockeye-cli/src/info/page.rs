@@ -60,7 +60,8 @@ impl Page {
 
     /// One line: pieces of text behind a label, and how long it took.
     pub(super) fn row(&self, label: &str, pieces: &[(Ink, String)], took_us: Option<u64>) -> String {
-        let mut line = self.ink(Ink::Label, &format!("{label:<LABELS$}"));
+        let mut line = self.ink(Ink::Label, label);
+        line.push_str(&" ".repeat(LABELS.saturating_sub(label.chars().count())));
         let mut width = LABELS;
         for (ink, text) in pieces {
             let text = harmless(text);
@@ -180,7 +181,7 @@ mod tests {
         let pieces = [(Ink::Good, "connected".to_owned())];
         assert!(!PLAIN.row("x", &pieces, Some(1)).contains('\x1b'));
         let row = Page { colours: true }.row("x", &pieces, None);
-        assert_eq!(row, "\x1b[1;36mx         \x1b[0m\x1b[32mconnected\x1b[0m\n");
+        assert_eq!(row, "\x1b[1;36mx\x1b[0m         \x1b[32mconnected\x1b[0m\n");
     }
 
     #[test]

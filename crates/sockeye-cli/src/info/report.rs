@@ -19,6 +19,8 @@ pub(super) struct Report {
     pub(super) error: Option<Failure>,
     pub(super) resolve: Option<Resolution>,
     pub(super) service: Option<Services>,
+    /// Whether it is about packets, which have no connections: nothing is sent then.
+    pub(super) packets: bool,
     /// Every address that was tried, in the order in which the attempts ended.
     pub(super) attempts: Vec<Attempt>,
     pub(super) connection: Option<Ends>,
@@ -35,8 +37,8 @@ pub(super) fn micros(time: Duration) -> u64 {
 #[derive(Debug, Serialize)]
 pub(super) struct Resolution {
     pub(super) host: String,
-    /// `literal` or `system`.
-    pub(super) source: String,
+    /// `literal` or `system`; `null` when nothing was found.
+    pub(super) source: Option<String>,
     pub(super) canonical: Option<String>,
     /// In the order in which they are tried.
     pub(super) addresses: Vec<Found>,

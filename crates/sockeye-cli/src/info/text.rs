@@ -14,7 +14,7 @@ pub(super) fn step(page: &Page, report: &Report, step: Step) -> String {
         Step::Resolve => report.resolve.as_ref().map(|it| resolution(page, it)),
         Step::Reverse => report.resolve.as_ref().map(|it| reverse(page, it)),
         Step::Service => report.service.as_ref().map(|it| services(page, it)),
-        Step::Connect => Some(attempts(page, &report.attempts)),
+        Step::Connect => Some(attempts(page, &report.attempts, report.packets)),
         Step::Tls => Some(connection(page, report)),
     };
     said.unwrap_or_default()
@@ -43,11 +43,12 @@ fn dim(text: impl Into<String>) -> (Ink, String) {
 }
 
 fn resolution(page: &Page, found: &Resolution) -> String {
-    let source = match found.source.as_str() {
-        "literal" => "  written out: nobody was asked",
-        _ => "  asked the system",
+    let source = match found.source.as_deref() {
+        Some("literal") => dim("  written out: nobody was asked"),
+        Some(_) => dim("  asked the system"),
+        None => (Ink::Bad, "  not found".to_owned()),
     };
-    let mut text = page.row("resolve", &[plain(&found.host), dim(source)], Some(found.took_us));
+    let mut text = page.row("resolve", &[plain(&found.host), source], Some(found.took_us));
     if let Some(name) = found.canonical.as_ref().filter(|name| **name != found.host) {
         text += &page.row("", &[dim("its canonical name is "), plain(name)], None);
     }
@@ -84,19 +85,24 @@ fn services(page: &Page, found: &Services) -> String {
     let words = |protocol: &str, entry: &Option<Entry>| match entry {
         Some(entry) if numeric => format!("{protocol}: {} ({})", entry.name, entry.source),
         Some(entry) => format!("{protocol}: {} ({})", entry.port, entry.source),
-        None => format!("{protocol}: not in the table"),
+        None => format!("{protocol}: none"),
     };
-    let both = format!("  {}, {}", words("tcp", &found.tcp), words("udp", &found.udp));
+    let both = match (&found.tcp, &found.udp) {
+        (None, None) if numeric => "  not in the tables: a port of no service in particular".to_owned(),
+        (None, None) => "  not in the tables of tcp and udp".to_owned(),
+        (tcp, udp) => format!("  {}, {}", words("tcp", tcp), words("udp", udp)),
+    };
     page.row("service", &[plain(&found.asked), dim(both)], Some(found.took_us))
 }
 
-fn attempts(page: &Page, attempts: &[Attempt]) -> String {
+fn attempts(page: &Page, attempts: &[Attempt], packets: bool) -> String {
     let width = widest(attempts.iter().map(|one| one.address.as_str()));
     let mut text = String::new();
     for one in attempts {
         let label = if text.is_empty() { "connect" } else { "" };
         let outcome = match (&one.error, one.took_us) {
             (Some(error), _) => (Ink::Bad, error.clone()),
+            (None, Some(_)) if packets => dim("nothing was sent: packets have no connections"),
             (None, Some(_)) => (Ink::Good, "connected".to_owned()),
             (None, None) => dim("given up before it answered"),
         };
@@ -143,9 +149,11 @@ fn both_ends(page: &Page, ends: &Ends) -> String {
 
 fn tcp_facts(tcp: &Tcp) -> Vec<(&'static str, String)> {
     let bytes = |count: Option<u64>| count.map_or("unknown".to_owned(), sockeye::format_size);
-    let rate = tcp.delivery_rate.map_or("unknown".to_owned(), |rate| {
-        format!("{:.1} MB/s", rate as f64 / 1e6)
-    });
+    let rate = match tcp.delivery_rate {
+        Some(rate @ 0..1_000_000) => format!("{:.1} kB/s", rate as f64 / 1e3),
+        Some(rate) => format!("{:.1} MB/s", rate as f64 / 1e6),
+        None => "unknown".to_owned(),
+    };
     let threshold = tcp.slow_start_threshold;
     vec![
         ("state", tcp.state.to_owned()),
@@ -179,16 +187,19 @@ fn handshake(page: &Page, tls: &Tls) -> String {
     let alpn = tls.alpn.as_deref().unwrap_or("none chosen");
     text += &page.row("", &[dim("protocol (ALPN)  "), plain(alpn)], None);
     text += &page.row("", &[dim("asked for        "), plain(&tls.server_name)], None);
-    let trust = match (tls.trusted, &tls.distrust) {
-        (Some(true), _) => (Ink::Good, "trusted".to_owned()),
-        (Some(false), Some(why)) => (Ink::Bad, format!("no: {}", why.message)),
-        (Some(false), None) => (Ink::Bad, "no".to_owned()),
-        (None, _) => (
-            Ink::Warn,
-            "unknown: this machine has no list of authorities".to_owned(),
-        ),
+    let trust = match tls.trusted {
+        Some(true) => (Ink::Good, "trusted"),
+        Some(false) => (Ink::Bad, "not trusted"),
+        None => (Ink::Warn, "unknown: this machine has no list of authorities"),
     };
-    text += &page.row("", &[dim("certificate      "), trust], None);
+    text += &page.row(
+        "",
+        &[dim("certificate      "), (trust.0, trust.1.to_owned())],
+        None,
+    );
+    if let Some(why) = &tls.distrust {
+        text += &page.row("", &[(Ink::Bad, format!("  {}", why.message))], None);
+    }
     for (index, one) in tls.certificates.iter().enumerate() {
         text += &certificate(page, index + 1, one);
     }
