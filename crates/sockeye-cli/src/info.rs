@@ -135,9 +135,8 @@ async fn look(plan: &Plan, report: &mut Report, tell: &mut impl FnMut(&Report, S
     }
     let reached = connect::addresses(plan, report, found, port).await;
     tell(report, Step::Connect);
-    let Reached { mut socket, missed } = reached?;
-    let shaken = handshake::tls(plan, report, &mut socket).await;
-    report.connection = socket.ends();
+    let Reached { socket, missed } = reached?;
+    let shaken = handshake::tls(plan, report, socket).await;
     tell(report, Step::Tls);
     shaken?;
     missed.or(nameless).map_or(Ok(()), Err)

@@ -13,6 +13,8 @@
 //! and its tests. [`settings`] is how a service learns what its user wants. [`text`] is the conversation in messages of
 //! text that several services are made of. [`load`] is the other side: what measures an echo server.
 //!
+//! [`load`] is the other side: load on an echo server, with every byte checked.
+//!
 //! A handler is a value; a server makes a service of it:
 //!
 //! ```

@@ -351,8 +351,9 @@ impl Connection {
     /// Ends an accepted connection so that the peer gets the last word we sent: says that we are done, and reads what
     /// is still under way, for closing over unread bytes would reset the connection.
     pub(crate) async fn end(&mut self) -> io::Result<()> {
+        self.entry.leave();
         self.shutdown().await?;
-        if self.ended || self.entry.is_stopping() {
+        if self.ended || self.entry.is_cut() {
             return Ok(());
         }
         self.held = Chunk::default();

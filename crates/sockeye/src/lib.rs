@@ -58,3 +58,8 @@ pub use services::{Protocol, Service, Source, service_by_name, service_by_port, 
 pub use tcp_info::{Negotiated, TcpInfo};
 pub use tls::{Distrust, TlsClient, TlsFacts, TlsServer, fingerprint};
 pub use units::{format_duration, format_size, parse_duration, parse_size};
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub struct ReadmeExamples;

@@ -1,9 +1,9 @@
 //! What is measured: servers, cases, rounds. What is impossible is refused here, before anything is started.
 
 use super::Args;
+use crate::descriptors;
 use crate::exit::Usage;
 use anyhow::Result;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sockeye::{Endpoint, Model, TlsClient};
 use sockeye_services::load::Load;
 use std::fmt;
@@ -233,25 +233,17 @@ impl Plan {
     }
 }
 
-/// Raises the limit on open descriptors as far as this run needs it; the servers started here inherit it.
+/// Whether both ends of so many connections may be open; the servers started here inherit the limit.
 fn allow_descriptors(connections: u64) -> Result<()> {
     let needed = connections + OTHER_DESCRIPTORS;
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current.is_none_or(|soft| soft >= needed) {
-        return Ok(());
-    }
-    if let Some(hard) = limit.maximum.filter(|hard| *hard < needed) {
-        return Err(Usage::new(format!(
-            "{connections} connections need {needed} open files, and this process may have {hard}: raise the limit (ulimit -Hn) first"
+    match descriptors::raise_limit() {
+        Some(limit) if limit < needed => Err(Usage::new(format!(
+            "{connections} connections need {needed} open files, and this process may have {limit}: raise the limit \
+             (ulimit -Hn) first"
         ))
-        .into());
+        .into()),
+        _ => Ok(()),
     }
-    let raised = Rlimit {
-        current: Some(needed),
-        ..limit
-    };
-    setrlimit(Resource::Nofile, raised)
-        .map_err(|error| anyhow::anyhow!("raise the limit of open files: {error}"))
 }
 
 #[cfg(test)]

@@ -187,9 +187,9 @@ fn late(plan: &Plan, endpoint: &Endpoint) -> Error {
         .advise("it may be down, or a firewall drops what is sent to it")
 }
 
-/// Another connection to where this one went.
-pub(super) async fn again(plan: &Plan, conn: &Connection) -> sockeye::Result<Connection> {
-    let endpoint = plan.endpoint.with_address(conn.peer());
+/// Another connection to where one went before.
+pub(super) async fn again(plan: &Plan, peer: &Address) -> sockeye::Result<Connection> {
+    let endpoint = plan.endpoint.with_address(peer);
     let dialled = time::timeout(plan.limit, Dialer::new().dial(&endpoint)).await;
     dialled
         .map_err(|_| late(plan, &endpoint))

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sockeye::{Connection, Distrust, Error, TlsClient, TlsFacts, time};
+use sockeye::{Address, Connection, Distrust, Error, TlsClient, TlsFacts, time};
 
 use super::certificate::Certificate;
 use super::connect::{self, Socket};
@@ -10,28 +10,24 @@ use super::failure::{Failure, Step};
 use super::plan::{Plan, TlsPlan};
 use super::report::{Reason, Report, Tls, micros};
 
-/// The handshake that was asked for, if one was. A server that isn't believed is looked at a second time, without belief:
-/// its certificate is what one wants to see then.
-pub(super) async fn tls(plan: &Plan, report: &mut Report, socket: &mut Socket) -> Result<(), Failure> {
-    let (Some(tls), Socket::Stream(conn)) = (&plan.tls, socket) else {
+/// The handshake that was asked for, if one was, and what the connection is like after it. A server that isn't believed
+/// is looked at a second time, without belief: its certificate is what one wants to see then.
+pub(super) async fn tls(plan: &Plan, report: &mut Report, socket: Socket) -> Result<(), Failure> {
+    report.connection = socket.ends();
+    let (Some(tls), Socket::Stream(mut conn)) = (&plan.tls, socket) else {
         return Ok(());
     };
     let failed = |error: &Error| Failure::new(Step::Tls, error);
-    let client = match &tls.client {
-        Ok(client) => client,
+    let (client, trusted) = match (&tls.client, TlsClient::unverified()) {
+        (Ok(client), _) => (client.clone(), Some(true)),
         // Nobody to ask for trust, and none is needed.
-        Err(_) if tls.insecure => {
-            let took = unverified(plan, tls, conn)
-                .await
-                .map_err(|error| failed(&error))?;
-            report.tls = told(tls, conn, took, None, None);
-            return Ok(());
-        }
-        Err(error) => return Err(failed(error)),
+        (Err(_), Ok(unverified)) if tls.insecure => (unverified, None),
+        (Err(error), _) => return Err(failed(error)),
     };
-    let error = match shake(plan, tls, conn, client).await {
+    let error = match shake(plan, tls, &mut conn, &client).await {
         Ok(took) => {
-            report.tls = told(tls, conn, took, Some(true), None);
+            report.tls = told(tls, &conn, took, trusted, None);
+            report.connection = Socket::Stream(conn).ends();
             return Ok(());
         }
         Err(error) => error,
@@ -39,14 +35,16 @@ pub(super) async fn tls(plan: &Plan, report: &mut Report, socket: &mut Socket) -
     let Some(why) = Distrust::of(&error) else {
         return Err(failed(&error.advise("does the server speak TLS on this port?")));
     };
-    match second_look(plan, tls, conn).await {
+    let peer = conn.peer().clone();
+    drop(conn); // a server that serves one at a time is free for the second look
+    match second_look(plan, tls, &peer).await {
         Ok((second, took)) => {
             report.tls = told(tls, &second, took, Some(false), Some(why));
-            *conn = second;
+            report.connection = Socket::Stream(second).ends();
         }
-        // What is known already is worth more than why it could not be seen again.
-        Err(_) if !tls.insecure => {}
-        Err(error) => return Err(failed(&error)),
+        Err(error) if tls.insecure => return Err(failed(&error)),
+        // That it isn't believed is worth more than why it could not be seen again.
+        Err(_) => {}
     }
     match tls.insecure {
         true => Ok(()),
@@ -54,18 +52,10 @@ pub(super) async fn tls(plan: &Plan, report: &mut Report, socket: &mut Socket) -
     }
 }
 
-async fn second_look(
-    plan: &Plan,
-    tls: &TlsPlan,
-    conn: &Connection,
-) -> sockeye::Result<(Connection, Duration)> {
-    let mut second = connect::again(plan, conn).await?;
-    let took = unverified(plan, tls, &mut second).await?;
+async fn second_look(plan: &Plan, tls: &TlsPlan, peer: &Address) -> sockeye::Result<(Connection, Duration)> {
+    let mut second = connect::again(plan, peer).await?;
+    let took = shake(plan, tls, &mut second, &TlsClient::unverified()?).await?;
     Ok((second, took))
-}
-
-async fn unverified(plan: &Plan, tls: &TlsPlan, conn: &mut Connection) -> sockeye::Result<Duration> {
-    shake(plan, tls, conn, &TlsClient::unverified()?).await
 }
 
 /// One handshake and how long it took.
@@ -121,6 +111,7 @@ fn told(
 fn advice(why: Distrust) -> String {
     let what = match why {
         Distrust::UnknownIssuer | Distrust::BadSignature => "trust its issuer with --ca FILE",
+        Distrust::WrongPurpose => "trust this very certificate with --ca FILE",
         Distrust::WrongName => "name one of its names with --servername",
         _ => "its owner must renew it",
     };

@@ -32,6 +32,16 @@ impl Wire {
         self.link.set_limits(read, write);
     }
 
+    /// Counts what was sent, or that it has to wait.
+    fn note(&self, sent: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &sent {
+            Poll::Ready(Ok(count)) => self.entry.count_sent(*count),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.entry.stall(),
+        }
+        sent
+    }
+
     pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Chunk>> {
         let chunk = ready!(self.link.poll_recv(cx))?;
         self.entry.count_received(chunk.len());
@@ -39,13 +49,16 @@ impl Wire {
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<usize>> {
-        let count = ready!(self.link.poll_send(cx, chunk))?;
-        self.entry.count_sent(count);
-        Poll::Ready(Ok(count))
+        let sent = self.link.poll_send(cx, chunk);
+        self.note(sent)
     }
 
     pub(crate) fn poll_pushed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.link.poll_pushed(cx)
+        let pushed = self.link.poll_pushed(cx);
+        if pushed.is_pending() {
+            self.entry.stall();
+        }
+        pushed
     }
 
     pub(crate) fn poll_send_file(
@@ -55,9 +68,8 @@ impl Wire {
         offset: u64,
         count: usize,
     ) -> Poll<io::Result<usize>> {
-        let count = ready!(self.link.poll_send_file(cx, file, offset, count))?;
-        self.entry.count_sent(count);
-        Poll::Ready(Ok(count))
+        let sent = self.link.poll_send_file(cx, file, offset, count);
+        self.note(sent)
     }
 }
 
@@ -82,9 +94,8 @@ impl AsyncRead for Wire {
 
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let count = ready!(self.link.poll_write(cx, bytes))?;
-        self.entry.count_sent(count);
-        Poll::Ready(Ok(count))
+        let sent = self.link.poll_write(cx, bytes);
+        self.note(sent)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

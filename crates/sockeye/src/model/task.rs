@@ -67,6 +67,16 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
+    /// It takes a descriptor.
+    pub(crate) fn new() -> io::Result<Arc<Self>> {
+        let rouse = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
+        Ok(Arc::new(Remote {
+            woken: Mutex::default(),
+            news: AtomicBool::new(false),
+            rouse,
+        }))
+    }
+
     /// Makes the thread look around, though none of its tasks has been woken.
     pub(crate) fn rouse(&self) {
         self.news.store(true, Ordering::Release);
@@ -150,20 +160,18 @@ pub(crate) struct Tasks {
 
 impl Tasks {
     pub(crate) fn new() -> io::Result<Self> {
-        let rouse = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
-        let remote = Arc::new(Remote {
-            woken: Mutex::default(),
-            news: AtomicBool::new(false),
-            rouse,
-        });
+        Ok(Self::reached_by(Remote::new()?))
+    }
+
+    pub(crate) fn reached_by(remote: Arc<Remote>) -> Self {
         let main = Bell::new(Ticket::MAIN, remote.clone());
-        Ok(Tasks {
+        Tasks {
             all: RefCell::default(),
             births: Cell::new(0),
             remote,
             main,
             main_ready: Cell::new(true),
-        })
+        }
     }
 
     /// Readable once another thread has woken a task; [`Tasks::collect`] then brings it in.
@@ -194,11 +202,6 @@ impl Tasks {
         });
         drop(all);
         first.wake();
-    }
-
-    /// Reaches the tasks from any thread.
-    pub(crate) fn remote(&self) -> Arc<Remote> {
-        self.remote.clone()
     }
 
     /// Polls the thread's main future, if it has been woken (as it is at the beginning).

@@ -22,12 +22,15 @@ pub(crate) struct Served {
     unread: VecDeque<String>,
     endpoint: Endpoint,
     certificate: Option<Vec<u8>>,
-    syncs: usize,
 }
+
+/// How often a process must look the same before it is taken to have settled.
+const SETTLED: usize = 20;
 
 /// A connection's end, as its server told it.
 #[derive(Debug)]
 pub(crate) struct Closed {
+    pub(crate) id: u64,
     pub(crate) received: u64,
     pub(crate) sent: u64,
     pub(crate) reason: String,
@@ -64,7 +67,6 @@ impl Served {
                 .value("endpoint")
                 .expect("a spec names an endpoint that can be parsed"),
             certificate: None,
-            syncs: 0,
         };
         let ready = served.wait_for("that it listens", |line| line.starts_with("ready "));
         served.endpoint = ready["ready ".len()..]
@@ -124,23 +126,26 @@ impl Served {
     /// Waits for the next connection to end.
     pub(crate) fn wait_for_closed(&mut self) -> Closed {
         let line = self.wait_for_words("event closed ");
-        let mut words = line.splitn(4, ' ').skip(1);
+        let mut words = line.splitn(4, ' ');
         let mut word = || words.next().expect("id, bytes received, bytes sent, reason");
-        let (received, sent, reason) = (word(), word(), word());
+        let (id, received, sent, reason) = (word(), word(), word(), word());
         Closed {
+            id: id.parse().expect("a number"),
             received: received.parse().expect("a count"),
             sent: sent.parse().expect("a count"),
             reason: reason.to_owned(),
         }
     }
 
-    /// How many lines began with these words, up to now: whatever was said before is in.
-    pub(crate) fn count(&mut self, words: &str) -> usize {
-        self.syncs += 1;
-        let answer = format!("synced {}", self.syncs);
-        self.tell(&format!("sync {}", self.syncs));
-        self.wait_for("its answer", |line| line == answer);
+    /// How many of the lines that have been seen so far began with these words.
+    pub(crate) fn count(&self, words: &str) -> usize {
         self.log.iter().filter(|line| line.starts_with(words)).count()
+    }
+
+    /// Whether the first line that began with `early` came before the first that began with `late`.
+    pub(crate) fn said_in_order(&self, early: &str, late: &str) -> bool {
+        let place = |words: &str| self.log.iter().position(|line| line.starts_with(words));
+        place(early).is_some_and(|early| place(late).is_none_or(|late| early < late))
     }
 
     pub(crate) fn stop(&mut self) {
@@ -165,6 +170,24 @@ impl Served {
 
     pub(crate) fn facts(&self) -> Facts {
         process_facts::facts(self.pid())
+    }
+
+    /// What it has when nobody is connected: after the first who was, for some of it comes with that one.
+    pub(crate) fn baseline(&mut self) -> Facts {
+        drop(self.connect());
+        self.wait_for_closed();
+        // That one's thread or process may still be on its way out.
+        let mut last = (self.facts(), 0);
+        eventually(
+            "settled",
+            || {
+                let now = self.facts();
+                last = (now, if now == last.0 { last.1 + 1 } else { 0 });
+                last
+            },
+            |(_, same)| *same == SETTLED,
+        )
+        .0
     }
 
     /// Waits until it has no more of anything than it had then.

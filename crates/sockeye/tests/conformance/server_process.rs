@@ -5,7 +5,6 @@
 //!
 //! | command | what it does | answer |
 //! |---|---|---|
-//! | `sync N` | nothing | `synced N`: all that was said before is out |
 //! | `stop`, `cut` | stops accepting and drains, or cuts | `stopping`, `cutting` |
 //! | `join` | waits until the server is through | `through` |
 
@@ -30,6 +29,9 @@ pub(crate) fn run(spec: &str) -> ExitCode {
     // A server must not outlive its test, even one that hangs.
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
     std::panic::set_hook(Box::new(|panic| say(format_args!("panic {panic}"))));
+    // Whoever runs the tests may have left some open for all their descendants.
+    let inherited = std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() - 1);
+    say(format_args!("born {inherited}"));
     limit_descriptors(spec.value("nofile"));
     match start(&spec) {
         Ok(running) => {
@@ -91,7 +93,7 @@ fn limits(spec: &Spec) -> Limits {
 
 fn tell(event: &Event) {
     match event {
-        Event::Opened { id, .. } => say(format_args!("event opened {id}")),
+        Event::Opened { id, .. } => say(format_args!("event opened {id} ")),
         Event::Closed {
             id,
             received,
@@ -120,17 +122,16 @@ fn obey(running: Running) {
     let shutdown = running.shutdown();
     let mut running = Some(running);
     for command in std::io::stdin().lock().lines().map_while(Result::ok) {
-        match command.split_once(' ').unwrap_or((&command, "")) {
-            ("sync", number) => say(format_args!("synced {number}")),
-            ("stop", _) => {
+        match command.as_str() {
+            "stop" => {
                 shutdown.stop();
                 say("stopping");
             }
-            ("cut", _) => {
+            "cut" => {
                 shutdown.cut();
                 say("cutting");
             }
-            ("join", _) => {
+            "join" => {
                 running.take().into_iter().for_each(Running::join);
                 say("through");
             }

@@ -21,7 +21,7 @@ fn expect_send_timeout(served: &mut Served) {
 
 fn a_peer_that_never_reads_is_given_up(model: Model) {
     let mut served = Served::of(&Spec::new(model, "moody").with("write", 300));
-    let before = served.facts();
+    let before = served.baseline();
     let lazy = served.connect();
     send(&lazy, b"spew");
     served.expect_alive();
@@ -34,7 +34,7 @@ fn a_peer_that_never_reads_is_given_up(model: Model) {
 
 fn a_peer_that_never_says_anything_is_given_up(model: Model) {
     let mut served = Served::of(&Spec::new(model, "echo").with("idle", 300));
-    let before = served.facts();
+    let before = served.baseline();
     let (silent, talkative) = (served.connect(), served.connect());
     exchange(&talkative, b"hello, and then nothing");
     for client in [silent, talkative] {

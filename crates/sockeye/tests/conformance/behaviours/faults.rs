@@ -16,7 +16,7 @@ behaviours![
 
 fn a_reset_by_the_peer_ends_its_connection_only(model: Model) {
     let mut served = Served::start(model, "echo");
-    let before = served.facts();
+    let before = served.baseline();
     let bystander = served.connect();
     for _ in 0..20 {
         let client = served.connect();
@@ -33,7 +33,7 @@ fn a_reset_by_the_peer_ends_its_connection_only(model: Model) {
 
 fn a_reset_while_sending_is_told(model: Model) {
     let mut served = Served::start(model, "moody");
-    let before = served.facts();
+    let before = served.baseline();
     let client = served.connect();
     send(&client, b"spew");
     receive(&client, 1_000_000);
@@ -46,7 +46,7 @@ fn a_reset_while_sending_is_told(model: Model) {
 
 fn a_panic_hurts_its_own_connection_only(model: Model) {
     let mut served = Served::start(model, "moody");
-    let before = served.facts();
+    let before = served.baseline();
     let bystander = served.connect();
     exchange(&bystander, b"hello");
     for _ in 0..3 {

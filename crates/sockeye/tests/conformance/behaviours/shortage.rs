@@ -22,10 +22,10 @@ fn descriptors_run_out_and_the_server_goes_on(model: Model) {
         .with("nofile", DESCRIPTORS)
         .with("idle", IDLE);
     let mut served = Served::of(&spec);
-    let before = served.facts();
+    let before = served.baseline();
     let clients: Vec<Socket> = (0..CLIENTS).map(|_| served.connect()).collect();
     // The first that is given up for its silence is the clock of this test.
-    served.wait_for_words("event closed ");
+    served.wait_for_closed();
     let failures = served.count("event accept-failed");
     assert!(failures <= FAILURES, "{failures} failures to accept: it spins");
     if model.shares_memory() {
@@ -37,4 +37,6 @@ fn descriptors_run_out_and_the_server_goes_on(model: Model) {
     drop(clients);
     served.expect_back_at(before);
     exchange(&served.connect(), b"room again");
+    served.stop();
+    served.join();
 }

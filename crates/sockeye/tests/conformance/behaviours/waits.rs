@@ -16,7 +16,7 @@ behaviours![
 
 fn its_peer_and_another_thread(model: Model) {
     let mut served = Served::start(model, "channel");
-    let before = served.facts();
+    let before = served.baseline();
     let clients = [served.connect(), served.connect()];
     for round in 0..50 {
         for client in &clients {
@@ -56,7 +56,7 @@ fn its_peer_and_the_clock(model: Model) {
 fn its_peer_and_a_server_that_it_dialled(model: Model) {
     let mut far = Served::start(model, "echo");
     let mut served = Served::of(&Spec::new(model, "relay").with("argument", far.endpoint()));
-    let before = served.facts();
+    let before = served.baseline();
     let mut dice = Dice::new(9);
     let clients: Vec<_> = (0..10).map(|_| served.connect()).collect();
     for client in &clients {
