@@ -34,13 +34,13 @@ use report::{Report, micros};
 
 const EXAMPLES: &str = "\
 Examples:
-  sockeye info localhost                     what the name stands for
-  sockeye info localhost 8080                connect, and tell everything about it
-  sockeye info example.org https --tls       TLS: protocol, cipher, certificates, days left
-  sockeye info tls://127.0.0.1:8443 --insecure   look at a certificate that nobody vouches for
-  sockeye info example.org 80 --all --reverse    every address, and the names of the addresses
-  sockeye info unix:///run/sockeye.sock      a Unix socket
-  sockeye info example.org 443 --tls --json  for programs
+  sockeye info localhost                        what the name stands for
+  sockeye info localhost 8080                   connect, and tell everything about it
+  sockeye info example.org https --tls          TLS: protocol, cipher, certificates, days left
+  sockeye info tls://127.0.0.1:8443 --insecure  look at a certificate that nobody vouches for
+  sockeye info example.org 80 --all --reverse   every address, and the names of the addresses
+  sockeye info unix:///run/sockeye.sock         a Unix socket
+  sockeye info example.org 443 --tls --json     for programs
 
 Exit codes: 0 it is as asked for; 1 something failed (with --all, an address did not answer; with
 --reverse, no address has a name); 2 the arguments make no sense.";
@@ -78,7 +78,7 @@ pub(crate) struct Args {
     /// How long each step may take
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = limit)]
     timeout: Duration,
-    /// Print one JSON object
+    /// Print one JSON object (docs/info-json.md)
     #[arg(long)]
     json: bool,
 }

@@ -8,7 +8,7 @@ use super::certificate::Certificate;
 use super::connect::{self, Socket};
 use super::failure::{Failure, Step};
 use super::plan::{Plan, TlsPlan};
-use super::report::{Reason, Report, Tls, micros};
+use super::report::{Ends, Reason, Report, Tls, micros};
 
 /// The handshake that was asked for, if one was, and what the connection is like after it. A server that isn't believed
 /// is looked at a second time, without belief: its certificate is what one wants to see then.
@@ -27,7 +27,7 @@ pub(super) async fn tls(plan: &Plan, report: &mut Report, socket: Socket) -> Res
     let error = match shake(plan, tls, &mut conn, &client).await {
         Ok(took) => {
             report.tls = told(tls, &conn, took, trusted, None);
-            report.connection = Socket::Stream(conn).ends();
+            report.connection = take_leave(plan, conn).await;
             return Ok(());
         }
         Err(error) => error,
@@ -40,7 +40,7 @@ pub(super) async fn tls(plan: &Plan, report: &mut Report, socket: Socket) -> Res
     match second_look(plan, tls, &peer).await {
         Ok((second, took)) => {
             report.tls = told(tls, &second, took, Some(false), Some(why));
-            report.connection = Socket::Stream(second).ends();
+            report.connection = take_leave(plan, second).await;
         }
         Err(error) if tls.insecure => return Err(failed(&error)),
         // That it isn't believed is worth more than why it could not be seen again.
@@ -56,6 +56,17 @@ async fn second_look(plan: &Plan, tls: &TlsPlan, peer: &Address) -> sockeye::Res
     let mut second = connect::again(plan, peer).await?;
     let took = shake(plan, tls, &mut second, &TlsClient::unverified()?).await?;
     Ok((second, took))
+}
+
+/// What the connection is like, and a goodbye: a server logs one that just breaks off as a failure.
+async fn take_leave(plan: &Plan, conn: Connection) -> Option<Ends> {
+    let mut socket = Socket::Stream(conn);
+    let ends = socket.ends();
+    if let Socket::Stream(conn) = &mut socket {
+        // All is known that was asked for, so it is no matter if the server can't hear it.
+        let _ = time::timeout(plan.limit, conn.close_write()).await;
+    }
+    ends
 }
 
 /// One handshake and how long it took.
