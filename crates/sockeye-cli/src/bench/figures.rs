@@ -27,6 +27,14 @@ pub(super) fn bytes(value: f64) -> String {
     scaled(value, &units)
 }
 
+/// A size as it was asked for, exactly: `64 B`, `16 KiB`.
+pub(super) fn size(bytes: usize) -> String {
+    let text = sockeye::format_size(bytes as u64);
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    format!("{number} {unit}")
+}
+
 /// A ratio: `1.00`.
 pub(super) fn ratio(value: f64) -> String {
     format!("{value:.2}")
@@ -74,5 +82,6 @@ mod tests {
         assert_eq!(time(0.4e-9), "0.40 ns");
         assert_eq!(bytes(1740.8), "1.70 KiB");
         assert_eq!(bytes(300.0), "300 B");
+        assert_eq!(size(16_384), "16 KiB");
     }
 }

@@ -60,6 +60,25 @@ fn scheduled_time(schedstat: &str) -> Option<Duration> {
         .map(Duration::from_nanos)
 }
 
+/// CPU time that everything on this machine has used.
+pub(super) fn machine() -> Duration {
+    busy(&fs::read_to_string("/proc/stat").unwrap_or_default())
+}
+
+/// The first line of `/proc/stat`: user, nice, system, idle, waiting for disks, interrupts, soft interrupts, stolen.
+fn busy(stat: &str) -> Duration {
+    let fields = stat
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .skip(1)
+        .take(8);
+    let used = fields.enumerate().filter(|(index, _)| !matches!(index, 3 | 4));
+    let ticks: u64 = used.filter_map(|(_, ticks)| ticks.parse::<u64>().ok()).sum();
+    Duration::from_nanos(ticks * (1_000_000_000 / TICKS))
+}
+
 #[derive(Debug, PartialEq, Eq)]
 struct Stat {
     parent: u32,
@@ -135,6 +154,13 @@ mod tests {
         assert_eq!(parse_stat(text), Some(wanted));
         assert_eq!(parse_stat("77 (a"), None);
         assert_eq!(parse_stat("77 (a) S 1"), None);
+    }
+
+    #[test]
+    fn the_machine_s_time_without_the_idle() {
+        let text = "cpu  100 10 50 99999 777 5 15 20 8 8\ncpu0 1 2 3\n";
+        assert_eq!(busy(text), Duration::from_secs(2));
+        assert_eq!(busy(""), Duration::ZERO);
     }
 
     #[test]

@@ -112,7 +112,7 @@ fn section(page: &mut String, plan: &Plan, results: &Results, case: usize) {
         .zip(results.of_case(case))
         .flat_map(|(contestant, row)| table::remarks(&contestant.name, row))
         .collect();
-    remarks.extend(table::full_load(plan, results, case));
+    remarks.extend(table::conditions(plan, results, case));
     if !remarks.is_empty() {
         let items = remarks.iter().map(|text| format!("<li>{}</li>", escape(text)));
         let _ = writeln!(page, "<ul class=\"remarks\">{}</ul>", items.collect::<String>());

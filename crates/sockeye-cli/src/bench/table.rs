@@ -6,7 +6,10 @@ use super::results::{Results, Row, Spread};
 use std::fmt::Write;
 
 /// From this share of a core on, the load is what limits the requests per second.
-pub(super) const FULL: f64 = 0.95;
+const FULL: f64 = 0.95;
+
+/// From this many cores' worth of other programs on, the figures are theirs as well.
+const NOISY: f64 = 0.1;
 
 /// The columns' heads.
 pub(super) const HEADS: [&str; 10] = [
@@ -73,7 +76,7 @@ pub(super) fn print(plan: &Plan, results: &Results, terminal: bool) -> String {
         if rows.len() > 1 {
             text.push_str(&columns(rows, terminal));
         }
-        notes.extend(full_load(plan, results, case));
+        notes.extend(conditions(plan, results, case));
         for note in notes {
             let _ = writeln!(text, "  {note}");
         }
@@ -103,19 +106,30 @@ pub(super) fn remarks(name: &str, row: &Row) -> Vec<String> {
     all
 }
 
-/// Says so when the load generator was what limited a case.
-pub(super) fn full_load(plan: &Plan, results: &Results, case: usize) -> Option<String> {
+/// What must be said of a case: who else was busy meanwhile.
+pub(super) fn conditions(plan: &Plan, results: &Results, case: usize) -> Vec<String> {
+    let mut all = Vec::new();
     let load = results.load(case) / plan.threads as f64;
     let started = plan
         .contestants
         .iter()
         .any(|c| !matches!(c.kind, Kind::Running(_)));
-    (load >= FULL && started && plan.contestants.len() > 1).then(|| {
-        format!(
-            "the load generator was busy for {:.0} % of the time: requests/s may be its limit; CPU/request is the server's",
-            load * 100.0
-        )
-    })
+    if !started {
+        return all; // the servers that run already look like strangers
+    }
+    if load >= FULL && plan.contestants.len() > 1 {
+        let share = load * 100.0;
+        all.push(format!(
+            "the load was busy for {share:.0} % of the time: requests/s may be its limit, CPU/request is the server's"
+        ));
+    }
+    let others = results.others(case);
+    if others >= NOISY {
+        all.push(format!(
+            "other programs took {others:.2} cores' worth of time meanwhile: run it again on a quiet machine"
+        ));
+    }
+    all
 }
 
 /// Aligns the columns: names to the left, figures to the right.

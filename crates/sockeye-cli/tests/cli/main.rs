@@ -2,4 +2,5 @@
 
 mod sockeye;
 
+mod bench;
 mod serve;

@@ -17,7 +17,7 @@ const TOP: f64 = 8.0;
 /// Room for the scale below.
 const SCALE: f64 = 26.0;
 /// Characters of a name that find room.
-const NAME: usize = 17;
+const NAME: usize = 15;
 
 fn plot_width() -> f64 {
     WIDTH - LEFT - RIGHT
@@ -184,7 +184,7 @@ impl Dots<'_> {
                 let Some(x) = x else { continue };
                 drawing += &mark(which, *x, middle, "");
             }
-            if let Some(last) = dots[2].or(dots[0]) {
+            if let Some(last) = dots[2] {
                 let (x, figure) = (WIDTH - RIGHT + 12.0, (self.print)(last));
                 let _ = writeln!(
                     drawing,
@@ -192,6 +192,12 @@ impl Dots<'_> {
                 );
             }
         }
+        let (x, last) = (WIDTH - RIGHT + 12.0, self.marks[2]);
+        let y = bottom + 16.0;
+        let _ = writeln!(
+            drawing,
+            "<text class=\"tick start\" x=\"{x}\" y=\"{y:.1}\">{last}</text>"
+        );
         let legend = bottom + SCALE + 14.0;
         for (which, name) in self.marks.iter().enumerate() {
             let x = LEFT + 8.0 + which as f64 * 84.0;

@@ -50,8 +50,8 @@ mod tests {
     #[test]
     fn identifiers_are_plain() {
         assert_eq!(
-            identifier("64 connections, 16KiB, depth 1"),
-            "64-connections-16kib-depth-1"
+            identifier("64 connections, 16 KiB, depth 1"),
+            "64-connections-16-kib-depth-1"
         );
     }
 
