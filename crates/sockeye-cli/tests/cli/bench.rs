@@ -24,11 +24,12 @@ fn json(output: &Output) -> Value {
 
 /// A server on a thread that gives each connection to `serve`; it is there as long as the test's process.
 fn server(serve: fn(TcpStream)) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let endpoint = format!("tcp://{}", listener.local_addr().unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let endpoint = format!("tcp://{}", listener.local_addr().expect("an address"));
     thread::spawn(move || {
         for stream in listener.incoming() {
-            thread::spawn(move || serve(stream.unwrap()));
+            let stream = stream.expect("accept");
+            thread::spawn(move || serve(stream));
         }
     });
     endpoint
@@ -255,7 +256,7 @@ fn an_interrupt_tells_what_there_is_and_leaves_no_server_behind() {
         "500",
         "--json",
     ]);
-    command.args(["--seconds", "0.2", "--warm-up", "0.02", "-v", "--no-pin"]);
+    command.args(["--seconds", "0.2", "--warm-up", "0.02", "-vv", "--no-pin"]);
     command.stdout(std::process::Stdio::piped());
     let mut program = Background::start(command);
     let line = program.line_with("listens");

@@ -52,7 +52,8 @@ impl Handler for Curt {
 }
 
 fn serve(endpoint: &str, handler: impl Handler) -> Running {
-    Server::bind(endpoint).unwrap().start(handler).unwrap()
+    let server = Server::bind(endpoint).expect("bind");
+    server.start(handler).expect("start")
 }
 
 fn load(server: &Running) -> Load {
@@ -65,7 +66,7 @@ fn load(server: &Running) -> Load {
 }
 
 fn measure(load: &Load) -> Outcome {
-    run(load, &()).unwrap()
+    run(load, &()).expect("the first connection")
 }
 
 fn assert_clean(outcome: &Outcome, what: &str) {
