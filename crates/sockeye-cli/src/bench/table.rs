@@ -34,7 +34,7 @@ pub(super) fn cells(results: &Results, case: usize, contestant: usize) -> [Strin
     let rate = row.rate();
     [
         figure(rate, count),
-        rate.map_or(NONE.to_owned(), |rate| {
+        rate.filter(|_| row.samples.len() > 1).map_or(NONE.to_owned(), |rate| {
             format!("{} … {}", count(rate.min), count(rate.max))
         }),
         figure(results.ratio(case, contestant), ratio),

@@ -191,8 +191,9 @@ impl PacketHandler for Post {
 }
 
 fn post(endpoint: &str, fault: fn(u64, &[u8]) -> Vec<Vec<u8>>) -> Running {
-    let server = Server::bind(endpoint).unwrap();
-    server.start_packets(Post(AtomicU64::new(0), fault)).unwrap()
+    let server = Server::bind(endpoint).expect("bind");
+    let handler = Post(AtomicU64::new(0), fault);
+    server.start_packets(handler).expect("start")
 }
 
 #[test]
