@@ -11,7 +11,7 @@
 //!
 //! [`catalog`] is the table of them, with what a command line needs to know: adding a service is its file, a row there
 //! and its tests. [`settings`] is how a service learns what its user wants. [`text`] is the conversation in messages of
-//! text that several services are made of.
+//! text that several services are made of. [`load`] is the other side: what measures an echo server.
 //!
 //! [`load`] is the other side: load on an echo server, with every byte checked.
 //!

@@ -1,5 +1,9 @@
 //! TLS over any connection, by rustls.
 
+mod distrust;
+
+pub use distrust::Distrust;
+
 use crate::connection::Wire;
 use crate::error::{Class, Error, Result};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -172,6 +176,14 @@ impl TlsClient {
         })
     }
 
+    /// Offers these protocols to the server, the one liked best first (ALPN, RFC 7301): `h2`, `http/1.1`.
+    #[must_use]
+    pub fn protocols(mut self, names: &[&str]) -> Self {
+        let names = names.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Arc::make_mut(&mut self.config).alpn_protocols = names;
+        self
+    }
+
     pub(crate) fn connector(&self) -> TlsConnector {
         TlsConnector::from(self.config.clone())
     }
@@ -235,6 +247,19 @@ impl TlsFacts {
     }
 }
 
+/// The SHA-256 digest of a certificate's DER, by which people compare certificates.
+///
+/// ```
+/// let digest = sockeye::fingerprint(b"abc");
+/// assert_eq!(digest[..4], [0xba, 0x78, 0x16, 0xbf]);
+/// ```
+pub fn fingerprint(der: &[u8]) -> [u8; 32] {
+    let suite = aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
+    let hash = suite.tls13().map(|suite| suite.common.hash_provider.hash(der));
+    let digest = hash.and_then(|output| output.as_ref().try_into().ok());
+    digest.expect("the hash of a suite of TLS 1.3 that is named after SHA-256")
+}
+
 /// Checks that the peer holds the key of the certificate it shows, and nothing else.
 #[derive(Debug)]
 struct Anybody(Arc<CryptoProvider>);
@@ -281,5 +306,83 @@ impl ServerCertVerifier for Anybody {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Listener, block_on, dial};
+
+    /// Both ends of a handshake, and what the client has to say of it.
+    fn shake(client: &TlsClient, server: &TlsServer, name: &str) -> Result<TlsFacts> {
+        block_on(async {
+            let mut listener = Listener::bind("tcp://127.0.0.1:0").await?;
+            let mut near = dial(listener.endpoint()).await?;
+            let mut far = listener.accept().await?;
+            let (near_end, far_end) = tokio::join!(near.start_tls(client, name), far.accept_tls(server));
+            // Neither has hung up: a client that isn't content says so.
+            assert_eq!(near_end.is_err(), far_end.is_err());
+            near_end?;
+            near.tls()
+                .ok_or_else(|| failed("ask", "there is no TLS on this connection"))
+        })?
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_certificate_is_told_apart() {
+        let server = TlsServer::self_signed(&["localhost"]).expect("a certificate");
+        let trusting = TlsClient::trusting_der(&[server.certificate_der()]).expect("trust");
+        let facts = shake(&trusting, &server, "localhost").expect("trusted");
+        assert_eq!(facts.certificates, [server.certificate_der()]);
+        let error = shake(&trusting, &server, "example.org").expect_err("another name");
+        assert_eq!(Distrust::of(&error), Some(Distrust::WrongName));
+        assert!(error.to_string().ends_with("; it is for other names"), "{error}");
+
+        let authority = rcgen::KeyPair::generate().expect("a key");
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, "another authority");
+        let other = params.self_signed(&authority).expect("signed");
+        let elsewhere = TlsClient::trusting_der(&[other.der()]).expect("trust");
+        let error = shake(&elsewhere, &server, "localhost").expect_err("unknown");
+        assert_eq!(Distrust::of(&error), Some(Distrust::UnknownIssuer));
+
+        params.not_after = rcgen::date_time_ymd(2001, 1, 1);
+        let old = params.self_signed(&authority).expect("signed");
+        let key = PrivateKeyDer::Pkcs8(authority.serialize_der().into());
+        let server = TlsServer::new(vec![old.der().clone()], key).expect("a server");
+        let trusting = TlsClient::trusting_der(&[old.der()]).expect("trust");
+        let error = shake(&trusting, &server, "localhost").expect_err("expired");
+        assert_eq!(Distrust::of(&error), Some(Distrust::Expired));
+
+        let unverified = TlsClient::unverified().expect("a client");
+        shake(&unverified, &server, "example.org").expect("anybody is believed");
+    }
+
+    #[test]
+    fn a_peer_without_tls_is_not_distrusted() {
+        let unrelated = Error::new("dial", Class::General, "no");
+        assert_eq!(Distrust::of(&unrelated), None);
+    }
+
+    #[test]
+    fn protocols_are_offered() {
+        let server = TlsServer::self_signed(&["localhost"]).expect("a certificate");
+        let mut config = (*server.config).clone();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let server = TlsServer {
+            config: Arc::new(config),
+            ..server
+        };
+        let client = TlsClient::unverified().expect("a client");
+        let facts = shake(
+            &client.clone().protocols(&["h2", "http/1.1"]),
+            &server,
+            "localhost",
+        );
+        assert_eq!(facts.expect("shaken").alpn.as_deref(), Some("http/1.1"));
+        assert_eq!(shake(&client, &server, "localhost").expect("shaken").alpn, None);
     }
 }

@@ -4,7 +4,7 @@ use crate::buffer::Chunk;
 use crate::model::StreamLink;
 use crate::server::registry::Entry;
 use crate::tls::{TlsClient, TlsFacts, TlsServer};
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,6 +12,10 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsStream;
+
+/// How much of several small pieces is sent together. A handshake's records fit; TLS would send each by itself, and lose
+/// the alert that says why it ends, since it tries only once more then.
+const GATHER: usize = 2048;
 
 /// A socket whose bytes are counted.
 pub(crate) struct Wire {
@@ -28,6 +32,16 @@ impl Wire {
         self.link.set_limits(read, write);
     }
 
+    /// Counts what was sent, or that it has to wait.
+    fn note(&self, sent: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &sent {
+            Poll::Ready(Ok(count)) => self.entry.count_sent(*count),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.entry.stall(),
+        }
+        sent
+    }
+
     pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Chunk>> {
         let chunk = ready!(self.link.poll_recv(cx))?;
         self.entry.count_received(chunk.len());
@@ -35,13 +49,16 @@ impl Wire {
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<usize>> {
-        let count = ready!(self.link.poll_send(cx, chunk))?;
-        self.entry.count_sent(count);
-        Poll::Ready(Ok(count))
+        let sent = self.link.poll_send(cx, chunk);
+        self.note(sent)
     }
 
     pub(crate) fn poll_pushed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.link.poll_pushed(cx)
+        let pushed = self.link.poll_pushed(cx);
+        if pushed.is_pending() {
+            self.entry.stall();
+        }
+        pushed
     }
 
     pub(crate) fn poll_send_file(
@@ -51,9 +68,8 @@ impl Wire {
         offset: u64,
         count: usize,
     ) -> Poll<io::Result<usize>> {
-        let count = ready!(self.link.poll_send_file(cx, file, offset, count))?;
-        self.entry.count_sent(count);
-        Poll::Ready(Ok(count))
+        let sent = self.link.poll_send_file(cx, file, offset, count);
+        self.note(sent)
     }
 }
 
@@ -78,13 +94,33 @@ impl AsyncRead for Wire {
 
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let count = ready!(self.link.poll_write(cx, bytes))?;
-        self.entry.count_sent(count);
-        Poll::Ready(Ok(count))
+        let sent = self.link.poll_write(cx, bytes);
+        self.note(sent)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.link.poll_flush(cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut gathered = [0; GATHER];
+        let mut count = 0;
+        for slice in slices {
+            let Some(room) = gathered.get_mut(count..count + slice.len()) else {
+                break;
+            };
+            room.copy_from_slice(slice);
+            count += slice.len();
+        }
+        if count > 0 {
+            return self.poll_write(cx, &gathered[..count]);
+        }
+        let first = slices.iter().find(|slice| !slice.is_empty());
+        self.poll_write(cx, first.map_or(&[], |slice| &**slice))
     }
 
     /// Closing for writing is the connection's: TLS only has to get its farewell out.

@@ -8,7 +8,7 @@
 
 use super::local::Spinner;
 use super::ready::{Done, Packets, Permit, Reactor, Socket, Way, Wish};
-use super::task::{LocalFuture, Remote, Tasks};
+use super::task::{self, LocalFuture, Remote, Tasks};
 use super::timers::Timers;
 use super::{AcceptLink, Driver, PacketLink, StreamLink};
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -63,18 +63,17 @@ pub(crate) struct Blocking {
 
 impl Blocking {
     pub(crate) fn new() -> io::Result<Self> {
-        let sources = RefCell::default();
-        Ok(Blocking {
-            sources,
-            timers: Timers::new(),
-            tasks: Tasks::new()?,
-            turn: Cell::new(None),
-        })
+        Ok(Self::reached_by(Remote::new()?))
     }
 
-    /// Rouses the thread from a wait in `poll(2)`.
-    pub(crate) fn remote(&self) -> Arc<Remote> {
-        self.tasks.remote()
+    /// `remote` rouses the thread from a wait in `poll(2)`.
+    pub(crate) fn reached_by(remote: Arc<Remote>) -> Self {
+        Blocking {
+            sources: RefCell::default(),
+            timers: Timers::new(),
+            tasks: Tasks::reached_by(remote),
+            turn: Cell::new(None),
+        }
     }
 
     fn with<T>(&self, key: usize, way: Way, body: impl FnOnce(&mut Half) -> T) -> io::Result<T> {
@@ -245,6 +244,9 @@ impl Reactor for Blocking {
             }
         }
         while self.with(key, wish.way, |half| half.ready)? {
+            if !task::spend(cx) {
+                return Poll::Pending;
+            }
             match attempt(Permit::Try) {
                 Ok(done) => {
                     self.with(key, wish.way, |half| {

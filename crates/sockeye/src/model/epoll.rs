@@ -15,7 +15,7 @@ use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// Events taken from the kernel in one call. More makes a turn longer for those at its end, fewer makes more calls.
@@ -98,7 +98,7 @@ impl Epoll {
                 return; // a descriptor that was closed in this very turn
             }
             let broken = EventFlags::ERR | EventFlags::HUP;
-            let mut unwanted = 0;
+            let mut once = 0;
             for (way, wish) in [(Way::Read, EventFlags::IN), (Way::Write, EventFlags::OUT)] {
                 let told = wish
                     | broken
@@ -108,20 +108,19 @@ impl Epoll {
                         EventFlags::empty()
                     };
                 if flags.intersects(told) {
-                    source.sides[way as usize].last_word |= flags.intersects(told - wish);
-                    match source.sides[way as usize].rise() {
-                        Some(waker) => waker.wake_by_ref(),
-                        None => unwanted |= wish.bits(),
+                    source.sides[way as usize].last |= flags.intersects(told - wish);
+                    let waker = source.sides[way as usize].rise();
+                    // Told of something that nobody waits for: level-triggered, it would be told again at once and
+                    // for ever. A wish to write is over as soon as it is fulfilled.
+                    if waker.is_none() || way == Way::Write {
+                        once |= wish.bits();
                     }
+                    waker.into_iter().for_each(Waker::wake_by_ref);
                 }
             }
-            // Told of something that nobody waits for: level-triggered, it would be told again at once and for ever.
-            // A wish to write is over as soon as it is fulfilled.
-            let once = if self.trigger == Trigger::Level {
-                unwanted | EventFlags::OUT.bits()
-            } else {
-                0
-            };
+            if self.trigger == Trigger::Edge {
+                once = 0; // asked for once, told once
+            }
             if source.armed & once != 0 {
                 // It fails only for a descriptor that is no longer there, of which nothing is told any more.
                 let _ = self.register_for(source, key, source.armed & !once);

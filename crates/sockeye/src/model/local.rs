@@ -186,15 +186,20 @@ pub(crate) fn each_worker(
     let (sender, answers) = mpsc::channel();
     let mut threads = Workers::new();
     let stop = job.shutdown();
-    for worker in job.into_workers() {
+    let started = job.into_workers().try_for_each(|worker| {
         let (body, sender) = (body.clone(), sender.clone());
         let thread = std::thread::Builder::new().name(format!("sockeye-{}", threads.len()));
         threads.push(thread.spawn(move || {
             // The starter waits for as many answers as there are workers, so it is there.
             body(worker, Ready::new(move |answer| drop(sender.send(answer))));
         })?);
-    }
+        Ok(())
+    });
     drop(sender);
+    if let Err(error) = started {
+        stop.cut();
+        return Err(error);
+    }
     for answer in answers {
         if let Err(error) = answer {
             stop.cut();

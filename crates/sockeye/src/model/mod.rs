@@ -77,6 +77,7 @@ pub(crate) struct Accepted {
 /// A listening socket as a model drives it.
 pub(crate) trait AcceptLink {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>>;
+    fn fd(&self) -> BorrowedFd<'_>;
 }
 
 /// A datagram and where it came from (`None` from an unnamed Unix socket).
@@ -172,7 +173,7 @@ pub fn block_on<F: Future>(future: F) -> Result<F::Output> {
 /// # Errors
 /// When no model is running on this thread.
 pub fn spawn_local(future: impl Future<Output = ()> + 'static) -> Result<()> {
-    current()?.spawn(Box::pin(crate::server::guard::quietly(future)));
+    current()?.spawn(Box::pin(future));
     Ok(())
 }
 

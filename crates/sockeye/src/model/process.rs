@@ -11,6 +11,7 @@ mod signals;
 
 use super::blocking::{self, Blocking};
 use super::local::Ready;
+use super::task::Remote;
 use super::{Workers, current, thread};
 use crate::server::registry::{Entry, Grip};
 use crate::server::{Arrival, Event, Job, Reason, Shared, Shutdown, Stage, StreamWork, Worker};
@@ -113,6 +114,7 @@ async fn relay(socket: OwnedFd, shared: &Arc<Shared>) {
         return;
     };
     let mut stage = shared.stage.subscribe();
+    stage.mark_changed(); // the server may have been stopped before this thread began to look
     loop {
         tokio::select! {
             received = poll_fn(|cx| link.poll_recv(cx)) => match received {
@@ -125,7 +127,11 @@ async fn relay(socket: OwnedFd, shared: &Arc<Shared>) {
                 _ => return,
             },
             Ok(()) = stage.changed() => {
-                let word = if *stage.borrow_and_update() == Stage::Cut { CUT } else { STOP };
+                let word = match *stage.borrow_and_update() {
+                    Stage::Running => continue,
+                    Stage::Draining => STOP,
+                    Stage::Cut => CUT,
+                };
                 // If it is gone, the end of its stream says so.
                 let _ = rustix::net::send(&writer, word, rustix::net::SendFlags::NOSIGNAL);
             }
@@ -220,9 +226,10 @@ impl Nursery {
             return Err(io::Error::other("the server is stopping"));
         }
         let entry = arrival.entry.clone();
+        let remote = Remote::new()?;
         let pid = fork(|| {
             signals::close(listener); // or the port would stay open for as long as this connection
-            live(work, arrival, &self.shared, spin);
+            live(work, arrival, remote, &self.shared, spin);
         })?;
         entry.hold(|| Box::new(ChildGrip(pid)));
         self.children
@@ -297,7 +304,7 @@ impl Nursery {
 }
 
 /// A child's life: one connection.
-fn live(work: &StreamWork, arrival: Arrival, shared: &Arc<Shared>, spin: Duration) {
+fn live(work: &StreamWork, arrival: Arrival, remote: Arc<Remote>, shared: &Arc<Shared>, spin: Duration) {
     signals::child();
     shared.alone_with(&arrival.entry);
     let entry = arrival.entry.clone();
@@ -305,12 +312,13 @@ fn live(work: &StreamWork, arrival: Arrival, shared: &Arc<Shared>, spin: Duratio
     let shutdown = Shutdown {
         shared: shared.clone(),
     };
-    thread::converse(work, arrival, spin, move || {
+    let over = move || {
         match signals::told() {
             signals::Told::Nothing => {}
             signals::Told::Drain => shutdown.stop(),
             signals::Told::Cut => entry.cut(),
         }
         entry.is_cut()
-    });
+    };
+    thread::converse(work, arrival, remote, spin, over);
 }

@@ -3,6 +3,7 @@
 //! A waker may be woken from anywhere. On the thread of its tasks that costs a push to a queue; from another thread
 //! it goes through [`Remote`], which also rouses the thread from its wait by an eventfd.
 
+use crate::server::guard::words;
 use rustix::event::{EventfdFlags, eventfd};
 use slab::Slab;
 use std::cell::{Cell, RefCell};
@@ -10,6 +11,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -65,6 +67,16 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
+    /// It takes a descriptor.
+    pub(crate) fn new() -> io::Result<Arc<Self>> {
+        let rouse = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
+        Ok(Arc::new(Remote {
+            woken: Mutex::default(),
+            news: AtomicBool::new(false),
+            rouse,
+        }))
+    }
+
     /// Makes the thread look around, though none of its tasks has been woken.
     pub(crate) fn rouse(&self) {
         self.news.store(true, Ordering::Release);
@@ -132,8 +144,9 @@ impl Bell {
 }
 
 struct Task {
-    future: Option<LocalFuture>,
-    bell: Bell,
+    /// Not there while it is polled.
+    future: Option<(LocalFuture, Waker)>,
+    caller: Arc<Caller>,
 }
 
 /// The tasks of one thread.
@@ -147,20 +160,18 @@ pub(crate) struct Tasks {
 
 impl Tasks {
     pub(crate) fn new() -> io::Result<Self> {
-        let rouse = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
-        let remote = Arc::new(Remote {
-            woken: Mutex::default(),
-            news: AtomicBool::new(false),
-            rouse,
-        });
+        Ok(Self::reached_by(Remote::new()?))
+    }
+
+    pub(crate) fn reached_by(remote: Arc<Remote>) -> Self {
         let main = Bell::new(Ticket::MAIN, remote.clone());
-        Ok(Tasks {
+        Tasks {
             all: RefCell::default(),
             births: Cell::new(0),
             remote,
             main,
             main_ready: Cell::new(true),
-        })
+        }
     }
 
     /// Readable once another thread has woken a task; [`Tasks::collect`] then brings it in.
@@ -183,19 +194,14 @@ impl Tasks {
             index: slot.key(),
             birth: self.births.get(),
         };
-        let bell = Bell::new(ticket, self.remote.clone());
-        let waker = bell.waker.clone();
+        let Bell { caller, waker } = Bell::new(ticket, self.remote.clone());
+        let first = waker.clone();
         slot.insert(Task {
-            future: Some(future),
-            bell,
+            future: Some((future, waker)),
+            caller,
         });
         drop(all);
-        waker.wake();
-    }
-
-    /// Reaches the tasks from any thread.
-    pub(crate) fn remote(&self) -> Arc<Remote> {
-        self.remote.clone()
+        first.wake();
     }
 
     /// Polls the thread's main future, if it has been woken (as it is at the beginning).
@@ -249,23 +255,28 @@ impl Tasks {
         let mut all = self.all.borrow_mut();
         let Some(task) = all
             .get_mut(ticket.index)
-            .filter(|task| task.bell.caller.ticket.birth == ticket.birth)
+            .filter(|task| task.caller.ticket.birth == ticket.birth)
         else {
             return;
         };
-        task.bell.caller.queued.store(false, Ordering::Release);
-        let Some(mut future) = task.future.take() else {
+        task.caller.queued.store(false, Ordering::Release);
+        let Some((mut future, waker)) = task.future.take() else {
             return;
         };
-        let waker = task.bell.waker.clone();
         drop(all);
         LEFT.set(BUDGET);
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Pending => self.all.borrow_mut()[ticket.index].future = Some(future),
-            Poll::Ready(()) => {
-                let task = self.all.borrow_mut().remove(ticket.index);
-                drop((future, task));
-            }
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            future.as_mut().poll(&mut Context::from_waker(&waker))
+        }));
+        let mut all = self.all.borrow_mut();
+        if let Ok(Poll::Pending) = polled {
+            all[ticket.index].future = Some((future, waker));
+            return;
+        }
+        let task = all.remove(ticket.index);
+        drop(all); // what a future holds may look at the tasks as it goes
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop((future, task)))).and(polled) {
+            tracing::error!(panic = words(&*panic), "a task panicked");
         }
     }
 

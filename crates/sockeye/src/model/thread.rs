@@ -44,12 +44,12 @@ fn accept_on_this_thread(worker: Worker, ready: Ready) {
         Err(error) => return ready.fail(error),
     };
     let place = move |work: &StreamWork, arrival: Arrival| {
-        let work = work.clone();
+        let (work, remote) = (work.clone(), Remote::new()?);
         let thread = std::thread::Builder::new()
             .name(format!("sockeye-c{}", arrival.entry.id))
             .stack_size(STACK);
         thread
-            .spawn(move || converse(&work, arrival, spin, || false))
+            .spawn(move || converse(&work, arrival, remote, spin, || false))
             .map(drop)
     };
     let serve = worker.serve(ready, place);
@@ -58,23 +58,21 @@ fn accept_on_this_thread(worker: Worker, ready: Ready) {
     }
 }
 
-/// A connection's whole life on this thread, unless it is cut, or `over` before.
-pub(super) fn converse(work: &StreamWork, arrival: Arrival, spin: Duration, over: impl Fn() -> bool) {
+/// A connection's whole life on this thread, unless it is cut, or `over` before. Its `remote` was made before, by who
+/// can still refuse the connection when no descriptor is left.
+pub(super) fn converse(
+    work: &StreamWork,
+    arrival: Arrival,
+    remote: Arc<Remote>,
+    spin: Duration,
+    over: impl Fn() -> bool,
+) {
     let entry: Arc<Entry> = arrival.entry.clone();
-    let driven = Blocking::new().and_then(|driver| {
-        let socket = SocketGrip(arrival.fd.as_raw_fd());
-        entry.hold(|| {
-            Box::new(ThreadGrip {
-                socket,
-                remote: driver.remote(),
-            })
-        });
-        let entry = entry.clone();
-        blocking::drive(&Rc::new(driver), work(arrival), spin, move || {
-            over() || entry.is_cut()
-        })
-    });
-    if let Err(error) = driven {
+    let driver = Rc::new(Blocking::reached_by(remote.clone()));
+    let socket = SocketGrip(arrival.fd.as_raw_fd());
+    entry.hold(|| Box::new(ThreadGrip { socket, remote }));
+    let over = || over() || entry.is_cut();
+    if let Err(error) = blocking::drive(&driver, work(arrival), spin, over) {
         tracing::error!(%error, peer = %entry.peer, "a connection's thread can't wait and has ended");
     }
 }

@@ -38,18 +38,20 @@ pub(crate) async fn serve(
             accepted = accept(&mut *link, &shared) => accepted,
             () = reached(&mut stage, Stage::Draining) => break,
         };
-        match accepted {
-            Ok(accepted) => admit(accepted, &shared, &mut place),
-            Err(error) if passing(&error) => {}
+        let short = match accepted {
+            Ok(accepted) => admit(accepted, &shared, &mut place).is_err(),
+            Err(error) if passing(&error) => false,
             Err(error) => {
-                shared.tell(&Event::AcceptFailed {
-                    error: error.to_string(),
-                });
-                tokio::select! {
-                    _ = sleep(BACKOFF) => {}
-                    () = shared.registry.next_leave() => {}
-                    () = reached(&mut stage, Stage::Draining) => break,
-                }
+                let error = error.to_string();
+                shared.tell(&Event::AcceptFailed { error });
+                true
+            }
+        };
+        if short {
+            tokio::select! {
+                _ = sleep(BACKOFF) => {}
+                () = shared.registry.next_leave() => {}
+                () = reached(&mut stage, Stage::Draining) => break,
             }
         }
     }
@@ -72,7 +74,7 @@ async fn accept(link: &mut dyn AcceptLink, shared: &Shared) -> io::Result<Accept
 }
 
 /// An error of the connection that was to be accepted, not of the server (accept(2) names them).
-fn passing(error: &io::Error) -> bool {
+pub(crate) fn passing(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
         Some(
@@ -91,23 +93,33 @@ fn passing(error: &io::Error) -> bool {
     )
 }
 
-fn admit(accepted: Accepted, shared: &Shared, place: &mut impl FnMut(Arrival) -> io::Result<()>) {
+/// Fails when there was no place for it, for lack of something that others may give back.
+fn admit(
+    accepted: Accepted,
+    shared: &Shared,
+    place: &mut impl FnMut(Arrival) -> io::Result<()>,
+) -> Result<(), ()> {
     let peer = accepted
         .peer
         .as_ref()
         .map_or(Address::Unix(None), Address::from_any);
     let entry = match shared.registry.admit(peer, &shared.limits) {
         Ok(entry) => entry,
-        Err((peer, why)) => return shared.tell(&Event::Refused { peer, why }),
+        Err((peer, why)) => {
+            shared.tell(&Event::Refused { peer, why });
+            return Ok(());
+        }
     };
-    if let Err(error) = place(Arrival {
+    if *shared.stage.borrow() == Stage::Cut {
+        entry.cut(); // who cut the others may have looked before this one was in the books
+    }
+    let arrival = Arrival {
         fd: accepted.fd,
         entry: entry.clone(),
-    }) {
+    };
+    place(arrival).map_err(|error| {
         shared.registry.remove(&entry);
-        shared.tell(&Event::Refused {
-            peer: entry.peer.clone(),
-            why: error.to_string(),
-        });
-    }
+        let (peer, why) = (entry.peer.clone(), error.to_string());
+        shared.tell(&Event::Refused { peer, why });
+    })
 }

@@ -52,7 +52,10 @@ pub(crate) struct Entry {
     pub(crate) peer: Address,
     received: AtomicU64,
     sent: AtomicU64,
+    /// How much had been sent when a send last had to wait.
+    stalled_at: AtomicU64,
     stopping: AtomicBool,
+    leaving: AtomicBool,
     cut: AtomicBool,
     grip: Mutex<Option<Box<dyn Grip>>>,
 }
@@ -64,7 +67,9 @@ impl Entry {
             peer,
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
+            stalled_at: AtomicU64::new(u64::MAX),
             stopping: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
             cut: AtomicBool::new(false),
             grip: Mutex::new(None),
         })
@@ -87,6 +92,22 @@ impl Entry {
 
     pub(crate) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
+    }
+
+    /// A send has to wait for the peer to take what was sent before.
+    pub(crate) fn stall(&self) {
+        self.stalled_at.store(self.sent(), Ordering::Relaxed);
+    }
+
+    /// The handler is through; the connection takes its leave by itself.
+    pub(crate) fn leave(&self) {
+        self.leaving.store(true, Ordering::Release);
+    }
+
+    /// Whether the handler may be waiting for the peer to say something. To end the input of one that is sending, or
+    /// takes its leave, would only make what is under way to it arrive at a closed socket and reset the connection.
+    fn may_listen(&self) -> bool {
+        !self.leaving.load(Ordering::Acquire) && self.stalled_at.load(Ordering::Relaxed) != self.sent()
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -115,7 +136,11 @@ impl Entry {
         self.stopping.store(true, Ordering::Release);
     }
 
+    /// Ends the input of a handler that waits for some.
     pub(crate) fn end_input(&self) {
+        if !self.may_listen() {
+            return;
+        }
         if let Some(grip) = &*lock(&self.grip) {
             grip.end_input();
         }

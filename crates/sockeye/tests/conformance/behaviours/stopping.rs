@@ -1,0 +1,176 @@
+//! Stopping: nobody new, those that are busy may end, those that don't are cut.
+
+use super::behaviours;
+use crate::client::{
+    self, end_writing, exchange, expect_no_more, read_in_pieces, receive, receive_to_end, send,
+};
+use crate::dice::Dice;
+use crate::handlers::banquet;
+use crate::process_facts::eventually;
+use crate::served::{Closed, Served};
+use crate::spec::Spec;
+use sockeye::Model;
+use std::io::ErrorKind;
+
+behaviours![
+    stopping_refuses_newcomers_and_ends_the_quiet,
+    stopping_lets_a_conversation_end,
+    stopping_lets_a_transfer_end,
+    stopping_keeps_the_last_answer,
+    stopping_cuts_at_the_deadline,
+    cutting_ends_all_at_once,
+    stopping_an_idle_server_leaves_nothing,
+];
+
+/// Far off: what must not wait for it.
+const NEVER: usize = 1_000_000;
+
+fn expect_refused(served: &Served) {
+    eventually(
+        "refused a newcomer",
+        || {
+            client::try_connect(served.endpoint())
+                .err()
+                .map(|error| error.kind())
+        },
+        |error| *error == Some(ErrorKind::ConnectionRefused),
+    );
+}
+
+/// The end of one of these connections; those that asked whether newcomers are refused don't matter.
+fn closed_of(served: &mut Served, ids: &[u64]) -> Closed {
+    loop {
+        let closed = served.wait_for_closed();
+        if ids.contains(&closed.id) {
+            return closed;
+        }
+    }
+}
+
+fn stopping_refuses_newcomers_and_ends_the_quiet(model: Model) {
+    let spec = Spec::new(model, "echo").with("drain", NEVER).with("quiet", 100);
+    let mut served = Served::of(&spec);
+    let clients = [served.connect(), served.connect()];
+    clients.iter().for_each(|client| exchange(client, b"hello"));
+    served.stop();
+    expect_refused(&served);
+    for client in &clients {
+        assert!(receive_to_end(client).is_empty());
+    }
+    for _ in &clients {
+        assert_eq!(closed_of(&mut served, &[1, 2]).reason, "finished");
+    }
+    served.join();
+}
+
+fn stopping_lets_a_conversation_end(model: Model) {
+    let spec = Spec::new(model, "echo").with("drain", NEVER).with("quiet", NEVER);
+    let mut served = Served::of(&spec);
+    let client = served.connect();
+    exchange(&client, b"before");
+    served.stop();
+    expect_refused(&served);
+    for _ in 0..100 {
+        exchange(&client, b"while it stops");
+    }
+    end_writing(&client);
+    assert!(receive_to_end(&client).is_empty());
+    assert_eq!(closed_of(&mut served, &[1]).reason, "finished");
+    served.join();
+}
+
+/// More than the buffers of two sockets hold, so that the server is in the midst of it.
+const TRANSFER: usize = 14 << 20;
+
+fn stopping_lets_a_transfer_end(model: Model) {
+    let spec = Spec::new(model, "banquet")
+        .with("argument", TRANSFER)
+        .with("drain", NEVER)
+        .with("quiet", 20);
+    let mut served = Served::of(&spec);
+    let client = served.connect();
+    send(&client, b"!");
+    let bytes = banquet(TRANSFER);
+    let (begin, rest) = bytes.split_at(1000);
+    assert!(receive(&client, begin.len()) == begin);
+    served.stop();
+    expect_refused(&served);
+    read_in_pieces(&client, rest, &mut Dice::new(5));
+    assert!(receive_to_end(&client).is_empty());
+    assert_eq!(closed_of(&mut served, &[1]).reason, "finished");
+    served.join();
+}
+
+/// The same, with input that the server will never read.
+fn stopping_keeps_the_last_answer(model: Model) {
+    let spec = Spec::new(model, "banquet")
+        .with("argument", TRANSFER)
+        .with("drain", NEVER)
+        .with("quiet", 20);
+    let mut served = Served::of(&spec);
+    let client = served.connect();
+    let mut dice = Dice::new(5);
+    send(&client, dice.bytes(200_000));
+    receive(&client, 1000);
+    served.stop();
+    expect_refused(&served);
+    read_in_pieces(&client, &banquet(TRANSFER)[1000..], &mut dice);
+    expect_no_more(&client);
+    drop(client);
+    served.join();
+}
+
+fn stopping_cuts_at_the_deadline(model: Model) {
+    let spec = Spec::new(model, "moody").with("drain", 200).with("quiet", 20);
+    let mut served = Served::of(&spec);
+    let before = served.baseline();
+    let clients = [served.connect(), served.connect()];
+    send(&clients[0], b"endless");
+    receive(&clients[0], 8);
+    send(&clients[1], b"spew");
+    receive(&clients[1], 1);
+    served.stop();
+    for _ in &clients {
+        assert_eq!(served.wait_for_closed().reason, "cut");
+    }
+    clients.iter().for_each(expect_no_more);
+    served.join();
+    served.expect_back_at(before);
+}
+
+fn cutting_ends_all_at_once(model: Model) {
+    let spec = Spec::new(model, "moody")
+        .with("drain", NEVER)
+        .with("quiet", NEVER);
+    let mut served = Served::of(&spec);
+    let before = served.baseline();
+    let clients = [served.connect(), served.connect(), served.connect()];
+    exchange(&clients[0], b"hello");
+    send(&clients[1], b"endless");
+    receive(&clients[1], 8);
+    send(&clients[2], b"spew");
+    receive(&clients[2], 1);
+    served.cut();
+    for _ in &clients {
+        assert_eq!(served.wait_for_closed().reason, "cut");
+    }
+    clients.iter().for_each(expect_no_more);
+    served.join();
+    expect_refused(&served);
+    served.expect_back_at(before);
+}
+
+fn stopping_an_idle_server_leaves_nothing(model: Model) {
+    let mut served = Served::of(&Spec::new(model, "echo").with("workers", 2));
+    exchange(&served.connect(), b"hello");
+    served.wait_for_closed();
+    served.stop();
+    served.join();
+    let facts = eventually(
+        "down to the main thread",
+        || served.facts(),
+        |now| now.threads == 1,
+    );
+    assert_eq!(facts.processes, 1);
+    assert_eq!(facts.descriptors.to_string(), served.wait_for_words("born "));
+}

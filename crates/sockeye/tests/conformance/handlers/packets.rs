@@ -1,0 +1,42 @@
+//! The handlers of packets.
+
+use crate::spec::Spec;
+use sockeye::{Class, Error, Packet, PacketHandler, Result, Running, Server, dial};
+
+pub(super) fn start(spec: &Spec, server: Server) -> Result<Running> {
+    match spec.text("handler").unwrap_or_default() {
+        "echo" => server.start_packets(Echo),
+        "moody" => server.start_packets(Moody),
+        other => Err(super::unknown(other)),
+    }
+}
+
+/// Sends each packet back.
+struct Echo;
+
+impl PacketHandler for Echo {
+    async fn handle(&self, mut packet: Packet) -> Result<()> {
+        let bytes = packet.take();
+        packet.reply(bytes).await
+    }
+}
+
+/// An echo, but for `panic`, `fail`, and `wait ENDPOINT`: that one is answered with what the endpoint says.
+struct Moody;
+
+impl PacketHandler for Moody {
+    async fn handle(&self, packet: Packet) -> Result<()> {
+        let words = String::from_utf8_lossy(packet.data()).into_owned();
+        match words.split_once(' ') {
+            None if words == "panic" => panic!("the handler's own panic"),
+            None if words == "fail" => {
+                Err(Error::new("cook", Class::General, "the oven is cold").at("the kitchen"))
+            }
+            Some(("wait", endpoint)) => {
+                let mut other = dial(endpoint).await?;
+                packet.reply(other.recv().await?).await
+            }
+            _ => packet.reply(words).await,
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The conformance suite: each behaviour of a server is stated once and run under every model, as `behaviour::model`.
+//!
+//! The server under test is a child process of this binary ([`server_process`]), so that its descriptors, threads,
+//! children and memory can be looked at from outside ([`process_facts`]); the test drives it through [`served`] and
+//! talks to it with plain blocking sockets ([`client`]) that share no code with the library.
+//!
+//! A behaviour is a function of a [`Model`] that panics when it isn't met. Nothing here sleeps or asserts on time: a
+//! test waits for what happens, and [`PATIENCE`] only ends one that would wait for ever.
+
+mod behaviours;
+mod client;
+mod dice;
+mod handlers;
+mod process_facts;
+mod served;
+mod server_process;
+mod spec;
+
+use libtest_mimic::{Arguments, Trial};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use sockeye::Model;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// How long a test waits for what must come before it gives up: far more than a loaded machine ever takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn main() -> ExitCode {
+    if let Ok(spec) = std::env::var(spec::VARIABLE) {
+        return server_process::run(&spec);
+    }
+    let arguments = Arguments::from_args();
+    raise_descriptor_limit();
+    let trials = behaviours::all()
+        .flat_map(|(name, run)| {
+            Model::ALL.map(|model| {
+                Trial::test(format!("{name}::{model}"), move || {
+                    run(model);
+                    Ok(())
+                })
+            })
+        })
+        .collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// The clients of several tests live in this process: 500 connections each is more than the usual soft limit.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    // Where it can't be raised, the tests that need more say so themselves.
+    let _ = setrlimit(Resource::Nofile, raised);
+}

@@ -1,0 +1,141 @@
+//! The server under test, from within: what its process does.
+//!
+//! It starts with one thread, as `process` wants it, says `ready ENDPOINT`, and then a line for each event and whatever
+//! its handlers note. It reads commands from its standard input, a line each, and ends with it:
+//!
+//! | command | what it does | answer |
+//! |---|---|---|
+//! | `stop`, `cut` | stops accepting and drains, or cuts | `stopping`, `cutting` |
+//! | `join` | waits until the server is through | `through` |
+
+use crate::handlers;
+use crate::spec::Spec;
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
+use sockeye::{Endpoint, Event, Limits, Reason, Running, Server};
+use std::io::BufRead;
+use std::net::TcpListener;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Says a line in one call, so that threads and processes don't mix theirs.
+pub(crate) fn say(words: impl std::fmt::Display) {
+    let line = format!("{}\n", words.to_string().replace('\n', " "));
+    // Without a reader there is nobody to tell.
+    let _ = rustix::io::write(std::io::stdout(), line.as_bytes());
+}
+
+pub(crate) fn run(spec: &str) -> ExitCode {
+    let spec = Spec::decode(spec);
+    // A server must not outlive its test, even one that hangs.
+    let _ = set_parent_process_death_signal(Some(Signal::KILL));
+    std::panic::set_hook(Box::new(|panic| say(format_args!("panic {panic}"))));
+    // Whoever runs the tests may have left some open for all their descendants.
+    let inherited = std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() - 1);
+    say(format_args!("born {inherited}"));
+    limit_descriptors(spec.value("nofile"));
+    match start(&spec) {
+        Ok(running) => {
+            if let Some(der) = running.certificate_der() {
+                let digits: String = der.iter().map(|byte| format!("{byte:02x}")).collect();
+                say(format_args!("certificate {digits}"));
+            }
+            say(format_args!("ready {}", running.endpoint()));
+            obey(running);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            say(format_args!("failed {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// As many as the test says, else as many as there can be.
+fn limit_descriptors(limit: Option<u64>) {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let current = limit.or(maximum);
+    setrlimit(Resource::Nofile, Rlimit { current, maximum }).expect("a limit below the maximum");
+}
+
+fn start(spec: &Spec) -> sockeye::Result<Running> {
+    let mut server = bind(spec)?.limits(limits(spec)).observe(tell);
+    if let Some(model) = spec.text("model") {
+        server = server.model(model.parse()?);
+    }
+    if let Some(workers) = spec.value("workers") {
+        server = server.workers(workers);
+    }
+    handlers::start(spec, server)
+}
+
+fn bind(spec: &Spec) -> sockeye::Result<Server> {
+    let endpoint: Endpoint = spec.text("endpoint").unwrap_or_default().parse()?;
+    if spec.text("adopt").is_none() {
+        return Server::bind(endpoint);
+    }
+    let made = TcpListener::bind("127.0.0.1:0").expect("a port of the system's choice");
+    let port = made.local_addr().expect("a bound socket has an address").port();
+    Ok(Server::adopt(made.into(), endpoint.with_port(port)))
+}
+
+fn limits(spec: &Spec) -> Limits {
+    let mut limits = Limits::default();
+    let span = |name: &str| spec.value(name).map(Duration::from_millis);
+    limits.connections = spec.value("connections").unwrap_or(limits.connections);
+    limits.packets = spec.value("packets").unwrap_or(limits.packets);
+    limits.idle = span("idle").or(limits.idle);
+    limits.write = span("write").or(limits.write);
+    limits.handshake = span("handshake").unwrap_or(limits.handshake);
+    limits.drain = span("drain").unwrap_or(limits.drain);
+    limits.quiet = span("quiet").unwrap_or(limits.quiet);
+    limits
+}
+
+fn tell(event: &Event) {
+    match event {
+        Event::Opened { id, .. } => say(format_args!("event opened {id} ")),
+        Event::Closed {
+            id,
+            received,
+            sent,
+            reason,
+            ..
+        } => say(format_args!(
+            "event closed {id} {received} {sent} {}",
+            word(reason)
+        )),
+        Event::Refused { why, .. } => say(format_args!("event refused {why}")),
+        Event::AcceptFailed { error } => say(format_args!("event accept-failed {error}")),
+        Event::PacketFailed { reason, .. } => say(format_args!("event packet-failed {}", word(reason))),
+        other => say(format_args!("event {other:?}")),
+    }
+}
+
+fn word(reason: &Reason) -> String {
+    match reason {
+        Reason::Cut => "cut".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn obey(running: Running) {
+    let shutdown = running.shutdown();
+    let mut running = Some(running);
+    for command in std::io::stdin().lock().lines().map_while(Result::ok) {
+        match command.as_str() {
+            "stop" => {
+                shutdown.stop();
+                say("stopping");
+            }
+            "cut" => {
+                shutdown.cut();
+                say("cutting");
+            }
+            "join" => {
+                running.take().into_iter().for_each(Running::join);
+                say("through");
+            }
+            _ => say(format_args!("unknown command {command}")),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What a server under test is to be, as it travels to its process in an environment variable.
+
+use sockeye::Model;
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::str::FromStr;
+
+/// Where a process finds that it is to be a server under test.
+pub(crate) const VARIABLE: &str = "SOCKEYE_CONFORMANCE";
+
+/// Handler, model, endpoint, limits: names and values.
+///
+/// | name | value |
+/// |---|---|
+/// | `handler`, `argument` | which of the handlers, and what it is told |
+/// | `model`, `endpoint`, `workers` | as the library's |
+/// | `connections`, `packets` | limits, as numbers |
+/// | `idle`, `write`, `handshake`, `drain`, `quiet` | limits, in milliseconds |
+/// | `nofile` | how many descriptors the process may have |
+/// | `adopt` | the socket is made by the test's means and adopted |
+#[derive(Clone)]
+pub(crate) struct Spec(BTreeMap<String, String>);
+
+impl Spec {
+    pub(crate) fn new(model: Model, handler: &str) -> Self {
+        Spec(BTreeMap::new())
+            .with("model", model)
+            .with("handler", handler)
+            .with("endpoint", "tcp://127.0.0.1:0")
+    }
+
+    pub(crate) fn with(mut self, name: &str, value: impl Display) -> Self {
+        self.0.insert(name.to_owned(), value.to_string());
+        self
+    }
+
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    pub(crate) fn value<T: FromStr>(&self, name: &str) -> Option<T> {
+        self.text(name)?.parse().ok()
+    }
+
+    /// A line for each, which no value may contain.
+    pub(crate) fn encode(&self) -> String {
+        self.0
+            .iter()
+            .map(|(name, value)| format!("{name}={value}\n"))
+            .collect()
+    }
+
+    pub(crate) fn decode(text: &str) -> Self {
+        let pairs = text.lines().filter_map(|line| line.split_once('='));
+        Spec(
+            pairs
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+        )
+    }
+}
