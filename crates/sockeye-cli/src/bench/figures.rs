@@ -1,4 +1,4 @@
-//! Figures as people read them: three digits and a unit.
+//! Figures as people read them: three digits and a unit; names with an end.
 
 /// What stands where there is no figure.
 pub(super) const NONE: &str = "–";
@@ -38,6 +38,14 @@ pub(super) fn size(bytes: usize) -> String {
 /// A ratio: `1.00`.
 pub(super) fn ratio(value: f64) -> String {
     format!("{value:.2}")
+}
+
+/// The beginning of a text, where all of it finds no room.
+pub(super) fn shortened(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most - 1).chain(['…']).collect()
 }
 
 /// With the greatest unit that leaves at least one, and three digits.
@@ -83,5 +91,11 @@ mod tests {
         assert_eq!(bytes(1740.8), "1.70 KiB");
         assert_eq!(bytes(300.0), "300 B");
         assert_eq!(size(16_384), "16 KiB");
+    }
+
+    #[test]
+    fn long_names_are_cut_by_characters() {
+        assert_eq!(shortened("чат-сервер", 4), "чат…");
+        assert_eq!(shortened("abcd", 4), "abcd");
     }
 }

@@ -206,7 +206,7 @@ fn notes() -> String {
      <li>Latency is from the sending of a message to the last byte of its answer, in a closed loop: a slow server is asked less \
      often.</li>\n\
      <li>Memory per connection is what the server's processes grew by with all connections under load, divided by their number; \
-     pages that processes share are split among them. The kernel's own buffers are not in it.</li>\n\
+     what forked processes have in common is split among them. Pages of files and the kernel's buffers are not in it.</li>\n\
      <li>Trouble: connections that broke (errors), brought other bytes than were sent (wrong) or got no answer (silent), over all \
      rounds; of datagrams the lost, late, doubled and reordered.</li>\n</ul>\n</section>\n"
         .to_owned()

@@ -1,12 +1,15 @@
 //! The table for the terminal: one for each case, the columns under each other.
 
-use super::figures::{NONE, bytes, count, ratio, time};
+use super::figures::{NONE, bytes, count, ratio, shortened, time};
 use super::plan::{Kind, Plan};
 use super::results::{Results, Row, Spread};
 use std::fmt::Write;
 
 /// From this share of a core on, the load is what limits the requests per second.
 const FULL: f64 = 0.95;
+
+/// Characters of a name that find room.
+const NAME: usize = 32;
 
 /// From this many cores' worth of other programs on, the figures are theirs as well.
 const NOISY: f64 = 0.1;
@@ -34,9 +37,10 @@ pub(super) fn cells(results: &Results, case: usize, contestant: usize) -> [Strin
     let rate = row.rate();
     [
         figure(rate, count),
-        rate.filter(|_| row.samples.len() > 1).map_or(NONE.to_owned(), |rate| {
-            format!("{} … {}", count(rate.min), count(rate.max))
-        }),
+        rate.filter(|_| row.samples.len() > 1)
+            .map_or(NONE.to_owned(), |rate| {
+                format!("{} … {}", count(rate.min), count(rate.max))
+            }),
         figure(results.ratio(case, contestant), ratio),
         figure(row.latency(0), time),
         figure(row.latency(2), time),
@@ -68,7 +72,7 @@ pub(super) fn print(plan: &Plan, results: &Results, terminal: bool) -> String {
                 let mut cells = cells(results, case, index).into_iter();
                 let mut next = || cells.next().unwrap_or_default();
                 rows.push(std::array::from_fn(|column| match column {
-                    0 => contestant.name.clone(),
+                    0 => shortened(&contestant.name, NAME),
                     _ => next(),
                 }));
             }

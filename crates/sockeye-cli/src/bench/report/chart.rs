@@ -1,8 +1,8 @@
 //! Charts as SVG: bars with their spread, and dots on a logarithmic scale. Colours and type are the style sheet's.
 
-use super::super::figures::NONE;
+use super::super::figures::{NONE, shortened};
 use super::super::results::Spread;
-use super::markup::{escape, shortened};
+use super::markup::escape;
 use std::fmt::Write;
 
 /// The drawing's width; the page scales it.
