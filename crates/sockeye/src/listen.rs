@@ -62,11 +62,13 @@ fn bind_one(endpoint: &Endpoint, address: &Address, options: &Options) -> Result
     let any = address.to_any()?;
     match address {
         Address::Inet(inet) => {
-            sockopt::set_socket_reuseaddr(&fd, true).map_err(failed)?;
             if inet.is_ipv6() && inet.ip().is_unspecified() {
                 sockopt::set_ipv6_v6only(&fd, false).map_err(failed)?;
             }
             if endpoint.is_stream() {
+                // Connections that linger in TIME_WAIT must not keep a server from coming back. Of datagrams nothing
+                // lingers, and there the option would let a second server take the port away from the first.
+                sockopt::set_socket_reuseaddr(&fd, true).map_err(failed)?;
                 // Accepted sockets inherit it, which saves a call for each.
                 sockopt::set_tcp_nodelay(&fd, true).map_err(failed)?;
             }
@@ -170,5 +172,22 @@ pub(crate) fn sibling(bound: &Bound, options: &Options) -> Result<OwnedFd> {
             .fd
             .try_clone()
             .map_err(|error| Error::io("share listener", error).at(&bound.endpoint)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_has_one_server() {
+        for scheme in ["tcp", "udp"] {
+            let endpoint = format!("{scheme}://127.0.0.1:0").parse().expect("an endpoint");
+            let first = bind(&endpoint, &Options::new()).expect("a free port");
+            let error = bind(&first.endpoint, &Options::new())
+                .err()
+                .expect("it is taken");
+            assert_eq!(error.raw_os_error(), Some(libc::EADDRINUSE), "{error}");
+        }
     }
 }
