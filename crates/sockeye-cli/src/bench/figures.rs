@@ -1,4 +1,4 @@
-//! Figures as people read them: three digits and a unit.
+//! Figures as people read them: three digits and a unit; names with an end.
 
 /// What stands where there is no figure.
 pub(super) const NONE: &str = "–";
@@ -27,9 +27,25 @@ pub(super) fn bytes(value: f64) -> String {
     scaled(value, &units)
 }
 
+/// A size as it was asked for, exactly: `64 B`, `16 KiB`.
+pub(super) fn size(bytes: usize) -> String {
+    let text = sockeye::format_size(bytes as u64);
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    format!("{number} {unit}")
+}
+
 /// A ratio: `1.00`.
 pub(super) fn ratio(value: f64) -> String {
     format!("{value:.2}")
+}
+
+/// The beginning of a text, where all of it finds no room.
+pub(super) fn shortened(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most - 1).chain(['…']).collect()
 }
 
 /// With the greatest unit that leaves at least one, and three digits.
@@ -74,5 +90,12 @@ mod tests {
         assert_eq!(time(0.4e-9), "0.40 ns");
         assert_eq!(bytes(1740.8), "1.70 KiB");
         assert_eq!(bytes(300.0), "300 B");
+        assert_eq!(size(16_384), "16 KiB");
+    }
+
+    #[test]
+    fn long_names_are_cut_by_characters() {
+        assert_eq!(shortened("чат-сервер", 4), "чат…");
+        assert_eq!(shortened("abcd", 4), "abcd");
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct Sample {
     pub(super) memory: Option<f64>,
     /// Cores' worth of time that the load itself took.
     pub(super) load: f64,
+    /// Cores' worth of time that programs took that have nothing to do with this.
+    pub(super) others: f64,
     pub(super) failures: Failures,
     pub(super) packets: Option<PacketCounts>,
 }
@@ -99,9 +101,9 @@ struct Meter<'a> {
 struct Readings {
     /// Bytes: without connections, and with all of them.
     memory: [u64; 2],
-    /// CPU time of the server and of this process when the window began, and what each used in it.
-    began: [Duration; 2],
-    used: [Duration; 2],
+    /// CPU time of the server, of this process and of the whole machine when the window began, and what each used in it.
+    began: [Duration; 3],
+    used: [Duration; 3],
     window: Duration,
 }
 
@@ -131,19 +133,25 @@ impl<'a> Meter<'a> {
         self.readings().window >= plan.window / 2
     }
 
-    /// CPU times of the server and of this process.
-    fn times(&self) -> [Duration; 2] {
+    /// CPU times of the server, of this process and of the whole machine.
+    fn times(&self) -> [Duration; 3] {
         let own = proc::cpu(&[std::process::id()]);
-        [
-            self.server
-                .map_or(Duration::ZERO, |pid| proc::cpu(&proc::family(pid))),
-            own,
-        ]
+        let server = self
+            .server
+            .map_or(Duration::ZERO, |pid| proc::cpu(&proc::family(pid)));
+        [server, own, proc::machine()]
     }
 
     fn sample(&self, outcome: &Outcome) -> Sample {
         let Readings { memory, used, .. } = self.readings();
-        let seconds = outcome.elapsed.as_secs_f64();
+        let window = outcome.elapsed.as_secs_f64().max(f64::MIN_POSITIVE);
+        let per_second = |used: Duration| {
+            if outcome.requests > 0 {
+                used.as_secs_f64() / window
+            } else {
+                0.0
+            }
+        };
         let counted = self.server.is_some() && outcome.requests > 0;
         let grown = memory[1].saturating_sub(memory[0]) as f64;
         let meaningful = outcome.connections >= MEANINGFUL && outcome.packets.is_none();
@@ -158,11 +166,8 @@ impl<'a> Meter<'a> {
             }),
             cpu: counted.then(|| used[0].as_secs_f64() / outcome.requests as f64),
             memory: (counted && meaningful).then(|| grown / outcome.connections as f64),
-            load: if seconds > 0.0 {
-                used[1].as_secs_f64() / seconds
-            } else {
-                0.0
-            },
+            others: per_second(used[2].saturating_sub(used[0] + used[1])),
+            load: per_second(used[1]),
             failures: outcome.failures.clone(),
             packets: outcome.packets,
         }
@@ -179,7 +184,7 @@ impl Observer for Meter<'_> {
         let times = self.times();
         let memory = self.server.map_or(0, |pid| proc::memory(&proc::family(pid)));
         self.change(|readings| {
-            readings.used = [0, 1].map(|who| times[who].saturating_sub(readings.began[who]));
+            readings.used = std::array::from_fn(|who: usize| times[who].saturating_sub(readings.began[who]));
             readings.memory[1] = memory;
             readings.window = window;
         });

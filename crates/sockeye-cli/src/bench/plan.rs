@@ -44,7 +44,7 @@ pub(super) struct Case {
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let many = if self.connections == 1 { "" } else { "s" };
-        let size = sockeye::format_size(self.size as u64);
+        let size = super::figures::size(self.size);
         write!(
             f,
             "{} connection{many}, {size}, depth {}",
@@ -273,6 +273,6 @@ mod tests {
             size: 16_384,
             depth: 2,
         };
-        assert_eq!(case.to_string(), "1 connection, 16KiB, depth 2");
+        assert_eq!(case.to_string(), "1 connection, 16 KiB, depth 2");
     }
 }

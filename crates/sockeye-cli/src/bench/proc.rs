@@ -60,6 +60,25 @@ fn scheduled_time(schedstat: &str) -> Option<Duration> {
         .map(Duration::from_nanos)
 }
 
+/// CPU time that everything on this machine has used.
+pub(super) fn machine() -> Duration {
+    busy(&fs::read_to_string("/proc/stat").unwrap_or_default())
+}
+
+/// The first line of `/proc/stat`: user, nice, system, idle, waiting for disks, interrupts, soft interrupts, stolen.
+fn busy(stat: &str) -> Duration {
+    let fields = stat
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .skip(1)
+        .take(8);
+    let used = fields.enumerate().filter(|(index, _)| !matches!(index, 3 | 4));
+    let ticks: u64 = used.filter_map(|(_, ticks)| ticks.parse::<u64>().ok()).sum();
+    Duration::from_nanos(ticks * (1_000_000_000 / TICKS))
+}
+
 #[derive(Debug, PartialEq, Eq)]
 struct Stat {
     parent: u32,
@@ -83,15 +102,21 @@ fn parse_stat(text: &str) -> Option<Stat> {
     })
 }
 
-/// Memory of these processes in bytes, with shared pages split among those that share them.
+/// Memory of these processes in bytes: what they wrote themselves (heaps, stacks, rings), with pages that a fork left
+/// them in common split among them. Pages of files are left out: how many of the program's own are there depends on who
+/// else runs it.
 pub(super) fn memory(family: &[u32]) -> u64 {
     family.iter().map(|pid| memory_of(*pid)).sum()
 }
 
 fn memory_of(pid: u32) -> u64 {
     let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
-    kibibytes(&read("smaps_rollup"), "Pss:")
-        .or_else(|| kibibytes(&read("status"), "VmRSS:"))
+    let sum = |text: &str, keys: [&str; 2]| {
+        let [first, second] = keys.map(|key| kibibytes(text, key));
+        first.map(|size| size + second.unwrap_or(0))
+    };
+    sum(&read("smaps_rollup"), ["Pss_Anon:", "Pss_Shmem:"])
+        .or_else(|| sum(&read("status"), ["RssAnon:", "RssShmem:"]))
         .map_or(0, |size| size * 1024)
 }
 
@@ -138,6 +163,13 @@ mod tests {
     }
 
     #[test]
+    fn the_machine_s_time_without_the_idle() {
+        let text = "cpu  100 10 50 99999 777 5 15 20 8 8\ncpu0 1 2 3\n";
+        assert_eq!(busy(text), Duration::from_secs(2));
+        assert_eq!(busy(""), Duration::ZERO);
+    }
+
+    #[test]
     fn scheduler_and_memory_lines() {
         assert_eq!(
             scheduled_time("123456789 55 3\n"),
@@ -147,6 +179,7 @@ mod tests {
         let rollup =
             "55d0-7ffc ---p 00000000 00:00 0 [rollup]\nRss:    5000 kB\nPss:    1234 kB\nPss_Anon: 9 kB\n";
         assert_eq!(kibibytes(rollup, "Pss:"), Some(1234));
+        assert_eq!(kibibytes(rollup, "Pss_Anon:"), Some(9));
         assert_eq!(kibibytes(rollup, "VmRSS:"), None);
     }
 
@@ -165,7 +198,7 @@ mod tests {
     fn this_very_process() {
         let me = std::process::id();
         assert!(family(me).contains(&me));
-        assert!(memory(&[me]) > 100_000);
+        assert!(memory(&[me]) > 10_000);
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         assert!(is_bound(socket.local_addr().unwrap().port(), true));
     }

@@ -112,7 +112,7 @@ fn section(page: &mut String, plan: &Plan, results: &Results, case: usize) {
         .zip(results.of_case(case))
         .flat_map(|(contestant, row)| table::remarks(&contestant.name, row))
         .collect();
-    remarks.extend(table::full_load(plan, results, case));
+    remarks.extend(table::conditions(plan, results, case));
     if !remarks.is_empty() {
         let items = remarks.iter().map(|text| format!("<li>{}</li>", escape(text)));
         let _ = writeln!(page, "<ul class=\"remarks\">{}</ul>", items.collect::<String>());
@@ -206,7 +206,7 @@ fn notes() -> String {
      <li>Latency is from the sending of a message to the last byte of its answer, in a closed loop: a slow server is asked less \
      often.</li>\n\
      <li>Memory per connection is what the server's processes grew by with all connections under load, divided by their number; \
-     pages that processes share are split among them. The kernel's own buffers are not in it.</li>\n\
+     what forked processes have in common is split among them. Pages of files and the kernel's buffers are not in it.</li>\n\
      <li>Trouble: connections that broke (errors), brought other bytes than were sent (wrong) or got no answer (silent), over all \
      rounds; of datagrams the lost, late, doubled and reordered.</li>\n</ul>\n</section>\n"
         .to_owned()

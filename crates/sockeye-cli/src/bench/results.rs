@@ -164,6 +164,14 @@ impl Results {
         rows.map(|load| load.median).fold(0.0, f64::max)
     }
 
+    /// The greatest share of a core's time that strangers took, over a case.
+    pub(super) fn others(&self, case: usize) -> f64 {
+        let rows = self.rows[case]
+            .iter()
+            .filter_map(|row| row.spread(|sample| Some(sample.others)));
+        rows.map(|others| others.median).fold(0.0, f64::max)
+    }
+
     /// Whether the run as a whole failed: wrong bytes, broken connections, a server that ended, nothing measured. That a
     /// model starves some of many connections is a result and no failure; of the one server that was named, it is one.
     pub(super) fn failed(&self, plan: &Plan) -> bool {

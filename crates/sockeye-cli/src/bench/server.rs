@@ -63,6 +63,7 @@ impl Server {
         let deadline = Instant::now() + START_LIMIT;
         loop {
             if server.is_ready(plan, port, &lines) {
+                tracing::debug!("{} listens at {}", contestant.name, server.endpoint);
                 return Ok(server);
             }
             if let Some(why) = server.ended() {

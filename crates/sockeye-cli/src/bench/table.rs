@@ -1,12 +1,18 @@
 //! The table for the terminal: one for each case, the columns under each other.
 
-use super::figures::{NONE, bytes, count, ratio, time};
+use super::figures::{NONE, bytes, count, ratio, shortened, time};
 use super::plan::{Kind, Plan};
 use super::results::{Results, Row, Spread};
 use std::fmt::Write;
 
 /// From this share of a core on, the load is what limits the requests per second.
-pub(super) const FULL: f64 = 0.95;
+const FULL: f64 = 0.95;
+
+/// Characters of a name that find room.
+const NAME: usize = 32;
+
+/// From this many cores' worth of other programs on, the figures are theirs as well.
+const NOISY: f64 = 0.1;
 
 /// The columns' heads.
 pub(super) const HEADS: [&str; 10] = [
@@ -31,9 +37,10 @@ pub(super) fn cells(results: &Results, case: usize, contestant: usize) -> [Strin
     let rate = row.rate();
     [
         figure(rate, count),
-        rate.map_or(NONE.to_owned(), |rate| {
-            format!("{} … {}", count(rate.min), count(rate.max))
-        }),
+        rate.filter(|_| row.samples.len() > 1)
+            .map_or(NONE.to_owned(), |rate| {
+                format!("{} … {}", count(rate.min), count(rate.max))
+            }),
         figure(results.ratio(case, contestant), ratio),
         figure(row.latency(0), time),
         figure(row.latency(2), time),
@@ -65,7 +72,7 @@ pub(super) fn print(plan: &Plan, results: &Results, terminal: bool) -> String {
                 let mut cells = cells(results, case, index).into_iter();
                 let mut next = || cells.next().unwrap_or_default();
                 rows.push(std::array::from_fn(|column| match column {
-                    0 => contestant.name.clone(),
+                    0 => shortened(&contestant.name, NAME),
                     _ => next(),
                 }));
             }
@@ -73,7 +80,7 @@ pub(super) fn print(plan: &Plan, results: &Results, terminal: bool) -> String {
         if rows.len() > 1 {
             text.push_str(&columns(rows, terminal));
         }
-        notes.extend(full_load(plan, results, case));
+        notes.extend(conditions(plan, results, case));
         for note in notes {
             let _ = writeln!(text, "  {note}");
         }
@@ -103,19 +110,30 @@ pub(super) fn remarks(name: &str, row: &Row) -> Vec<String> {
     all
 }
 
-/// Says so when the load generator was what limited a case.
-pub(super) fn full_load(plan: &Plan, results: &Results, case: usize) -> Option<String> {
+/// What must be said of a case: who else was busy meanwhile.
+pub(super) fn conditions(plan: &Plan, results: &Results, case: usize) -> Vec<String> {
+    let mut all = Vec::new();
     let load = results.load(case) / plan.threads as f64;
     let started = plan
         .contestants
         .iter()
         .any(|c| !matches!(c.kind, Kind::Running(_)));
-    (load >= FULL && started && plan.contestants.len() > 1).then(|| {
-        format!(
-            "the load generator was busy for {:.0} % of the time: requests/s may be its limit; CPU/request is the server's",
-            load * 100.0
-        )
-    })
+    if !started {
+        return all; // the servers that run already look like strangers
+    }
+    if load >= FULL && plan.contestants.len() > 1 {
+        let share = load * 100.0;
+        all.push(format!(
+            "the load was busy for {share:.0} % of the time: requests/s may be its limit, CPU/request is the server's"
+        ));
+    }
+    let others = results.others(case);
+    if others >= NOISY {
+        all.push(format!(
+            "other programs took {others:.2} cores' worth of time meanwhile: run it again on a quiet machine"
+        ));
+    }
+    all
 }
 
 /// Aligns the columns: names to the left, figures to the right.

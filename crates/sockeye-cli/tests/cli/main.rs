@@ -2,5 +2,6 @@
 
 mod sockeye;
 
+mod bench;
 mod info;
 mod serve;

@@ -52,7 +52,8 @@ impl Handler for Curt {
 }
 
 fn serve(endpoint: &str, handler: impl Handler) -> Running {
-    Server::bind(endpoint).unwrap().start(handler).unwrap()
+    let server = Server::bind(endpoint).expect("bind");
+    server.start(handler).expect("start")
 }
 
 fn load(server: &Running) -> Load {
@@ -65,7 +66,7 @@ fn load(server: &Running) -> Load {
 }
 
 fn measure(load: &Load) -> Outcome {
-    run(load, &()).unwrap()
+    run(load, &()).expect("the first connection")
 }
 
 fn assert_clean(outcome: &Outcome, what: &str) {
@@ -190,8 +191,9 @@ impl PacketHandler for Post {
 }
 
 fn post(endpoint: &str, fault: fn(u64, &[u8]) -> Vec<Vec<u8>>) -> Running {
-    let server = Server::bind(endpoint).unwrap();
-    server.start_packets(Post(AtomicU64::new(0), fault)).unwrap()
+    let server = Server::bind(endpoint).expect("bind");
+    let handler = Post(AtomicU64::new(0), fault);
+    server.start_packets(handler).expect("start")
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Charts as SVG: bars with their spread, and dots on a logarithmic scale. Colours and type are the style sheet's.
 
-use super::super::figures::NONE;
+use super::super::figures::{NONE, shortened};
 use super::super::results::Spread;
-use super::markup::{escape, shortened};
+use super::markup::escape;
 use std::fmt::Write;
 
 /// The drawing's width; the page scales it.
@@ -17,7 +17,7 @@ const TOP: f64 = 8.0;
 /// Room for the scale below.
 const SCALE: f64 = 26.0;
 /// Characters of a name that find room.
-const NAME: usize = 17;
+const NAME: usize = 15;
 
 fn plot_width() -> f64 {
     WIDTH - LEFT - RIGHT
@@ -136,20 +136,34 @@ impl Dots<'_> {
     /// The chart; nothing when there are no figures.
     pub(super) fn figure(&self) -> String {
         let known = || {
-            self.rows
-                .iter()
-                .flat_map(|(_, dots)| dots.iter().flatten())
-                .filter(|dot| **dot > 0.0)
+            let dots = self.rows.iter().flat_map(|(_, dots)| dots.iter().flatten());
+            dots.copied().filter(|dot| *dot > 0.0)
         };
-        let (Some(least), Some(most)) = (
-            known().copied().reduce(f64::min),
-            known().copied().reduce(f64::max),
-        ) else {
+        let (Some(least), Some(most)) = (known().reduce(f64::min), known().reduce(f64::max)) else {
             return String::new();
         };
         let scale = Decades::around(least, most);
         let bottom = TOP + ROW * self.rows.len() as f64;
+        let mut drawing = self.grid(&scale, bottom);
+        for (index, (name, dots)) in self.rows.iter().enumerate() {
+            drawing += &label(name, middle(index));
+            drawing += &self.row(dots, &scale, middle(index));
+        }
+        let legend = bottom + SCALE + 14.0;
+        drawing += &self.legend(legend);
+        frame(
+            self.id,
+            self.title,
+            self.better,
+            &self.words(),
+            legend + 16.0,
+            &drawing,
+        )
+    }
+
+    fn grid(&self, scale: &Decades, bottom: f64) -> String {
         let mut drawing = String::new();
+        let below = bottom + 16.0;
         for (value, heavy) in scale.lines() {
             let x = scale.place(value);
             let class = if heavy { "grid" } else { "grid fine" };
@@ -161,58 +175,52 @@ impl Dots<'_> {
                 let figure = tick(value);
                 let _ = writeln!(
                     drawing,
-                    "<text class=\"tick\" x=\"{x:.1}\" y=\"{:.1}\">{figure}</text>",
-                    bottom + 16.0
+                    "<text class=\"tick\" x=\"{x:.1}\" y=\"{below:.1}\">{figure}</text>"
                 );
             }
         }
-        for (index, (name, dots)) in self.rows.iter().enumerate() {
-            let middle = middle(index);
-            drawing += &label(name, middle);
-            let places: Vec<Option<f64>> = dots
-                .iter()
-                .map(|dot| dot.filter(|d| *d > 0.0).map(|d| scale.place(d)))
-                .collect();
-            if let (Some(Some(first)), Some(Some(last))) = (places.first(), places.last()) {
-                let _ = writeln!(
-                    drawing,
-                    "<line class=\"join\" x1=\"{first:.1}\" y1=\"{middle}\" x2=\"{last:.1}\" y2=\"{middle}\"/>"
-                );
-            }
-            // The median last, so that it is not covered.
-            for (which, x) in places.iter().enumerate().rev() {
-                let Some(x) = x else { continue };
-                drawing += &mark(which, *x, middle, "");
-            }
-            if let Some(last) = dots[2].or(dots[0]) {
-                let (x, figure) = (WIDTH - RIGHT + 12.0, (self.print)(last));
-                let _ = writeln!(
-                    drawing,
-                    "<text class=\"figure\" x=\"{x}\" y=\"{middle}\">{figure}</text>"
-                );
-            }
-        }
-        let legend = bottom + SCALE + 14.0;
-        for (which, name) in self.marks.iter().enumerate() {
-            let x = LEFT + 8.0 + which as f64 * 84.0;
-            drawing += &mark(
-                which,
-                x,
-                legend,
-                &format!(
-                    "<text class=\"legend\" x=\"{:.1}\" y=\"{legend}\">{name}</text>\n",
-                    x + 12.0
-                ),
+        let (x, last) = (WIDTH - RIGHT + 12.0, self.marks[2]);
+        let _ = writeln!(
+            drawing,
+            "<text class=\"tick start\" x=\"{x}\" y=\"{below:.1}\">{last}</text>"
+        );
+        drawing
+    }
+
+    /// The dots of a server, and the last of them as a figure.
+    fn row(&self, dots: &[Option<f64>; 3], scale: &Decades, middle: f64) -> String {
+        let mut drawing = String::new();
+        let places = dots.map(|dot| dot.filter(|dot| *dot > 0.0).map(|dot| scale.place(dot)));
+        if let [Some(first), _, Some(last)] = places {
+            let _ = writeln!(
+                drawing,
+                "<line class=\"join\" x1=\"{first:.1}\" y1=\"{middle}\" x2=\"{last:.1}\" y2=\"{middle}\"/>"
             );
         }
-        frame(
-            self.id,
-            self.title,
-            self.better,
-            &self.words(),
-            legend + 16.0,
-            &drawing,
-        )
+        // The median last, so that it is not covered.
+        for (which, x) in places.into_iter().enumerate().rev() {
+            drawing += &x.map_or(String::new(), |x| mark(which, x, middle));
+        }
+        if let Some(last) = dots[2] {
+            let (x, figure) = (WIDTH - RIGHT + 12.0, (self.print)(last));
+            let _ = writeln!(
+                drawing,
+                "<text class=\"figure\" x=\"{x}\" y=\"{middle}\">{figure}</text>"
+            );
+        }
+        drawing
+    }
+
+    fn legend(&self, y: f64) -> String {
+        let marks = self.marks.iter().enumerate().map(|(which, name)| {
+            let x = LEFT + 8.0 + which as f64 * 84.0;
+            let text = format!(
+                "<text class=\"legend\" x=\"{:.1}\" y=\"{y}\">{name}</text>\n",
+                x + 12.0
+            );
+            mark(which, x, y) + &text
+        });
+        marks.collect()
     }
 
     fn words(&self) -> String {
@@ -229,13 +237,13 @@ impl Dots<'_> {
 }
 
 /// A circle, a diamond, a triangle: told apart without colours.
-fn mark(which: usize, x: f64, y: f64, after: &str) -> String {
+fn mark(which: usize, x: f64, y: f64) -> String {
     let path = match which {
         0 => format!("M{:.1} {y}a5 5 0 1 0 10 0a5 5 0 1 0 -10 0", x - 5.0),
         1 => format!("M{x:.1} {:.1}l6 6l-6 6l-6 -6z", y - 6.0),
         _ => format!("M{x:.1} {:.1}l6 10h-12z", y - 6.0),
     };
-    format!("<path class=\"mark mark{which}\" d=\"{path}\"/>\n{after}")
+    format!("<path class=\"mark mark{which}\" d=\"{path}\"/>\n")
 }
 
 /// A logarithmic scale: 1, 2 and 5 of each power of ten, from one below the least to one above the greatest.

@@ -72,7 +72,7 @@ fn each_chart_says_in_words_what_it_shows() {
     let (plan, machine) = (plan(), super::super::machine::facts());
     let page = page(&plan, &machine, &results(&plan));
     assert!(
-        page.contains("<desc id=\"1-connection-64b-depth-1-rate-d\">one 1.10k (1.00k to 1.20k)"),
+        page.contains("<desc id=\"1-connection-64-b-depth-1-rate-d\">one 1.10k (1.00k to 1.20k)"),
         "{page}"
     );
     assert!(page.contains("Nothing was measured"));
