@@ -165,6 +165,10 @@ impl TlsClient {
     }
 
     fn verified_by(verifier: Arc<dyn ServerCertVerifier>) -> Result<Self> {
+        // The first random number of a thread gathers entropy for up to a tenth of a second: not in the first handshake.
+        if let Err(error) = provider().secure_random.fill(&mut [0]) {
+            return Err(failed("configure TLS", format!("{error:?}")));
+        }
         let config = builder()?
             .dangerous()
             .with_custom_certificate_verifier(verifier)
