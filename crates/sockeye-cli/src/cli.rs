@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, log, serve};
+use crate::{bench, info, log, serve};
 
 /// Everything one does with a socket: serve, look, measure.
 #[derive(Debug, Parser)]
@@ -18,6 +18,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Serve(serve::Args),
+    Info(info::Args),
     Bench(bench::Args),
 }
 
@@ -26,7 +27,7 @@ impl Command {
     pub(crate) fn logs_json(&self) -> bool {
         match self {
             Command::Serve(args) => args.json,
-            Command::Bench(_) => false, // its JSON goes to standard output
+            Command::Info(_) | Command::Bench(_) => false, // their JSON goes to standard output
         }
     }
 }

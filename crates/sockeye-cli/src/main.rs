@@ -7,12 +7,14 @@
 //! | [`log`] | what goes to standard error, and how much of it |
 //! | [`descriptors`] | the limit of open files |
 //! | [`serve`] | `sockeye serve`: services at endpoints, until a signal |
+//! | [`info`] | `sockeye info`: what a name stands for, who answers there, what the connection is like |
 //! | [`bench`] | `sockeye bench`: load on echo servers, and the comparison of the models |
 
 mod bench;
 mod cli;
 mod descriptors;
 mod exit;
+mod info;
 mod log;
 mod serve;
 
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
     };
     let outcome = log::start(&cli.log, cli.command.logs_json()).and_then(|()| match cli.command {
         Command::Serve(args) => serve::run(args),
+        Command::Info(args) => info::run(args),
         Command::Bench(args) => bench::run(args),
     });
     outcome.unwrap_or_else(|error| exit::failed(&error))

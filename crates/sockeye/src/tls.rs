@@ -1,20 +1,22 @@
 //! TLS over any connection, by rustls.
 
 mod distrust;
+mod verify;
 
 pub use distrust::Distrust;
 
 use crate::connection::Wire;
 use crate::error::{Class, Error, Result};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+use verify::{Anybody, Trusted};
 
 /// Where Linux distributions keep the certificates that a machine trusts.
 const SYSTEM_ROOTS: [&str; 3] = [
@@ -148,6 +150,7 @@ impl TlsClient {
     }
 
     fn trusting(certificates: Vec<CertificateDer<'static>>) -> Result<Self> {
+        let own = certificates.iter().map(|der| fingerprint(der)).collect();
         let mut roots = RootCertStore::empty();
         let (added, _) = roots.add_parsable_certificates(certificates);
         if added == 0 {
@@ -156,8 +159,18 @@ impl TlsClient {
                 "there is no usable certificate",
             ));
         }
+        let verifier =
+            Trusted::new(roots, own, provider()).map_err(|error| failed("configure TLS", error))?;
+        Self::verified_by(Arc::new(verifier))
+    }
+
+    fn verified_by(verifier: Arc<dyn ServerCertVerifier>) -> Result<Self> {
+        let config = builder()?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
         Ok(TlsClient {
-            config: Arc::new(builder()?.with_root_certificates(roots).with_no_client_auth()),
+            config: Arc::new(config),
         })
     }
 
@@ -166,14 +179,7 @@ impl TlsClient {
     /// # Errors
     /// Never with the built-in cryptography.
     pub fn unverified() -> Result<Self> {
-        let verifier = Arc::new(Anybody(provider()));
-        let config = builder()?
-            .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
-        Ok(TlsClient {
-            config: Arc::new(config),
-        })
+        Self::verified_by(Arc::new(Anybody(provider())))
     }
 
     /// Offers these protocols to the server, the one liked best first (ALPN, RFC 7301): `h2`, `http/1.1`.
@@ -260,55 +266,6 @@ pub fn fingerprint(der: &[u8]) -> [u8; 32] {
     digest.expect("the hash of a suite of TLS 1.3 that is named after SHA-256")
 }
 
-/// Checks that the peer holds the key of the certificate it shows, and nothing else.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signed,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signed,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -359,6 +316,26 @@ mod tests {
 
         let unverified = TlsClient::unverified().expect("a client");
         shake(&unverified, &server, "example.org").expect("anybody is believed");
+    }
+
+    #[test]
+    fn an_authority_may_be_its_own_server_when_it_is_trusted_itself() {
+        // What `openssl req -x509` makes unless told otherwise.
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let made = params.self_signed(&key).expect("signed");
+        let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+        let server = TlsServer::new(vec![made.der().clone()], key).expect("a server");
+        let client = TlsClient::trusting_der(&[made.der()]).expect("trust");
+        shake(&client, &server, "localhost").expect("it is the very one");
+        let error = shake(&client, &server, "example.org").expect_err("another name");
+        assert_eq!(Distrust::of(&error), Some(Distrust::WrongName));
+
+        let other = TlsServer::self_signed(&["localhost"]).expect("a certificate");
+        let client = TlsClient::trusting_der(&[other.certificate_der()]).expect("trust");
+        let error = shake(&client, &server, "localhost").expect_err("another one");
+        assert_eq!(Distrust::of(&error), Some(Distrust::WrongPurpose));
     }
 
     #[test]

@@ -3,4 +3,5 @@
 mod sockeye;
 
 mod bench;
+mod info;
 mod serve;

@@ -157,7 +157,14 @@ impl Transport {
     }
 
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.stream()?.poll_read(cx, buf)
+        let read = ready!(self.stream()?.poll_read(cx, buf));
+        Poll::Ready(match self {
+            // The peer has not said farewell, for it was not the peer who ended this.
+            Transport::Tls(stream) if stream.get_ref().0.entry.input_ended() => read.or_else(|error| {
+                if error.kind() == io::ErrorKind::UnexpectedEof { Ok(()) } else { Err(error) }
+            }),
+            _ => read,
+        })
     }
 
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {

@@ -66,10 +66,12 @@ where
         let mut future = pin!(future);
         let mut spin = Spinner::new(spin);
         let ended = loop {
+            // The tasks first: it may be that the main future is among those who are ready, and then it has its turn at
+            // once instead of keeping the thread from its wait.
+            tasks.run_ready();
             if let Poll::Ready(output) = tasks.poll_main(future.as_mut()) {
                 break Ok(output);
             }
-            tasks.run_ready();
             if let Err(error) = turn(&**driver, &mut spin) {
                 break Err(error);
             }

@@ -56,6 +56,7 @@ pub(crate) struct Entry {
     stalled_at: AtomicU64,
     stopping: AtomicBool,
     leaving: AtomicBool,
+    input_ended: AtomicBool,
     cut: AtomicBool,
     grip: Mutex<Option<Box<dyn Grip>>>,
 }
@@ -70,6 +71,7 @@ impl Entry {
             stalled_at: AtomicU64::new(u64::MAX),
             stopping: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
+            input_ended: AtomicBool::new(false),
             cut: AtomicBool::new(false),
             grip: Mutex::new(None),
         })
@@ -110,6 +112,11 @@ impl Entry {
         !self.leaving.load(Ordering::Acquire) && self.stalled_at.load(Ordering::Relaxed) != self.sent()
     }
 
+    /// Whether it was this side that ended the input.
+    pub(crate) fn input_ended(&self) -> bool {
+        self.input_ended.load(Ordering::Acquire)
+    }
+
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
     }
@@ -141,6 +148,7 @@ impl Entry {
         if !self.may_listen() {
             return;
         }
+        self.input_ended.store(true, Ordering::Release);
         if let Some(grip) = &*lock(&self.grip) {
             grip.end_input();
         }

@@ -1,5 +1,6 @@
 //! Why a certificate isn't believed.
 
+use super::verify::is_authority;
 use crate::error::Error;
 use rustls::CertificateError;
 use std::error::Error as StdError;
@@ -22,7 +23,8 @@ pub enum Distrust {
     Revoked,
     /// Its signature is not its issuer's, or of a kind that isn't accepted.
     BadSignature,
-    /// It is for another purpose, such as signing others or being a client.
+    /// It is for another purpose, such as signing others or being a client. An authority that serves under its own
+    /// certificate (as `openssl req -x509` makes them) is believed only when that very certificate is trusted.
     WrongPurpose,
     /// It can't be read, or breaks another rule.
     Malformed,
@@ -93,10 +95,7 @@ impl Distrust {
             CertificateError::BadSignature
             | CertificateError::UnsupportedSignatureAlgorithmContext { .. }
             | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => Self::BadSignature,
-            // A self-signed certificate that says it is an authority, used as a server's.
-            CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
-                Self::WrongPurpose
-            }
+            other if is_authority(other) => Self::WrongPurpose,
             _ => Self::Malformed,
         }
     }
@@ -111,7 +110,7 @@ impl fmt::Display for Distrust {
             Self::WrongName => "it is for other names",
             Self::Revoked => "its authority has revoked it",
             Self::BadSignature => "its signature is wrong or of a kind that is not accepted",
-            Self::WrongPurpose => "it is for another purpose than being a server",
+            Self::WrongPurpose => "it is an authority's own, or for another purpose than being a server",
             Self::Malformed => "it breaks the rules for certificates",
         })
     }

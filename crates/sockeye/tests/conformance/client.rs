@@ -6,7 +6,6 @@ use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use sockeye::Endpoint;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::AsFd;
 use std::time::Duration;
 
 /// The longest piece that [`echo`] writes or reads at once is below two to the power of this.
@@ -67,6 +66,12 @@ pub(crate) fn reset(socket: Socket) {
 
 pub(crate) fn send(mut socket: &Socket, bytes: impl AsRef<[u8]>) {
     socket.write_all(bytes.as_ref()).expect("the server takes it");
+}
+
+/// Sends one packet, perhaps of nothing.
+pub(crate) fn send_packet(socket: &Socket, bytes: impl AsRef<[u8]>) {
+    let sent = socket.send(bytes.as_ref()).expect("the kernel takes it");
+    assert_eq!(sent, bytes.as_ref().len());
 }
 
 /// Receives exactly this many bytes.
@@ -151,11 +156,4 @@ pub(crate) fn read_in_pieces(mut socket: &Socket, expected: &[u8], dice: &mut Di
         assert!(same, "other bytes than expected from {at} on");
         at += count;
     }
-}
-
-/// How much fits between two ends when nobody reads: more than this never does.
-pub(crate) fn shrink_buffers(socket: &impl AsFd) {
-    let socket = SockRef::from(socket);
-    socket.set_recv_buffer_size(4 << 10).expect("SO_RCVBUF");
-    socket.set_send_buffer_size(4 << 10).expect("SO_SNDBUF");
 }

@@ -10,6 +10,7 @@
 mod behaviours;
 mod client;
 mod dice;
+mod driven;
 mod handlers;
 mod process_facts;
 mod served;

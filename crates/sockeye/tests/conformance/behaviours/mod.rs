@@ -2,11 +2,17 @@
 
 mod crowd;
 mod deadlines;
+mod dialling;
 mod echo;
 mod faults;
 mod halves;
+mod packets;
+mod sending;
 mod shortage;
 mod stopping;
+mod tls;
+mod traces;
+mod unix;
 mod waits;
 
 use sockeye::Model;
@@ -32,6 +38,12 @@ pub(crate) fn all() -> impl Iterator<Item = Behaviour> {
         waits::ALL,
         shortage::ALL,
         stopping::ALL,
+        packets::ALL,
+        unix::ALL,
+        tls::ALL,
+        sending::ALL,
+        dialling::ALL,
+        traces::ALL,
     ];
     subjects.into_iter().flatten().copied()
 }

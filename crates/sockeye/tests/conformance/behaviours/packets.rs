@@ -1,0 +1,150 @@
+//! Packets: each is answered whole, and none holds up another.
+
+use super::behaviours;
+use crate::client::{connect, receive_some, send, send_packet};
+use crate::dice::Dice;
+use crate::served::Served;
+use crate::spec::Spec;
+use socket2::Socket;
+use sockeye::Model;
+use std::net::TcpListener;
+
+behaviours![
+    packets_of_any_size_come_back_whole,
+    packets_of_many_peers_are_told_apart,
+    a_packet_that_waits_holds_up_no_other,
+    a_panic_hurts_its_own_packet_only,
+    packets_beyond_the_limit_are_dropped_and_told,
+    stopping_lets_the_packets_under_way_be_answered,
+];
+
+fn serve(model: Model, handler: &str) -> Served {
+    Served::of(&Spec::new(model, handler).with("endpoint", "udp://127.0.0.1:0"))
+}
+
+fn exchange(socket: &Socket, words: impl AsRef<[u8]>) {
+    send_packet(socket, &words);
+    assert!(receive_some(socket) == words.as_ref(), "another packet came back");
+}
+
+/// UDP over IPv4 carries at most 65,535 bytes less its own header and IP's.
+const LARGEST: usize = 65_507;
+
+fn packets_of_any_size_come_back_whole(model: Model) {
+    let mut dice = Dice::new(17);
+    for endpoint in ["udp://127.0.0.1:0", "udp://[::1]:0"] {
+        let served = Served::of(&Spec::new(model, "echo").with("endpoint", endpoint));
+        let client = served.connect();
+        for size in [0, 1, 2, 511, 1472, 1473, 9000, 65_506, LARGEST, 0, 3] {
+            exchange(&client, dice.bytes(size));
+        }
+        for _ in 0..50 {
+            let size = dice.within(0..LARGEST);
+            exchange(&client, dice.bytes(size));
+        }
+    }
+}
+
+fn packets_of_many_peers_are_told_apart(model: Model) {
+    let served = serve(model, "echo");
+    let mut dice = Dice::new(18);
+    let clients: Vec<Socket> = (0..50).map(|_| served.connect()).collect();
+    for _ in 0..10 {
+        let words: Vec<Vec<u8>> = clients.iter().map(|_| dice.bytes(100)).collect();
+        for (client, words) in clients.iter().zip(&words) {
+            send_packet(client, words);
+        }
+        for (client, words) in clients.iter().zip(&words).rev() {
+            assert!(receive_some(client) == *words, "another's answer came back");
+        }
+    }
+}
+
+/// What a packet's handler waits for: it has dialled here, and is told when the test says so.
+struct Bell(TcpListener);
+
+impl Bell {
+    fn new() -> Self {
+        Bell(TcpListener::bind("127.0.0.1:0").expect("a port"))
+    }
+
+    fn words(&self) -> String {
+        format!("wait tcp://{}", self.0.local_addr().expect("its address"))
+    }
+
+    /// Waits until a handler waits.
+    fn caller(&self) -> Socket {
+        self.0.accept().expect("the handler calls").0.into()
+    }
+}
+
+fn a_packet_that_waits_holds_up_no_other(model: Model) {
+    let served = serve(model, "moody");
+    let bell = Bell::new();
+    let (patient, hasty) = (served.connect(), served.connect());
+    send_packet(&patient, bell.words());
+    let caller = bell.caller();
+    for _ in 0..20 {
+        exchange(&hasty, b"meanwhile");
+    }
+    send(&caller, b"at last");
+    assert_eq!(receive_some(&patient), b"at last");
+}
+
+fn a_panic_hurts_its_own_packet_only(model: Model) {
+    let mut served = serve(model, "moody");
+    let bell = Bell::new();
+    let (patient, client) = (served.connect(), served.connect());
+    send_packet(&patient, bell.words());
+    let caller = bell.caller();
+    for _ in 0..3 {
+        send_packet(&client, b"panic");
+        assert_eq!(
+            served.wait_for_words("event packet-failed "),
+            "panicked: the handler's own panic"
+        );
+        send_packet(&client, b"fail");
+        assert_eq!(
+            served.wait_for_words("event packet-failed "),
+            "failed: cook the kitchen: the oven is cold"
+        );
+        exchange(&client, b"as before");
+    }
+    send(&caller, b"unharmed");
+    assert_eq!(receive_some(&patient), b"unharmed");
+}
+
+fn packets_beyond_the_limit_are_dropped_and_told(model: Model) {
+    let spec = Spec::new(model, "moody").with("endpoint", "udp://127.0.0.1:0");
+    let mut served = Served::of(&spec.with("packets", 2));
+    let bell = Bell::new();
+    let client = served.connect();
+    let callers = [0; 2].map(|_| {
+        send_packet(&client, bell.words());
+        bell.caller()
+    });
+    send_packet(&client, b"one more");
+    let why = served.wait_for_words("event packet-failed ");
+    assert_eq!(why, "failed: 2 packets are being answered, which is the limit");
+    for caller in &callers {
+        send(caller, b"now");
+        assert_eq!(receive_some(&client), b"now");
+    }
+}
+
+fn stopping_lets_the_packets_under_way_be_answered(model: Model) {
+    let spec = Spec::new(model, "moody").with("endpoint", "udp://127.0.0.1:0");
+    let mut served = Served::of(&spec.with("drain", 1_000_000));
+    let bell = Bell::new();
+    let client = served.connect();
+    send_packet(&client, bell.words());
+    let caller = bell.caller();
+    served.stop();
+    send(&caller, b"the last");
+    assert_eq!(receive_some(&client), b"the last");
+    served.join();
+    // Its address is free again.
+    drop(connect(served.endpoint()));
+    std::net::UdpSocket::bind(served.endpoint().to_string().trim_start_matches("udp://"))
+        .expect("nobody has it any more");
+}

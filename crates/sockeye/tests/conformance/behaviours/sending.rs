@@ -1,0 +1,104 @@
+//! The many ways to say and to hear something.
+
+use super::behaviours;
+use crate::client::{
+    end_writing, read_in_pieces, receive, receive_to_end, send, write_in_pieces,
+};
+use crate::dice::Dice;
+use crate::driven::client;
+use crate::served::Served;
+use crate::spec::Spec;
+use sockeye::{Dialer, Model, TlsClient};
+use std::io::Write;
+use tokio::io::AsyncReadExt;
+
+behaviours![
+    files_are_sent,
+    files_are_sent_over_tls,
+    exact_reads_and_large_writes,
+    lines_however_they_arrive,
+    a_listener_made_elsewhere_is_served,
+];
+
+fn file_of(bytes: &[u8]) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(bytes).expect("room on the disk");
+    file
+}
+
+const FILE: usize = 5_000_000;
+
+/// What is asked for, and how much of it there is.
+const PARTS: [(usize, usize, usize); 5] = [
+    (0, FILE, FILE),
+    (0, 1, 1),
+    (4097, 1 << 20, 1 << 20),
+    (FILE - 10, 1000, 10),
+    (FILE + 1, 1, 0),
+];
+
+fn files_are_sent(model: Model) {
+    let mut dice = Dice::new(14);
+    let bytes = dice.bytes(FILE);
+    let file = file_of(&bytes);
+    let served = Served::of(&Spec::new(model, "file").with("argument", file.path().display()));
+    let peer = served.connect();
+    for (offset, count, there) in PARTS {
+        send(&peer, format!("{offset} {count}\n"));
+        read_in_pieces(&peer, &bytes[offset.min(FILE)..][..there], &mut dice);
+        let end = format!("\nsent {there}\n");
+        assert_eq!(receive(&peer, end.len()), end.as_bytes());
+    }
+}
+
+fn files_are_sent_over_tls(model: Model) {
+    let bytes = Dice::new(15).bytes(FILE);
+    let file = file_of(&bytes);
+    let spec = Spec::new(model, "file").with("endpoint", "tls://127.0.0.1:0");
+    let served = Served::of(&spec.with("argument", file.path().display()));
+    let came = client(model, async {
+        let trusted = TlsClient::trusting_der(&[served.certificate()])?;
+        let mut conn = Dialer::new().tls(trusted).dial(served.endpoint()).await?;
+        conn.send_all(format!("0 {FILE}\n").as_bytes()).await?;
+        let mut came = vec![0; FILE];
+        conn.read_exact(&mut came).await?;
+        Ok(came)
+    });
+    assert!(came == bytes, "another file came");
+}
+
+fn exact_reads_and_large_writes(model: Model) {
+    let served = Served::start(model, "framed");
+    let peer = served.connect();
+    let mut dice = Dice::new(16);
+    for size in [0, 1, 3, 65_536, 200_000, 4_000_000] {
+        let mut body = dice.bytes(size);
+        let length = (size as u32).to_le_bytes();
+        write_in_pieces(&peer, &[&length[..], &body].concat(), &mut dice);
+        body.reverse();
+        read_in_pieces(&peer, &[&length[..], &body].concat(), &mut dice);
+    }
+    end_writing(&peer);
+    assert!(receive_to_end(&peer).is_empty());
+}
+
+fn lines_however_they_arrive(model: Model) {
+    let served = Served::start(model, "lines");
+    let peer = served.connect();
+    for letter in "so\nit goes\n\nsaid he".bytes() {
+        send(&peer, [letter]);
+    }
+    assert_eq!(receive(&peer, 12), b"SO\nIT GOES\n\n");
+    let long = "a long line ".repeat(20_000);
+    send(&peer, format!("\n{long}\n{long}"));
+    end_writing(&peer);
+    let expected = format!("SAID HE\n{long}\n{long}").to_uppercase();
+    assert!(receive_to_end(&peer) == expected.as_bytes(), "other lines came back");
+}
+
+fn a_listener_made_elsewhere_is_served(model: Model) {
+    let mut served = Served::of(&Spec::new(model, "echo").with("adopt", true));
+    served.expect_alive();
+    served.stop();
+    served.join();
+}

@@ -1,0 +1,92 @@
+//! Sockets within the machine.
+
+use super::behaviours;
+use crate::client::{self, end_writing, receive_some, receive_to_end, send_packet};
+use crate::dice::Dice;
+use crate::served::Served;
+use crate::spec::Spec;
+use sockeye::Model;
+use std::path::Path;
+
+behaviours![
+    unix_streams_echo,
+    unix_messages_keep_their_bounds,
+    unix_packets_come_back_whole,
+    a_socket_file_goes_with_its_server,
+];
+
+/// A name without a file, which no other test has.
+fn abstract_name(scheme: &str, model: Model) -> String {
+    format!("{scheme}:@sockeye-conformance-{}-{model}", std::process::id())
+}
+
+fn serve(model: Model, endpoint: &str) -> Served {
+    Served::of(&Spec::new(model, "echo").with("endpoint", endpoint))
+}
+
+fn path_in(folder: &tempfile::TempDir) -> String {
+    folder.path().join("socket").display().to_string()
+}
+
+fn unix_streams_echo(model: Model) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut dice = Dice::new(10);
+    for endpoint in [abstract_name("unix", model), format!("unix://{}", path_in(&folder))] {
+        let mut served = serve(model, &endpoint);
+        let client = served.connect();
+        let bytes = dice.bytes(2_000_000);
+        client::echo(&client, &bytes, &mut dice);
+        end_writing(&client);
+        assert!(receive_to_end(&client).is_empty());
+        let closed = served.wait_for_closed();
+        assert_eq!((closed.received, closed.sent), (2_000_000, 2_000_000));
+    }
+}
+
+/// The largest message that one receive takes.
+const LARGEST: usize = 64 << 10;
+
+fn unix_messages_keep_their_bounds(model: Model) {
+    let mut served = serve(model, &abstract_name("unixseq", model));
+    let client = served.connect();
+    let mut dice = Dice::new(11);
+    let messages: Vec<Vec<u8>> = [1, 100, 1, LARGEST, 2].map(|size| dice.bytes(size)).into();
+    for message in &messages {
+        send_packet(&client, message);
+    }
+    for message in &messages {
+        assert!(receive_some(&client) == *message, "its bounds are lost");
+    }
+    drop(client);
+    assert_eq!(served.wait_for_closed().reason, "finished");
+}
+
+fn unix_packets_come_back_whole(model: Model) {
+    let served = serve(model, &abstract_name("unixgram", model));
+    let clients = [served.connect(), served.connect()];
+    let mut dice = Dice::new(12);
+    for size in [0, 1, 5000, LARGEST] {
+        let words = clients.each_ref().map(|_| dice.bytes(size));
+        for (client, words) in clients.iter().zip(&words) {
+            send_packet(client, words);
+        }
+        for (client, words) in clients.iter().zip(&words) {
+            assert!(receive_some(client) == *words, "another packet came back");
+        }
+    }
+}
+
+fn a_socket_file_goes_with_its_server(model: Model) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = path_in(&folder);
+    let mut served = serve(model, &format!("unix://{path}"));
+    served.expect_alive();
+    assert!(Path::new(&path).exists());
+    served.stop();
+    served.join();
+    assert!(!Path::new(&path).exists());
+    // A server that died without a word leaves its file, which is in nobody's way.
+    drop(serve(model, &format!("unix://{path}")));
+    assert!(Path::new(&path).exists());
+    serve(model, &format!("unix://{path}")).expect_alive();
+}
