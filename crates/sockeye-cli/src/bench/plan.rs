@@ -12,6 +12,9 @@ use std::time::Duration;
 /// Descriptors that a process needs beside its connections: standard streams, epoll, a ring, pipes to children.
 const OTHER_DESCRIPTORS: u64 = 64;
 
+/// What each connection adds to the limit for making them all: a hundred times what an interpreter takes for one.
+const PER_CONNECTION: Duration = Duration::from_millis(20);
+
 /// Rounds beyond which nobody waits.
 const MAX_ROUNDS: usize = 1000;
 
@@ -171,6 +174,7 @@ impl Plan {
         let mut load = Load::on(endpoint);
         (load.connections, load.size, load.depth) = (case.connections, case.size, case.depth);
         (load.window, load.warm_up, load.threads) = (self.window, self.warm_up, self.threads);
+        load.connect_limit += PER_CONNECTION * case.connections as u32;
         load.patience = load.patience.min(self.warm_up * 10);
         if self.insecure {
             load.tls = Some(TlsClient::unverified()?);

@@ -155,7 +155,7 @@ fn charts(measured: &[(&str, &Row)], id: &str) -> String {
     let dots = Dots {
         id: &format!("{id}-latency"),
         title: "Latency",
-        better: "less is better, logarithmic",
+        better: "less is better, logarithmic; the figure is p99.9",
         rows: measured
             .iter()
             .map(|(name, row)| {

@@ -22,6 +22,9 @@ const LAST_ANSWERS: Duration = Duration::from_millis(300);
 /// is five (Python's `socketserver`) would otherwise overflow, and the kernel tries again only after a second.
 const GREETING: Duration = Duration::from_millis(100);
 
+/// Connections in a row whose first message is not answered in that time before the rest is made without waiting.
+const UNANSWERED: u32 = 3;
+
 /// Connections in a row that fail before the others are not even tried.
 const FAILED_IN_A_ROW: usize = 8;
 
@@ -172,11 +175,11 @@ impl Together<'_> {
             && (passed < self.load.warm_up || (waiting && passed < self.load.patience.max(self.load.warm_up)))
     }
 
-    /// Makes this thread's connections, each when the one before it has been served; from the first that isn't served
-    /// in time on, without waiting for that.
+    /// Makes this thread's connections, each when the one before it has been served, as long as the server is
+    /// quick about it.
     async fn connect(&self, index: usize, share: &Rc<Share>) -> Result<Vec<Peer>> {
         let deadline = Instant::now() + self.load.connect_limit;
-        let (mut peers, mut in_a_row, mut patient) = (Vec::new(), 0, true);
+        let (mut peers, mut in_a_row, mut unanswered) = (Vec::new(), 0, 0);
         for number in (index..self.load.connections).step_by(self.threads) {
             if in_a_row == FAILED_IN_A_ROW || self.observer.stopped() {
                 break;
@@ -185,7 +188,7 @@ impl Together<'_> {
                 Ok(peer) => {
                     share.join();
                     self.connected.fetch_add(1, Ordering::Relaxed);
-                    peers.extend(greeted(peer, share, &mut patient).await);
+                    peers.extend(greeted(peer, share, &mut unanswered).await);
                     in_a_row = 0;
                 }
                 Err(error) if share.outcome().connections == 0 => return Err(error),
@@ -200,7 +203,9 @@ impl Together<'_> {
 
     async fn open(&self, number: u32, share: &Share, deadline: Instant) -> Result<Peer> {
         let endpoint = &self.load.endpoint;
+        // In whole milliseconds, as people read it in an error.
         let left = deadline.saturating_duration_since(Instant::now());
+        let left = Duration::from_millis(left.as_millis() as u64);
         if left.is_zero() {
             return Err(Error::timed_out("connect", self.load.connect_limit).at(endpoint));
         }
@@ -218,16 +223,16 @@ impl Together<'_> {
 }
 
 /// The peer, served once if the server is quick, unless it failed in that.
-async fn greeted(peer: Peer, share: &Share, patient: &mut bool) -> Option<Peer> {
+async fn greeted(peer: Peer, share: &Share, unanswered: &mut u32) -> Option<Peer> {
     match peer {
-        Peer::Stream(mut stream) if *patient => {
+        Peer::Stream(mut stream) if *unanswered < UNANSWERED => {
             match sockeye::time::timeout(GREETING, stream.greet(share)).await {
-                Ok(Ok(())) => {}
+                Ok(Ok(())) => *unanswered = 0,
                 Ok(Err(failure)) => {
                     stream.fail(failure, share);
                     return None;
                 }
-                Err(_) => *patient = false,
+                Err(_) => *unanswered += 1,
             }
             Some(Peer::Stream(stream))
         }

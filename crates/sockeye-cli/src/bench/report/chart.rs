@@ -179,11 +179,6 @@ impl Dots<'_> {
                 );
             }
         }
-        let (x, last) = (WIDTH - RIGHT + 12.0, self.marks[2]);
-        let _ = writeln!(
-            drawing,
-            "<text class=\"tick start\" x=\"{x}\" y=\"{below:.1}\">{last}</text>"
-        );
         drawing
     }
 
