@@ -13,7 +13,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -285,9 +285,13 @@ impl Tasks {
     pub(crate) fn main_is_alone(&self, kept: &Waker) -> bool {
         // The caller here, its waker here, and the one that the operation keeps.
         const KNOWN: usize = 3;
-        self.all.borrow().is_empty()
+        let alone = self.all.borrow().is_empty()
             && self.main.waker.will_wake(kept)
-            && Arc::strong_count(&self.main.caller) == KNOWN
+            && Arc::strong_count(&self.main.caller) == KNOWN;
+        // Another thread may have woken it and let go of its waker just now. Whoever sees that it has let go must see
+        // its news as well.
+        fence(Ordering::Acquire);
+        alone && !self.remote.news.load(Ordering::Acquire)
     }
 
     /// Drops every task where it stands.
