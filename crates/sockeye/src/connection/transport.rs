@@ -136,7 +136,11 @@ impl Transport {
         Poll::Ready(match self {
             // The peer has not said farewell, for it was not the peer who ended this.
             Transport::Tls(stream) if stream.get_ref().0.entry.input_ended() => read.or_else(|error| {
-                if error.kind() == io::ErrorKind::UnexpectedEof { Ok(()) } else { Err(error) }
+                if error.kind() == io::ErrorKind::UnexpectedEof {
+                    Ok(())
+                } else {
+                    Err(error)
+                }
             }),
             _ => read,
         })

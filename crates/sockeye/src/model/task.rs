@@ -196,7 +196,10 @@ impl Tasks {
         };
         let Bell { caller, waker } = Bell::new(ticket, self.remote.clone());
         let first = waker.clone();
-        slot.insert(Task { future: Some((future, waker)), caller });
+        slot.insert(Task {
+            future: Some((future, waker)),
+            caller,
+        });
         drop(all);
         first.wake();
     }
@@ -250,14 +253,21 @@ impl Tasks {
             return;
         }
         let mut all = self.all.borrow_mut();
-        let Some(task) = all.get_mut(ticket.index).filter(|task| task.caller.ticket.birth == ticket.birth) else {
+        let Some(task) = all
+            .get_mut(ticket.index)
+            .filter(|task| task.caller.ticket.birth == ticket.birth)
+        else {
             return;
         };
         task.caller.queued.store(false, Ordering::Release);
-        let Some((mut future, waker)) = task.future.take() else { return };
+        let Some((mut future, waker)) = task.future.take() else {
+            return;
+        };
         drop(all);
         LEFT.set(BUDGET);
-        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut Context::from_waker(&waker))));
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            future.as_mut().poll(&mut Context::from_waker(&waker))
+        }));
         let mut all = self.all.borrow_mut();
         if let Ok(Poll::Pending) = polled {
             all[ticket.index].future = Some((future, waker));

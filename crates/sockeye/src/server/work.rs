@@ -210,11 +210,23 @@ mod tests {
     /// An idle connection is to cost 2 KiB at the most, with its socket, its task and its place in the books.
     #[test]
     fn the_future_of_a_connection_is_small() {
-        let running = Server::bind("tcp://127.0.0.1:0").and_then(|server| server.start(Echo)).expect("a server");
+        let running = Server::bind("tcp://127.0.0.1:0")
+            .and_then(|server| server.start(Echo))
+            .expect("a server");
         let shared = running.shutdown().shared;
-        let entry = shared.registry.admit(crate::Address::Unix(None), &Limits::default()).expect("room");
-        let fd = rustix::net::socket(rustix::net::AddressFamily::UNIX, rustix::net::SocketType::STREAM, None);
-        let arrival = Arrival { fd: fd.expect("a socket"), entry };
+        let entry = shared
+            .registry
+            .admit(crate::Address::Unix(None), &Limits::default())
+            .expect("room");
+        let fd = rustix::net::socket(
+            rustix::net::AddressFamily::UNIX,
+            rustix::net::SocketType::STREAM,
+            None,
+        );
+        let arrival = Arrival {
+            fd: fd.expect("a socket"),
+            entry,
+        };
         let future = converse(Arc::new(Echo), arrival, shared);
         let size = std::mem::size_of_val(&future);
         assert!(size <= 1024, "{size} bytes, under {}", Model::default());

@@ -2,8 +2,8 @@
 
 use crate::PATIENCE;
 use crate::dice::Dice;
-use sockeye::Endpoint;
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+use sockeye::Endpoint;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
@@ -146,7 +146,12 @@ pub(crate) fn read_in_pieces(mut socket: &Socket, expected: &[u8], dice: &mut Di
         let count = socket
             .read(&mut buffer[..room])
             .expect("the server goes on sending");
-        assert_ne!(count, 0, "the stream ended after {at} of {} bytes", expected.len());
+        assert_ne!(
+            count,
+            0,
+            "the stream ended after {at} of {} bytes",
+            expected.len()
+        );
         let same = buffer[..count] == expected[at..at + count];
         assert!(same, "other bytes than expected from {at} on");
         at += count;

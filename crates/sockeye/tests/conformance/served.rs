@@ -4,8 +4,8 @@ use crate::PATIENCE;
 use crate::client;
 use crate::process_facts::{self, Facts, eventually};
 use crate::spec::{Spec, VARIABLE};
-use sockeye::{Endpoint, Model};
 use socket2::Socket;
+use sockeye::{Endpoint, Model};
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -72,7 +72,10 @@ impl Served {
         served.endpoint = ready["ready ".len()..]
             .parse()
             .expect("the endpoint that the system chose");
-        let certificate = served.log.iter().find_map(|line| line.strip_prefix("certificate "));
+        let certificate = served
+            .log
+            .iter()
+            .find_map(|line| line.strip_prefix("certificate "));
         served.certificate = certificate.map(from_hex);
         served
     }
@@ -219,12 +222,7 @@ fn from_hex(text: &str) -> Vec<u8> {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        for pid in process_facts::family(self.pid()).into_iter().rev() {
-            if let Some(pid) = rustix::process::Pid::from_raw(pid.cast_signed()) {
-                // It may have ended by itself.
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-            }
-        }
+        process_facts::end(&process_facts::family(self.pid()));
         let _ = self.process.wait();
         if std::thread::panicking() {
             self.log.extend(self.lines.try_iter());

@@ -30,7 +30,10 @@ fn many_connections_at_once(model: Model) {
             send(client, words);
         }
         for (client, words) in clients.iter().zip(&words).rev() {
-            assert!(receive(client, words.len()) == *words, "another's answer came back");
+            assert!(
+                receive(client, words.len()) == *words,
+                "another's answer came back"
+            );
         }
     }
     let count = clients.len();

@@ -64,7 +64,10 @@ fn both_ends_writing_hold_up_nobody_else(model: Model) {
         exchange(&bystander, b"I am served meanwhile");
     }
     let broken = writer.join().expect("the writer's own thread");
-    let expected = [std::io::ErrorKind::ConnectionReset, std::io::ErrorKind::BrokenPipe];
+    let expected = [
+        std::io::ErrorKind::ConnectionReset,
+        std::io::ErrorKind::BrokenPipe,
+    ];
     assert!(expected.contains(&broken.kind()), "{broken}");
     expect_send_timeout(&mut served);
 }

@@ -110,7 +110,9 @@ fn a_client_doesnt_wait_for_a_silent_peer(model: Model) {
         assert_eq!(late.class(), Class::Timeout);
         assert_eq!(late.to_string(), format!("send {endpoint}: timed out after 50ms"));
         let mut other = dial(&endpoint).await?;
-        let late = time::timeout(SOON, other.recv()).await.expect_err("it is silent too");
+        let late = time::timeout(SOON, other.recv())
+            .await
+            .expect_err("it is silent too");
         assert_eq!(late.class(), Class::Timeout);
         Ok(())
     });

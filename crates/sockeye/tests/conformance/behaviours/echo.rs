@@ -7,11 +7,7 @@ use crate::served::Served;
 use crate::spec::Spec;
 use sockeye::Model;
 
-behaviours![
-    echo_in_any_chunking,
-    echo_byte_by_byte,
-    echo_over_ipv6,
-];
+behaviours![echo_in_any_chunking, echo_byte_by_byte, echo_over_ipv6,];
 
 /// Around everything that is a size to somebody: a byte, a page, a segment, the library's receive, and megabytes.
 const SIZES: [usize; 11] = [

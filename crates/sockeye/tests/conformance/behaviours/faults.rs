@@ -23,10 +23,7 @@ fn a_reset_by_the_peer_ends_its_connection_only(model: Model) {
         exchange(&client, b"hello");
         reset(client);
         let reason = served.wait_for_closed().reason;
-        assert!(
-            reason.starts_with("failed: recv tcp://127.0.0.1:"),
-            "{reason}"
-        );
+        assert!(reason.starts_with("failed: recv tcp://127.0.0.1:"), "{reason}");
         assert!(reason.contains("connection reset"), "{reason}");
         exchange(&bystander, b"I have seen nothing");
     }
@@ -42,10 +39,7 @@ fn a_reset_while_sending_is_told(model: Model) {
     receive(&client, 1_000_000);
     reset(client);
     let reason = served.wait_for_closed().reason;
-    assert!(
-        reason.starts_with("failed: send tcp://127.0.0.1:"),
-        "{reason}"
-    );
+    assert!(reason.starts_with("failed: send tcp://127.0.0.1:"), "{reason}");
     served.expect_alive();
     served.expect_back_at(before);
 }
@@ -75,10 +69,7 @@ fn an_error_of_the_handler_is_told(model: Model) {
     let client = served.connect();
     send(&client, b"fail");
     expect_no_more(&client);
-    assert_eq!(
-        served.wait_for_closed().reason,
-        "failed: cook: the oven is cold"
-    );
+    assert_eq!(served.wait_for_closed().reason, "failed: cook: the oven is cold");
     served.expect_alive();
 }
 

@@ -1,9 +1,7 @@
 //! The many ways to say and to hear something.
 
 use super::behaviours;
-use crate::client::{
-    end_writing, read_in_pieces, receive, receive_to_end, send, write_in_pieces,
-};
+use crate::client::{end_writing, read_in_pieces, receive, receive_to_end, send, write_in_pieces};
 use crate::dice::Dice;
 use crate::driven::client;
 use crate::served::Served;
@@ -93,7 +91,10 @@ fn lines_however_they_arrive(model: Model) {
     send(&peer, format!("\n{long}\n{long}"));
     end_writing(&peer);
     let expected = format!("SAID HE\n{long}\n{long}").to_uppercase();
-    assert!(receive_to_end(&peer) == expected.as_bytes(), "other lines came back");
+    assert!(
+        receive_to_end(&peer) == expected.as_bytes(),
+        "other lines came back"
+    );
 }
 
 fn a_listener_made_elsewhere_is_served(model: Model) {

@@ -28,7 +28,11 @@ const NEVER: usize = 1_000_000;
 fn expect_refused(served: &Served) {
     eventually(
         "refused a newcomer",
-        || client::try_connect(served.endpoint()).err().map(|error| error.kind()),
+        || {
+            client::try_connect(served.endpoint())
+                .err()
+                .map(|error| error.kind())
+        },
         |error| *error == Some(ErrorKind::ConnectionRefused),
     );
 }
@@ -135,7 +139,9 @@ fn stopping_cuts_at_the_deadline(model: Model) {
 }
 
 fn cutting_ends_all_at_once(model: Model) {
-    let spec = Spec::new(model, "moody").with("drain", NEVER).with("quiet", NEVER);
+    let spec = Spec::new(model, "moody")
+        .with("drain", NEVER)
+        .with("quiet", NEVER);
     let mut served = Served::of(&spec);
     let before = served.baseline();
     let clients = [served.connect(), served.connect(), served.connect()];
@@ -160,7 +166,11 @@ fn stopping_an_idle_server_leaves_nothing(model: Model) {
     served.wait_for_closed();
     served.stop();
     served.join();
-    let facts = eventually("down to the main thread", || served.facts(), |now| now.threads == 1);
+    let facts = eventually(
+        "down to the main thread",
+        || served.facts(),
+        |now| now.threads == 1,
+    );
     assert_eq!(facts.processes, 1);
     assert_eq!(facts.descriptors.to_string(), served.wait_for_words("born "));
 }

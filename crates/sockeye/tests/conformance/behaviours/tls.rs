@@ -98,7 +98,10 @@ fn plain_text_to_tls_hurts_itself_only(model: Model) {
         Ok(())
     });
     let reason = served.wait_for_closed().reason;
-    assert!(reason.starts_with("failed: TLS handshake tls://127.0.0.1:"), "{reason}");
+    assert!(
+        reason.starts_with("failed: TLS handshake tls://127.0.0.1:"),
+        "{reason}"
+    );
 }
 
 fn a_handshake_that_never_ends_is_given_up(model: Model) {

@@ -7,10 +7,7 @@ use crate::served::Served;
 use crate::spec::Spec;
 use sockeye::Model;
 
-behaviours![
-    thousands_of_connections_leave_nothing,
-    an_idle_server_rests,
-];
+behaviours![thousands_of_connections_leave_nothing, an_idle_server_rests,];
 
 /// What the allocator may keep for itself between two thousand connections and the next: pages, not connections.
 const SLACK: u64 = 1 << 20;

@@ -31,7 +31,10 @@ fn path_in(folder: &tempfile::TempDir) -> String {
 fn unix_streams_echo(model: Model) {
     let folder = tempfile::tempdir().expect("a folder");
     let mut dice = Dice::new(10);
-    for endpoint in [abstract_name("unix", model), format!("unix://{}", path_in(&folder))] {
+    for endpoint in [
+        abstract_name("unix", model),
+        format!("unix://{}", path_in(&folder)),
+    ] {
         let mut served = serve(model, &endpoint);
         let client = served.connect();
         let bytes = dice.bytes(2_000_000);

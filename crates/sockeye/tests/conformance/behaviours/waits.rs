@@ -22,7 +22,10 @@ fn its_peer_and_another_thread(model: Model) {
         for client in &clients {
             let question = format!("round {round}");
             send(client, &question);
-            assert_eq!(receive(client, question.len()), question.to_uppercase().as_bytes());
+            assert_eq!(
+                receive(client, question.len()),
+                question.to_uppercase().as_bytes()
+            );
         }
     }
     drop(clients);

@@ -27,7 +27,9 @@ pub(crate) fn start(spec: &Spec, server: Server) -> Result<Running> {
         "ticker" => server.start(waiting::Ticker),
         "relay" => server.start(waiting::Relay { to: argument }),
         "banquet" => server.start(sending::Banquet::of(&argument)),
-        "file" => server.start(sending::FromFile { path: argument.into() }),
+        "file" => server.start(sending::FromFile {
+            path: argument.into(),
+        }),
         "framed" => server.start(sending::Framed),
         "lines" => server.start(sending::Lines),
         other => Err(unknown(other)),
@@ -35,7 +37,11 @@ pub(crate) fn start(spec: &Spec, server: Server) -> Result<Running> {
 }
 
 fn unknown(name: &str) -> Error {
-    Error::new("start", Class::General, format!("the suite has no handler {name}"))
+    Error::new(
+        "start",
+        Class::General,
+        format!("the suite has no handler {name}"),
+    )
 }
 
 /// Sends each chunk back, until the peer ends.
