@@ -1,2 +1,38 @@
-//! The binary.
-fn main() {}
+//! The binary `sockeye`: parse ([`cli`]), then the subcommand's module plans and runs, then an exit code.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | [`cli`] | the arguments: a variant per subcommand, and the options of all |
+//! | [`exit`] | exit codes, and how a failure is told |
+//! | [`log`] | what goes to standard error, and how much of it |
+//! | [`descriptors`] | the limit of open files |
+//! | [`serve`] | `sockeye serve`: services at endpoints, until a signal |
+//! | [`info`] | `sockeye info`: what a name stands for, who answers there, what the connection is like |
+//! | [`bench`] | `sockeye bench`: load on echo servers, and the comparison of the models |
+
+mod bench;
+mod cli;
+mod descriptors;
+mod exit;
+mod info;
+mod log;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit::told_by_clap(&error),
+    };
+    let outcome = log::start(&cli.log, cli.command.logs_json()).and_then(|()| match cli.command {
+        Command::Serve(args) => serve::run(args),
+        Command::Info(args) => info::run(args),
+        Command::Bench(args) => bench::run(args),
+    });
+    outcome.unwrap_or_else(|error| exit::failed(&error))
+}

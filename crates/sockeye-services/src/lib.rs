@@ -1,1 +1,42 @@
-//! .
+//! Sockeye's services: handlers on the public API of the crate [`sockeye`], a file each.
+//!
+//! | service | what it does | from |
+//! |---|---|---|
+//! | [`echo`] | sends back what it receives | RFC 862 |
+//! | [`discard`] | receives, and says nothing | RFC 863 |
+//! | [`daytime`] | says the date and the time | RFC 867 |
+//! | [`chargen`] | sends characters without end | RFC 864 |
+//! | [`hello`] | greets, hears one message, ends; answers `dog` with `cat` | the handlers of Python's `socketserver` |
+//! | [`reply`] | answers messages by rules | |
+//!
+//! [`catalog`] is the table of them, with what a command line needs to know: adding a service is its file, a row there
+//! and its tests. [`settings`] is how a service learns what its user wants. [`text`] is the conversation in messages of
+//! text that several services are made of. [`load`] is the other side: what measures an echo server.
+//!
+//! [`load`] is the other side: load on an echo server, with every byte checked.
+//!
+//! A handler is a value; a server makes a service of it:
+//!
+//! ```
+//! use sockeye::{Model, Server};
+//! use sockeye_services::echo::Echo;
+//!
+//! let server = Server::bind("tcp://127.0.0.1:0")?.model(Model::Coroutine).start(Echo)?;
+//! server.shutdown().stop();
+//! server.join();
+//! # Ok::<(), sockeye::Error>(())
+//! ```
+
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+pub mod catalog;
+pub mod chargen;
+pub mod daytime;
+pub mod discard;
+pub mod echo;
+pub mod hello;
+pub mod load;
+pub mod reply;
+pub mod settings;
+pub mod text;

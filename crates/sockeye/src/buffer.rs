@@ -22,16 +22,16 @@ const KEPT: usize = 32;
 const SHRINK_BELOW: usize = RECEIVE / 2;
 
 thread_local! {
-    static POOL: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
+    static POOL: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A buffer of [`RECEIVE`] bytes to receive into, from this thread's pool.
-pub(crate) struct Spare(Option<Box<[u8]>>);
+pub(crate) struct Spare(Option<Vec<u8>>);
 
 impl Spare {
     pub(crate) fn take() -> Spare {
         let kept = POOL.with_borrow_mut(Vec::pop);
-        Spare(Some(kept.unwrap_or_else(|| vec![0; RECEIVE].into_boxed_slice())))
+        Spare(Some(kept.unwrap_or_else(|| vec![0; RECEIVE])))
     }
 
     pub(crate) fn bytes(&mut self) -> &mut [u8] {
@@ -41,16 +41,13 @@ impl Spare {
     /// The first `count` bytes, as a chunk.
     pub(crate) fn filled(mut self, count: usize) -> Chunk {
         let end = count.min(self.bytes().len());
-        match self.0.take() {
-            Some(bytes) if end > 0 => Chunk {
-                store: Store::Pooled(Spare(Some(bytes))),
-                start: 0,
-                end,
-            },
-            bytes => {
-                drop(Spare(bytes));
-                Chunk::default()
-            }
+        if end == 0 {
+            return Chunk::default();
+        }
+        Chunk {
+            at: start(self.bytes()),
+            count: end,
+            owner: Owner::Pool { _bytes: self },
         }
     }
 }
@@ -76,7 +73,6 @@ pub(crate) trait Lender {
 
 /// Memory that a [`Lender`] keeps in place until it is given back.
 pub(crate) struct Loan {
-    at: NonNull<u8>,
     number: u16,
     lender: Rc<dyn Lender>,
 }
@@ -88,9 +84,9 @@ impl Loan {
     #[allow(unsafe_code)]
     pub(crate) unsafe fn chunk(at: NonNull<u8>, count: usize, number: u16, lender: Rc<dyn Lender>) -> Chunk {
         Chunk {
-            store: Store::Lent(Loan { at, number, lender }),
-            start: 0,
-            end: count,
+            at,
+            count,
+            owner: Owner::Lender(Loan { number, lender }),
         }
     }
 }
@@ -101,11 +97,12 @@ impl Drop for Loan {
     }
 }
 
-enum Store {
-    Fixed(&'static [u8]),
-    Heap(Vec<u8>),
-    Pooled(Spare),
-    Lent(Loan),
+/// Whose the bytes are; only ever dropped or asked which it is. Moving it doesn't move the bytes.
+enum Owner {
+    Program,
+    Heap { _bytes: Vec<u8> },
+    Pool { _bytes: Spare },
+    Lender(#[expect(dead_code, reason = "kept for its drop")] Loan),
 }
 
 /// Owned bytes, as one receive brought them or as a handler made them. An empty chunk from
@@ -118,25 +115,30 @@ enum Store {
 /// assert_eq!(&chunk[..], b"world");
 /// ```
 pub struct Chunk {
-    store: Store,
-    start: usize,
-    end: usize,
+    // A pointer beside its owner: reading a chunk, which happens several times per receive, asks no questions.
+    at: NonNull<u8>,
+    count: usize,
+    owner: Owner,
 }
 
 impl Chunk {
     /// Forgets the first `count` bytes (all of them, if there are fewer).
+    #[allow(unsafe_code)]
     pub fn advance(&mut self, count: usize) {
-        self.start = self.end.min(self.start.saturating_add(count));
+        let count = count.min(self.count);
+        // SAFETY: at most to the end of the same memory.
+        self.at = unsafe { self.at.add(count) };
+        self.count -= count;
     }
 
     /// Keeps the first `count` bytes only.
     pub fn truncate(&mut self, count: usize) {
-        self.end = self.end.min(self.start.saturating_add(count));
+        self.count = self.count.min(count);
     }
 
     /// Gives a large buffer back when only a little of it is still wanted: called when a peer lets us wait.
     pub(crate) fn settle(&mut self) {
-        if matches!(self.store, Store::Pooled(_)) && self.len() < SHRINK_BELOW {
+        if matches!(self.owner, Owner::Pool { .. }) && self.len() < SHRINK_BELOW {
             *self = Chunk::from(self.to_vec());
         }
     }
@@ -148,16 +150,9 @@ impl Deref for Chunk {
     #[inline]
     #[allow(unsafe_code)]
     fn deref(&self) -> &[u8] {
-        match &self.store {
-            Store::Fixed(bytes) => &bytes[self.start..self.end],
-            Store::Heap(bytes) => &bytes[self.start..self.end],
-            Store::Pooled(Spare(bytes)) => &bytes.as_deref().unwrap_or_default()[self.start..self.end],
-            // SAFETY: `Loan::chunk` promised `end` readable bytes at `at` until the loan is dropped, and `start` never
-            // passes `end`.
-            Store::Lent(loan) => unsafe {
-                std::slice::from_raw_parts(loan.at.as_ptr().add(self.start), self.end - self.start)
-            },
-        }
+        // SAFETY: every constructor sets `at` and `count` to bytes that `owner` keeps in place and that nobody writes to,
+        // and they only ever shrink.
+        unsafe { std::slice::from_raw_parts(self.at.as_ptr(), self.count) }
     }
 }
 
@@ -168,21 +163,27 @@ impl AsRef<[u8]> for Chunk {
 }
 
 impl Default for Chunk {
+    #[inline]
     fn default() -> Self {
         Chunk {
-            store: Store::Fixed(&[]),
-            start: 0,
-            end: 0,
+            at: NonNull::dangling(),
+            count: 0,
+            owner: Owner::Program,
         }
     }
+}
+
+/// Where a slice that is not null begins.
+fn start(bytes: &[u8]) -> NonNull<u8> {
+    NonNull::from(bytes).cast()
 }
 
 impl From<Vec<u8>> for Chunk {
     fn from(bytes: Vec<u8>) -> Self {
         Chunk {
-            start: 0,
-            end: bytes.len(),
-            store: Store::Heap(bytes),
+            at: start(&bytes),
+            count: bytes.len(),
+            owner: Owner::Heap { _bytes: bytes },
         }
     }
 }
@@ -196,9 +197,9 @@ impl From<String> for Chunk {
 impl From<&'static [u8]> for Chunk {
     fn from(bytes: &'static [u8]) -> Self {
         Chunk {
-            store: Store::Fixed(bytes),
-            start: 0,
-            end: bytes.len(),
+            at: start(bytes),
+            count: bytes.len(),
+            owner: Owner::Program,
         }
     }
 }
@@ -231,7 +232,7 @@ mod tests {
 
     #[test]
     fn nothing_received_is_an_empty_chunk_that_holds_no_buffer() {
-        assert!(matches!(Spare::take().filled(0).store, Store::Fixed(_)));
+        assert!(matches!(Spare::take().filled(0).owner, Owner::Program));
     }
 
     #[test]
@@ -242,7 +243,7 @@ mod tests {
         chunk.advance(1);
         chunk.settle();
         assert_eq!(&chunk[..], b"bcd");
-        assert!(matches!(chunk.store, Store::Heap(_)));
+        assert!(matches!(chunk.owner, Owner::Heap { .. }));
     }
 
     #[test]

@@ -7,7 +7,8 @@ use crate::buffer::{Chunk, Spare};
 use crate::error::{Error, Result};
 use crate::model::{self, StreamLink};
 use crate::server::registry::{Entry, SocketGrip};
-use crate::tls::{TlsClient, TlsFacts, TlsServer};
+use crate::time::{at_once, shortest};
+use crate::tls::{Distrust, TlsClient, TlsFacts, TlsServer};
 use rustix::net::Shutdown as How;
 use std::fs::File;
 use std::future::poll_fn;
@@ -55,7 +56,7 @@ const LINGER_TIME: Duration = Duration::from_secs(1);
 ///     conn.send_all(b"hello\n").await?;
 ///     let mut line = String::new();
 ///     conn.read_line(&mut line).await?;
-///     sockeye::Result::Ok(line)
+///     Ok::<_, sockeye::Error>(line)
 /// })??;
 /// assert_eq!(answer, "HELLO\n");
 /// # Ok::<(), sockeye::Error>(())
@@ -85,7 +86,7 @@ impl Connection {
     ///     let (mut a, mut b) = (Connection::adopt(ours.into())?, Connection::adopt(theirs.into())?);
     ///     a.send_all(b"hi").await?;
     ///     assert_eq!(&b.recv().await?[..], b"hi");
-    ///     sockeye::Result::Ok(())
+    ///     Ok::<_, sockeye::Error>(())
     /// })??;
     /// # Ok::<(), sockeye::Error>(())
     /// ```
@@ -153,7 +154,8 @@ impl Connection {
         self.entry.is_stopping()
     }
 
-    /// How long one receive may wait (Python's `settimeout`); `None` for ever.
+    /// How long one receive may wait (Python's `settimeout`); `None` for ever, and zero the shortest time there is (1 ms):
+    /// [`try_recv`](Self::try_recv) looks without a wait.
     pub fn set_read_timeout(&mut self, limit: Option<Duration>) {
         self.limits[0] = limit;
         self.apply_limits();
@@ -177,7 +179,7 @@ impl Connection {
     }
 
     fn apply_limits(&mut self) {
-        let [read, write] = self.limits;
+        let [read, write] = self.limits.map(|limit| limit.map(shortest));
         if let Some(wire) = self.transport.wire_mut() {
             wire.set_limits(read, write);
         }
@@ -209,6 +211,29 @@ impl Connection {
         };
         self.ended |= chunk.is_empty();
         Poll::Ready(Ok(chunk))
+    }
+
+    /// Receives what is there already, without waiting for the peer (a `recv` after Python's `setblocking(False)`);
+    /// `None` when there is nothing. An empty chunk is the end of the stream.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    ///
+    /// ```
+    /// use sockeye::{Connection, block_on};
+    /// use std::{io::Write, os::unix::net::UnixStream};
+    /// let (ours, mut theirs) = UnixStream::pair()?;
+    /// block_on(async {
+    ///     let mut conn = Connection::adopt(ours.into())?;
+    ///     assert!(conn.try_recv().await?.is_none());
+    ///     theirs.write_all(b"now")?;
+    ///     assert_eq!(conn.try_recv().await?.as_deref(), Some(&b"now"[..]));
+    ///     Ok::<_, sockeye::Error>(())
+    /// })??;
+    /// # Ok::<(), sockeye::Error>(())
+    /// ```
+    pub async fn try_recv(&mut self) -> Result<Option<Chunk>> {
+        at_once(self.recv()).await?.transpose()
     }
 
     /// Sends a whole chunk, without a copy where the model can.
@@ -293,12 +318,19 @@ impl Connection {
     /// Begins TLS as the client; `name` is who the certificate must be for.
     ///
     /// # Errors
-    /// When the handshake fails: the certificate isn't trusted, the peer speaks no TLS, or it hangs up.
+    /// When the handshake fails: the certificate isn't trusted ([`Distrust::of`] tells why), the peer speaks no TLS, or
+    /// it hangs up.
     pub async fn start_tls(&mut self, tls: &TlsClient, name: &str) -> Result<()> {
         // Boxed: a handshake's state is large, and would be part of the future of every plain connection.
         let upgraded = Box::pin(self.transport.start_client(tls, name)).await;
         self.scheme = "tls";
-        upgraded.map_err(|error| self.failed("TLS handshake", error))
+        upgraded.map_err(|error| {
+            let error = self.failed("TLS handshake", error);
+            match Distrust::of(&error) {
+                Some(why) => error.advise(why.to_string()),
+                None => error,
+            }
+        })
     }
 
     /// Begins TLS as the server.
@@ -334,7 +366,7 @@ impl Connection {
                 }
             }
         };
-        let _ = crate::time::timeout(LINGER_TIME, linger).await;
+        let _ = Box::pin(crate::time::timeout(LINGER_TIME, linger)).await;
         Ok(())
     }
 

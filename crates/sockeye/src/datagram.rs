@@ -13,11 +13,12 @@ use crate::listen::{self, SocketFile, socket_for};
 use crate::model::{self, PacketLink, Received};
 use crate::options::Options;
 use crate::resolve::resolve;
+use crate::time::shortest;
 use rustix::net::SocketAddrAny;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 /// A socket for packets: UDP, Unix datagrams, or a descriptor made elsewhere (`SOCK_RAW`, CAN, …).
@@ -60,7 +61,8 @@ impl Datagram {
     /// As [`bind`](Self::bind), or when the kernel refuses an option.
     pub async fn bind_with(endpoint: impl ToEndpoint, options: &Options) -> Result<Self> {
         let endpoint = packets_only(endpoint.to_endpoint()?)?;
-        let bound = listen::bind(&endpoint, options)?;
+        let found = resolve(&endpoint, true).await?;
+        let bound = listen::bind_resolved(&endpoint, found, options)?;
         Self::new(bound.fd, bound.endpoint, bound.file)
     }
 
@@ -138,10 +140,16 @@ impl Datagram {
         local_address(self.link.fd())
     }
 
-    /// How long a receive or a send may wait; `None` for ever.
+    /// How long a receive or a send may wait; `None` for ever, and zero the shortest time there is (1 ms).
     pub fn set_timeout(&mut self, limit: Option<Duration>) {
         self.limits = [limit; 2];
-        self.link.set_limits(limit, limit);
+        let kept = limit.map(shortest);
+        self.link.set_limits(kept, kept);
+    }
+
+    /// The timeout of a receive and of a send.
+    pub fn timeouts(&self) -> (Option<Duration>, Option<Duration>) {
+        (self.limits[0], self.limits[1])
     }
 
     /// Receives one packet, whole, and who sent it (Python's `recvfrom`). One of no bytes is a packet like others.
@@ -223,5 +231,11 @@ fn packets_only(endpoint: Endpoint) -> Result<Endpoint> {
 impl AsFd for Datagram {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.link.fd()
+    }
+}
+
+impl AsRawFd for Datagram {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
     }
 }

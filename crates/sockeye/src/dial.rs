@@ -32,7 +32,7 @@ pub struct Attempt {
     pub address: Address,
     /// From the start of the dialling to the start of this attempt.
     pub started: Duration,
-    /// How long it took; an attempt that was given up because another was faster has none.
+    /// How long it took; an attempt that was given up, because another was faster or time was up, has none.
     pub took: Option<Duration>,
     /// What the kernel said.
     pub error: Option<String>,
@@ -171,21 +171,24 @@ impl Dialer {
     async fn race(&self, endpoint: &Endpoint, addresses: Vec<Address>) -> Result<Connection> {
         let begun = Instant::now();
         let mut waiting = addresses.into_iter();
-        let mut running: Vec<Try<'_>> = Vec::new();
+        let mut running = Tries {
+            dialer: self,
+            tries: Vec::new(),
+        };
         let mut last = None;
         loop {
             let next = waiting.next();
             let more = next.is_some();
             if let Some(address) = next {
-                running.push(self.begin(endpoint, address, begun));
-            } else if running.is_empty() {
+                running.tries.push(self.begin(endpoint, address, begun));
+            } else if running.tries.is_empty() {
                 let none = || Error::new("dial", Class::Address, "the name has no address").at(endpoint);
                 return Err(last.unwrap_or_else(none));
             }
             let mut delay = std::pin::pin!(sleep(ATTEMPT_DELAY));
             let ended = poll_fn(|cx| {
-                for index in 0..running.len() {
-                    if let Poll::Ready(result) = running[index].future.as_mut().poll(cx) {
+                for (index, attempt) in running.tries.iter_mut().enumerate() {
+                    if let Poll::Ready(result) = attempt.future.as_mut().poll(cx) {
                         return Poll::Ready(Some((index, result)));
                     }
                 }
@@ -197,17 +200,14 @@ impl Dialer {
             })
             .await;
             let Some((index, result)) = ended else { continue };
-            let attempt = running.swap_remove(index);
+            let attempt = running.tries.remove(index);
             self.tell(
                 &attempt,
                 Some(begun.elapsed() - attempt.started),
                 result.as_ref().err(),
             );
             match result {
-                Ok(conn) => {
-                    running.iter().for_each(|loser| self.tell(loser, None, None));
-                    return Ok(conn);
-                }
+                Ok(conn) => return Ok(conn),
                 Err(error) => last = Some(error),
             }
         }
@@ -272,6 +272,20 @@ struct Try<'a> {
     future: Pin<Box<dyn Future<Output = Result<Connection>> + 'a>>,
 }
 
+/// The attempts under way. Those that are still so when the race is over, won or out of time, are told of too.
+struct Tries<'a> {
+    dialer: &'a Dialer,
+    tries: Vec<Try<'a>>,
+}
+
+impl Drop for Tries<'_> {
+    fn drop(&mut self) {
+        self.tries
+            .iter()
+            .for_each(|loser| self.dialer.tell(loser, None, None));
+    }
+}
+
 fn explain(error: Error, endpoint: &Endpoint, address: &Address) -> Error {
     let literal = endpoint.with_address(address);
     let error = if literal == *endpoint {
@@ -294,4 +308,42 @@ fn explain(error: Error, endpoint: &Endpoint, address: &Address) -> Error {
 /// As [`Dialer::dial`].
 pub async fn dial(endpoint: impl ToEndpoint) -> Result<Connection> {
     Dialer::new().dial(endpoint).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Model;
+    use crate::model::run;
+    use std::cell::RefCell;
+    use std::net::{TcpListener, TcpStream};
+    use std::rc::Rc;
+
+    #[test]
+    fn attempts_that_time_ran_out_for_are_told_of() {
+        // A listener that keeps one newcomer and has it: the kernel drops what others send.
+        let full = TcpListener::bind("127.0.0.1:0").expect("bind");
+        rustix::net::listen(&full, 0).expect("listen");
+        let address = full.local_addr().expect("bound");
+        let _first = TcpStream::connect(address).expect("room for one");
+        for model in Model::ALL {
+            let told = Rc::new(RefCell::new(Vec::new()));
+            let ear = told.clone();
+            let dialer = Dialer::new()
+                .timeout(Duration::from_millis(1))
+                .watch(move |attempt| ear.borrow_mut().push(attempt.clone()));
+            let error = match run(model, dialer.dial(&format!("tcp://{address}"))) {
+                Ok(dialled) => dialled.expect_err("nobody answers"),
+                Err(error) => {
+                    assert_eq!(error.op(), "start model", "{model}: {error}");
+                    continue;
+                }
+            };
+            assert_eq!(error.class(), Class::Timeout, "{model}: {error}");
+            let told = told.take();
+            assert_eq!(told.len(), 1, "{model}");
+            assert_eq!(told[0].address, address.into());
+            assert!(told[0].took.is_none() && told[0].error.is_none(), "{model}");
+        }
+    }
 }

@@ -10,7 +10,8 @@
 //! | choose how to wait | [`Model`], [`run`], [`block_on`] |
 //! | set options of a socket | [`Options`] |
 //! | speak TLS | [`TlsServer`], [`TlsClient`] |
-
+//! | accept in a loop of your own | [`Listener`] |
+//! | find what Python's `socket` calls something | [`python`] |
 //!
 //! A handler is written once and runs unchanged under every model of concurrency: a process or a thread per
 //! connection, one thread that spins, selects or polls, coroutines, io_uring. Nothing but the folder `model` knows
@@ -25,8 +26,10 @@ mod endpoint;
 mod error;
 mod handler;
 mod listen;
+mod listener;
 mod model;
 mod options;
+pub mod python;
 mod resolve;
 mod server;
 mod services;
@@ -43,6 +46,7 @@ pub use dial::{ATTEMPT_DELAY, Attempt, CONNECT_TIMEOUT, Dialer, dial};
 pub use endpoint::{Endpoint, Host, HostPort, MAX_HOST_NAME, MAX_UNIX_NAME, Port, ToEndpoint, UnixName};
 pub use error::{Class, Error, Result};
 pub use handler::{Handler, PacketHandler};
+pub use listener::Listener;
 pub use model::{Model, Trigger, block_on, run, spawn_local};
 pub use options::{Membership, Options};
 pub use resolve::{
@@ -52,5 +56,10 @@ pub use resolve::{
 pub use server::{Event, Limits, MAX_WORKERS, Reason, Running, Server, Shutdown};
 pub use services::{Protocol, Service, Source, service_by_name, service_by_port, service_name, service_port};
 pub use tcp_info::{Negotiated, TcpInfo};
-pub use tls::{TlsClient, TlsFacts, TlsServer};
+pub use tls::{Distrust, TlsClient, TlsFacts, TlsServer, fingerprint};
 pub use units::{format_duration, format_size, parse_duration, parse_size};
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub struct ReadmeExamples;

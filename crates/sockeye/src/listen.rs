@@ -4,7 +4,7 @@ use crate::address::{Address, local_address};
 use crate::endpoint::{Endpoint, UnixName};
 use crate::error::{Class, Error, Result};
 use crate::options::Options;
-use crate::resolve::resolve_blocking;
+use crate::resolve::{Resolved, resolve_blocking};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrAny, SocketFlags, SocketType, sockopt};
 use std::os::fd::OwnedFd;
@@ -41,8 +41,13 @@ impl Drop for SocketFile {
 /// # Errors
 /// The failure of the last address.
 pub(crate) fn bind(endpoint: &Endpoint, options: &Options) -> Result<Bound> {
+    bind_resolved(endpoint, resolve_blocking(endpoint, true)?, options)
+}
+
+/// [`bind`] for whoever has resolved the endpoint already.
+pub(crate) fn bind_resolved(endpoint: &Endpoint, found: Vec<Resolved>, options: &Options) -> Result<Bound> {
     let mut last = None;
-    for resolved in resolve_blocking(endpoint, true)? {
+    for resolved in found {
         match bind_one(endpoint, &resolved.address, options) {
             Ok(bound) => return Ok(bound),
             Err(error) => last = Some(error),

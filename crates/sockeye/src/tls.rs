@@ -1,16 +1,22 @@
 //! TLS over any connection, by rustls.
 
+mod distrust;
+mod verify;
+
+pub use distrust::Distrust;
+
 use crate::connection::Wire;
 use crate::error::{Class, Error, Result};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+use verify::{Anybody, Trusted};
 
 /// Where Linux distributions keep the certificates that a machine trusts.
 const SYSTEM_ROOTS: [&str; 3] = [
@@ -144,6 +150,7 @@ impl TlsClient {
     }
 
     fn trusting(certificates: Vec<CertificateDer<'static>>) -> Result<Self> {
+        let own = certificates.iter().map(|der| fingerprint(der)).collect();
         let mut roots = RootCertStore::empty();
         let (added, _) = roots.add_parsable_certificates(certificates);
         if added == 0 {
@@ -152,8 +159,18 @@ impl TlsClient {
                 "there is no usable certificate",
             ));
         }
+        let verifier =
+            Trusted::new(roots, own, provider()).map_err(|error| failed("configure TLS", error))?;
+        Self::verified_by(Arc::new(verifier))
+    }
+
+    fn verified_by(verifier: Arc<dyn ServerCertVerifier>) -> Result<Self> {
+        let config = builder()?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
         Ok(TlsClient {
-            config: Arc::new(builder()?.with_root_certificates(roots).with_no_client_auth()),
+            config: Arc::new(config),
         })
     }
 
@@ -162,14 +179,15 @@ impl TlsClient {
     /// # Errors
     /// Never with the built-in cryptography.
     pub fn unverified() -> Result<Self> {
-        let verifier = Arc::new(Anybody(provider()));
-        let config = builder()?
-            .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
-        Ok(TlsClient {
-            config: Arc::new(config),
-        })
+        Self::verified_by(Arc::new(Anybody(provider())))
+    }
+
+    /// Offers these protocols to the server, the one liked best first (ALPN, RFC 7301): `h2`, `http/1.1`.
+    #[must_use]
+    pub fn protocols(mut self, names: &[&str]) -> Self {
+        let names = names.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Arc::make_mut(&mut self.config).alpn_protocols = names;
+        self
     }
 
     pub(crate) fn connector(&self) -> TlsConnector {
@@ -235,51 +253,113 @@ impl TlsFacts {
     }
 }
 
-/// Checks that the peer holds the key of the certificate it shows, and nothing else.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
+/// The SHA-256 digest of a certificate's DER, by which people compare certificates.
+///
+/// ```
+/// let digest = sockeye::fingerprint(b"abc");
+/// assert_eq!(digest[..4], [0xba, 0x78, 0x16, 0xbf]);
+/// ```
+pub fn fingerprint(der: &[u8]) -> [u8; 32] {
+    let suite = aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
+    let hash = suite.tls13().map(|suite| suite.common.hash_provider.hash(der));
+    let digest = hash.and_then(|output| output.as_ref().try_into().ok());
+    digest.expect("the hash of a suite of TLS 1.3 that is named after SHA-256")
+}
 
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Listener, block_on, dial};
+
+    /// Both ends of a handshake, and what the client has to say of it.
+    fn shake(client: &TlsClient, server: &TlsServer, name: &str) -> Result<TlsFacts> {
+        block_on(async {
+            let mut listener = Listener::bind("tcp://127.0.0.1:0").await?;
+            let mut near = dial(listener.endpoint()).await?;
+            let mut far = listener.accept().await?;
+            let (near_end, far_end) = tokio::join!(near.start_tls(client, name), far.accept_tls(server));
+            // Neither has hung up: a client that isn't content says so.
+            assert_eq!(near_end.is_err(), far_end.is_err());
+            near_end?;
+            near.tls()
+                .ok_or_else(|| failed("ask", "there is no TLS on this connection"))
+        })?
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signed,
-            &self.0.signature_verification_algorithms,
-        )
+    #[test]
+    fn what_is_wrong_with_a_certificate_is_told_apart() {
+        let server = TlsServer::self_signed(&["localhost"]).expect("a certificate");
+        let trusting = TlsClient::trusting_der(&[server.certificate_der()]).expect("trust");
+        let facts = shake(&trusting, &server, "localhost").expect("trusted");
+        assert_eq!(facts.certificates, [server.certificate_der()]);
+        let error = shake(&trusting, &server, "example.org").expect_err("another name");
+        assert_eq!(Distrust::of(&error), Some(Distrust::WrongName));
+        assert!(error.to_string().ends_with("; it is for other names"), "{error}");
+
+        let authority = rcgen::KeyPair::generate().expect("a key");
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, "another authority");
+        let other = params.self_signed(&authority).expect("signed");
+        let elsewhere = TlsClient::trusting_der(&[other.der()]).expect("trust");
+        let error = shake(&elsewhere, &server, "localhost").expect_err("unknown");
+        assert_eq!(Distrust::of(&error), Some(Distrust::UnknownIssuer));
+
+        params.not_after = rcgen::date_time_ymd(2001, 1, 1);
+        let old = params.self_signed(&authority).expect("signed");
+        let key = PrivateKeyDer::Pkcs8(authority.serialize_der().into());
+        let server = TlsServer::new(vec![old.der().clone()], key).expect("a server");
+        let trusting = TlsClient::trusting_der(&[old.der()]).expect("trust");
+        let error = shake(&trusting, &server, "localhost").expect_err("expired");
+        assert_eq!(Distrust::of(&error), Some(Distrust::Expired));
+
+        let unverified = TlsClient::unverified().expect("a client");
+        shake(&unverified, &server, "example.org").expect("anybody is believed");
     }
 
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signed,
-            &self.0.signature_verification_algorithms,
-        )
+    #[test]
+    fn an_authority_may_be_its_own_server_when_it_is_trusted_itself() {
+        // What `openssl req -x509` makes unless told otherwise.
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let made = params.self_signed(&key).expect("signed");
+        let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+        let server = TlsServer::new(vec![made.der().clone()], key).expect("a server");
+        let client = TlsClient::trusting_der(&[made.der()]).expect("trust");
+        shake(&client, &server, "localhost").expect("it is the very one");
+        let error = shake(&client, &server, "example.org").expect_err("another name");
+        assert_eq!(Distrust::of(&error), Some(Distrust::WrongName));
+
+        let other = TlsServer::self_signed(&["localhost"]).expect("a certificate");
+        let client = TlsClient::trusting_der(&[other.certificate_der()]).expect("trust");
+        let error = shake(&client, &server, "localhost").expect_err("another one");
+        assert_eq!(Distrust::of(&error), Some(Distrust::WrongPurpose));
     }
 
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+    #[test]
+    fn a_peer_without_tls_is_not_distrusted() {
+        let unrelated = Error::new("dial", Class::General, "no");
+        assert_eq!(Distrust::of(&unrelated), None);
+    }
+
+    #[test]
+    fn protocols_are_offered() {
+        let server = TlsServer::self_signed(&["localhost"]).expect("a certificate");
+        let mut config = (*server.config).clone();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let server = TlsServer {
+            config: Arc::new(config),
+            ..server
+        };
+        let client = TlsClient::unverified().expect("a client");
+        let facts = shake(
+            &client.clone().protocols(&["h2", "http/1.1"]),
+            &server,
+            "localhost",
+        );
+        assert_eq!(facts.expect("shaken").alpn.as_deref(), Some("http/1.1"));
+        assert_eq!(shake(&client, &server, "localhost").expect("shaken").alpn, None);
     }
 }

@@ -4,7 +4,7 @@ use crate::buffer::Chunk;
 use crate::model::StreamLink;
 use crate::server::registry::Entry;
 use crate::tls::{TlsClient, TlsFacts, TlsServer};
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,6 +12,10 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsStream;
+
+/// How much of several small pieces is sent together. A handshake's records fit; TLS would send each by itself, and lose
+/// the alert that says why it ends, since it tries only once more then.
+const GATHER: usize = 2048;
 
 /// A socket whose bytes are counted.
 pub(crate) struct Wire {
@@ -96,6 +100,27 @@ impl AsyncWrite for Wire {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.link.poll_flush(cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut gathered = [0; GATHER];
+        let mut count = 0;
+        for slice in slices {
+            let Some(room) = gathered.get_mut(count..count + slice.len()) else {
+                break;
+            };
+            room.copy_from_slice(slice);
+            count += slice.len();
+        }
+        if count > 0 {
+            return self.poll_write(cx, &gathered[..count]);
+        }
+        let first = slices.iter().find(|slice| !slice.is_empty());
+        self.poll_write(cx, first.map_or(&[], |slice| &**slice))
     }
 
     /// Closing for writing is the connection's: TLS only has to get its farewell out.

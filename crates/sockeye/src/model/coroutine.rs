@@ -64,6 +64,8 @@ impl Coroutine {
     /// Wakes our timers by Tokio's.
     async fn keep_time(self: Rc<Self>) {
         loop {
+            // Tokio looks at its sockets before this goes on: what has come in time is not late.
+            tokio::task::yield_now().await;
             self.timers.fire(self.timers.tick());
             let changed = poll_fn(|cx| self.timers.poll_earlier(cx));
             match self.timers.next() {

@@ -208,3 +208,30 @@ impl Turn for Epoll {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Connection, Model, Result, run};
+    use std::io::Write;
+    use std::net::Shutdown;
+    use std::os::unix::net::UnixStream;
+
+    /// Bytes and the end behind them may make one edge, and a short receive is no proof that nothing is left.
+    #[test]
+    fn an_end_that_comes_with_the_last_bytes_is_not_lost() {
+        for model in Model::ALL {
+            let conversation = async {
+                let (ours, mut theirs) = UnixStream::pair()?;
+                let mut conn = Connection::adopt(ours.into())?;
+                conn.set_read_timeout(Some(std::time::Duration::from_secs(30)));
+                theirs.write_all(b"bye")?;
+                theirs.shutdown(Shutdown::Write)?;
+                assert_eq!(&conn.recv().await?[..], b"bye", "{model}");
+                assert_eq!(&conn.recv().await?[..], b"", "{model}");
+                Result::Ok(())
+            };
+            let ended: Result<()> = run(model, conversation).expect("the model");
+            ended.unwrap_or_else(|error| panic!("{model}: {error}"));
+        }
+    }
+}

@@ -77,6 +77,7 @@ pub(crate) struct Accepted {
 /// A listening socket as a model drives it.
 pub(crate) trait AcceptLink {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>>;
+    fn fd(&self) -> BorrowedFd<'_>;
 }
 
 /// A datagram and where it came from (`None` from an unnamed Unix socket).

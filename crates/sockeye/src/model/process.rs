@@ -114,6 +114,7 @@ async fn relay(socket: OwnedFd, shared: &Arc<Shared>) {
         return;
     };
     let mut stage = shared.stage.subscribe();
+    stage.mark_changed(); // the server may have been stopped before this thread began to look
     loop {
         tokio::select! {
             received = poll_fn(|cx| link.poll_recv(cx)) => match received {
@@ -126,7 +127,11 @@ async fn relay(socket: OwnedFd, shared: &Arc<Shared>) {
                 _ => return,
             },
             Ok(()) = stage.changed() => {
-                let word = if *stage.borrow_and_update() == Stage::Cut { CUT } else { STOP };
+                let word = match *stage.borrow_and_update() {
+                    Stage::Running => continue,
+                    Stage::Draining => STOP,
+                    Stage::Cut => CUT,
+                };
                 // If it is gone, the end of its stream says so.
                 let _ = rustix::net::send(&writer, word, rustix::net::SendFlags::NOSIGNAL);
             }

@@ -223,6 +223,10 @@ impl<R: Reactor> AcceptLink for Socket<R> {
             })
         })
     }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
 }
 
 /// A datagram socket with the memory that its batches are received into.

@@ -23,7 +23,8 @@ pub(crate) struct Side {
     /// Kept from wait to wait, so that waiting again costs no clone.
     pub(crate) waker: Option<Waker>,
     since: Option<Instant>,
-    timer: Option<TimerKey>,
+    /// Armed for an operation of this limit, perhaps an earlier one.
+    timer: Option<(TimerKey, Duration)>,
 }
 
 impl Side {
@@ -34,33 +35,35 @@ impl Side {
         timers: &Timers,
         cx: &Context<'_>,
     ) -> io::Result<()> {
-        match &mut self.waker {
-            Some(waker) => waker.clone_from(cx.waker()),
-            none => *none = Some(cx.waker().clone()),
-        }
-        if let Some(limit) = limit {
-            let now = timers.now();
-            let since = *self.since.get_or_insert(now);
-            if let Err(late) = self.arm(since, limit, timers, cx) {
-                self.done();
-                return Err(late);
-            }
-        }
         self.waiting = true;
-        Ok(())
-    }
-
-    fn arm(&mut self, since: Instant, limit: Duration, timers: &Timers, cx: &Context<'_>) -> io::Result<()> {
+        let known = self
+            .waker
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(cx.waker()));
+        if !known {
+            self.waker = Some(cx.waker().clone());
+        }
+        let Some(limit) = limit else { return Ok(()) };
+        let now = timers.now();
+        let since = *self.since.get_or_insert(now);
+        // As a rule the timer of an earlier wait is still armed, for the same waker, and so not later than this one's.
+        if known
+            && self
+                .timer
+                .is_some_and(|(key, armed)| armed == limit && timers.is_armed(key))
+        {
+            return Ok(());
+        }
         // A limit too far off to be an instant is no limit.
         let Some(due) = since.checked_add(limit) else {
             return Ok(());
         };
-        if timers.now() >= due {
+        self.cancel(timers);
+        if now >= due {
+            self.done();
             return Err(io::ErrorKind::TimedOut.into());
         }
-        if !self.timer.is_some_and(|key| timers.refresh(key, cx.waker())) {
-            self.timer = Some(timers.insert(due, cx.waker()));
-        }
+        self.timer = Some((timers.insert(due, cx.waker()), limit));
         Ok(())
     }
 
@@ -72,7 +75,7 @@ impl Side {
 
     /// The descriptor goes away.
     pub(crate) fn cancel(&mut self, timers: &Timers) {
-        if let Some(timer) = self.timer.take() {
+        if let Some((timer, _)) = self.timer.take() {
             timers.cancel(timer);
         }
     }

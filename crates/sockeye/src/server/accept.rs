@@ -74,7 +74,7 @@ async fn accept(link: &mut dyn AcceptLink, shared: &Shared) -> io::Result<Accept
 }
 
 /// An error of the connection that was to be accepted, not of the server (accept(2) names them).
-fn passing(error: &io::Error) -> bool {
+pub(crate) fn passing(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
         Some(

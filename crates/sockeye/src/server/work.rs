@@ -229,6 +229,6 @@ mod tests {
         };
         let future = converse(Arc::new(Echo), arrival, shared);
         let size = std::mem::size_of_val(&future);
-        assert!(size <= 1024, "{size} bytes, under {}", Model::default());
+        assert!(size <= 768, "{size} bytes, under {}", Model::default());
     }
 }

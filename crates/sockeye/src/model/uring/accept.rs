@@ -7,7 +7,7 @@ use io_uring::opcode;
 use io_uring::types::Fd;
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
@@ -115,6 +115,12 @@ impl AcceptLink for Acceptor {
             }
         }
         Poll::Pending
+    }
+
+    #[allow(unsafe_code)]
+    fn fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the place keeps the descriptor open for as long as this link is there.
+        unsafe { BorrowedFd::borrow_raw(self.fd) }
     }
 }
 

@@ -1,0 +1,149 @@
+//! `sockeye info`: what a name stands for, who answers there, and what the connection is like.
+//!
+//! | step | where |
+//! |---|---|
+//! | from the arguments to a plan | [`plan`] |
+//! | resolve, look the service up | [`lookup`] |
+//! | connect | [`connect`] |
+//! | TLS, and the certificates it shows | [`handshake`], [`certificate`] |
+//! | what was found out, as `--json` prints it | [`report`] |
+//! | the same for people | [`text`], on a [`page`] |
+//! | the classes of failure | [`failure`] |
+
+mod certificate;
+mod connect;
+mod failure;
+mod handshake;
+mod lookup;
+mod page;
+mod plan;
+mod report;
+mod text;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use crate::exit;
+use connect::Reached;
+use failure::{Failure, Step};
+use page::Page;
+use plan::Plan;
+use report::{Report, micros};
+
+const EXAMPLES: &str = "\
+Examples:
+  sockeye info localhost                        what the name stands for
+  sockeye info localhost 8080                   connect, and tell everything about it
+  sockeye info example.org https --tls          TLS: protocol, cipher, certificates, days left
+  sockeye info tls://127.0.0.1:8443 --insecure  look at a certificate that nobody vouches for
+  sockeye info example.org 80 --all --reverse   every address, and the names of the addresses
+  sockeye info unix:///run/sockeye.sock         a Unix socket
+  sockeye info example.org 443 --tls --json     for programs
+
+Exit codes: 0 it is as asked for; 1 something failed (with --all, an address did not answer; with
+--reverse, no address has a name); 2 the arguments make no sense.";
+
+/// Resolve a name, connect, and tell everything about the connection
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// A host name, an address, HOST:PORT, or an endpoint: tcp://…, tls://…, udp://…, unix:…
+    host: String,
+    /// The port, as a number or by its service's name; without one the name is only resolved
+    #[arg(value_name = "PORT|SERVICE")]
+    port: Option<String>,
+    /// Connect to every address, one after another, not only to the one that answers first
+    #[arg(long)]
+    all: bool,
+    /// Look up the name of each address too
+    #[arg(long)]
+    reverse: bool,
+    /// Speak TLS over the connection, and show what it settles on
+    #[arg(long)]
+    tls: bool,
+    /// Go on when the certificate is not trusted
+    #[arg(long)]
+    insecure: bool,
+    /// Trust the certificates of this PEM file instead of the system's authorities
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Who the certificate must be for, if not HOST
+    #[arg(long, value_name = "NAME")]
+    servername: Option<String>,
+    /// Protocols to offer in the handshake (ALPN), such as h2,http/1.1
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    alpn: Vec<String>,
+    /// How long each step may take
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = limit)]
+    timeout: Duration,
+    /// Print one JSON object (docs/info-json.md)
+    #[arg(long)]
+    json: bool,
+}
+
+fn limit(text: &str) -> Result<Duration, String> {
+    match sockeye::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("nothing can be done in no time".to_owned()),
+        Ok(limit) => Ok(limit),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let plan = Plan::new(&args)?;
+    let page = Page::for_stdout();
+    let begun = Instant::now();
+    let mut report = Report {
+        target: plan.target.clone(),
+        packets: plan.endpoint.is_packet(),
+        ..Report::default()
+    };
+    // People see each step when it is done, programs everything at the end.
+    let mut tell = |report: &Report, step: Step| {
+        if !args.json {
+            print(&text::step(&page, report, step));
+        }
+    };
+    let looked = sockeye::block_on(look(&plan, &mut report, &mut tell))?;
+    report.error = looked.err();
+    report.ok = report.error.is_none();
+    report.total_us = micros(begun.elapsed());
+    if args.json {
+        print(&format!("{}\n", serde_json::to_string_pretty(&report)?));
+    } else {
+        print(&text::ends(&page, &report));
+    }
+    match &report.error {
+        None => Ok(ExitCode::SUCCESS),
+        Some(failure) => {
+            exit::tell(&format!("sockeye: {}", page::harmless(&failure.sentence())));
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// All the steps, as far as they lead.
+async fn look(plan: &Plan, report: &mut Report, tell: &mut impl FnMut(&Report, Step)) -> Result<(), Failure> {
+    let found = lookup::addresses(plan, report, tell).await;
+    let port = lookup::port(plan, report, tell);
+    let (found, port) = (found?, port?);
+    let nameless = lookup::reverse_failure(plan, report);
+    if plan.names_only {
+        return nameless.map_or(Ok(()), Err);
+    }
+    let reached = connect::addresses(plan, report, found, port).await;
+    tell(report, Step::Connect);
+    let Reached { socket, missed } = reached?;
+    let shaken = handshake::tls(plan, report, socket).await;
+    tell(report, Step::Tls);
+    shaken?;
+    missed.or(nameless).map_or(Ok(()), Err)
+}
+
+/// Standard output may be closed early, by `head` for one: that is nobody's failure.
+fn print(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}

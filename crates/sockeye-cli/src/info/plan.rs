@@ -1,0 +1,205 @@
+//! From the arguments to what will be looked at. Nothing is asked here but files that the user names.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use anyhow::Result;
+use sockeye::{Endpoint, Host, HostPort, Port, TlsClient};
+
+use super::Args;
+use crate::exit::Usage;
+
+/// What will be looked at, and how closely.
+pub(super) struct Plan {
+    /// What the user asked about, as a text.
+    pub(super) target: String,
+    /// Where to connect; without TLS, which is a step of its own. Port 0 when names are all that is asked for.
+    pub(super) endpoint: Endpoint,
+    /// No port was named: the name is resolved, and nothing is connected to.
+    pub(super) names_only: bool,
+    pub(super) tls: Option<TlsPlan>,
+    pub(super) all: bool,
+    pub(super) reverse: bool,
+    /// How long each step may take.
+    pub(super) limit: Duration,
+}
+
+/// How TLS is spoken.
+pub(super) struct TlsPlan {
+    /// Who the certificate must be for.
+    pub(super) name: String,
+    /// Whom to trust; an error where the machine has no list of authorities.
+    pub(super) client: sockeye::Result<TlsClient>,
+    /// Go on with a certificate that isn't trusted.
+    pub(super) insecure: bool,
+    /// Protocols to offer.
+    pub(super) protocols: Vec<String>,
+}
+
+impl Plan {
+    pub(super) fn new(args: &Args) -> Result<Self> {
+        let (asked, names_only) = endpoint(&args.host, args.port.as_deref())?;
+        let wants_tls = args.tls || matches!(asked, Endpoint::Tls(_));
+        let tls = match wants_tls {
+            true if names_only => {
+                return Err(usage("--tls needs a port: `sockeye info HOST 443 --tls`"));
+            }
+            true => Some(tls(args, &asked)?),
+            false => {
+                let without = [
+                    (args.insecure, "--insecure"),
+                    (args.ca.is_some(), "--ca"),
+                    (args.servername.is_some(), "--servername"),
+                    (!args.alpn.is_empty(), "--alpn"),
+                ];
+                if let Some((_, option)) = without.iter().find(|(given, _)| *given) {
+                    return Err(usage(format!(
+                        "{option} is about TLS: add --tls, or write tls://…"
+                    )));
+                }
+                None
+            }
+        };
+        let endpoint = match asked.clone() {
+            Endpoint::Tls(at) => Endpoint::Tcp(at),
+            other => other,
+        };
+        let target = match names_only {
+            true => args.host.clone(),
+            false => asked.to_string(),
+        };
+        Ok(Plan {
+            target,
+            endpoint,
+            names_only,
+            tls,
+            all: args.all,
+            reverse: args.reverse,
+            limit: args.timeout,
+        })
+    }
+}
+
+fn usage(why: impl Into<String>) -> anyhow::Error {
+    Usage::new(why).into()
+}
+
+fn wrong(error: sockeye::Error) -> anyhow::Error {
+    usage(error.to_string())
+}
+
+/// The endpoint, and whether it has no port because none was asked for.
+fn endpoint(host: &str, port: Option<&str>) -> Result<(Endpoint, bool)> {
+    let is_endpoint = host.contains("://")
+        || Endpoint::SCHEMES
+            .iter()
+            .any(|scheme| host.starts_with(&format!("{scheme}:")));
+    let endpoint: Endpoint = match (is_endpoint, port) {
+        (true, None) => host.parse().map_err(wrong)?,
+        (true, Some(port)) => {
+            let why = format!("`{host}` names its port itself: leave `{port}` out");
+            return Err(usage(why));
+        }
+        (false, Some(port)) => format!("tcp://{}:{port}", bracketed(host))
+            .parse()
+            .map_err(wrong)?,
+        (false, None) => match host.parse::<HostPort>() {
+            Ok(at) => Endpoint::Tcp(at),
+            Err(_) => {
+                let endpoint: Endpoint = format!("tcp://{}:0", bracketed(host)).parse().map_err(wrong)?;
+                return match endpoint.host_port().map(|at| &at.host) {
+                    Some(Host::Any) | None => Err(usage("the host is missing")),
+                    Some(_) => Ok((endpoint, true)),
+                };
+            }
+        },
+    };
+    match endpoint.host_port() {
+        Some(at) if at.port == Port::Number(0) => Err(usage(
+            "nobody can be reached at port 0: a server asks for it to get a free one",
+        )),
+        _ => Ok((endpoint, false)),
+    }
+}
+
+/// An IPv6 address without its brackets gets them.
+fn bracketed(host: &str) -> String {
+    let address = host.split('%').next().unwrap_or_default();
+    match address.parse::<IpAddr>() {
+        Ok(IpAddr::V6(_)) => format!("[{host}]"),
+        _ => host.to_owned(),
+    }
+}
+
+fn tls(args: &Args, endpoint: &Endpoint) -> Result<TlsPlan> {
+    if endpoint.is_packet() {
+        return Err(usage("TLS goes over a stream, not over packets"));
+    }
+    let host = endpoint.host_port().map(|at| match &at.host {
+        Host::Any => "localhost".to_owned(),
+        Host::V6(address, _) => address.to_string(),
+        other => other.to_string(),
+    });
+    let name = args.servername.clone().or(host);
+    let name = name.ok_or_else(|| usage("say who the certificate must be for: --servername NAME"))?;
+    let client = match &args.ca {
+        Some(file) => Ok(TlsClient::trusting_file(file).map_err(wrong)?),
+        None => TlsClient::system(),
+    };
+    Ok(TlsPlan {
+        name,
+        client,
+        insecure: args.insecure,
+        protocols: args.alpn.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(host: &str, port: Option<&str>) -> Result<String, String> {
+        match endpoint(host, port) {
+            Ok((endpoint, true)) => Ok(format!("names of {endpoint}")),
+            Ok((endpoint, false)) => Ok(endpoint.to_string()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn a_target_is_written_in_many_ways() {
+        for (host, port, expected) in [
+            ("h", Some("80"), "tcp://h:80"),
+            ("h", Some("http"), "tcp://h:http"),
+            ("h:80", None, "tcp://h:80"),
+            ("::1", Some("80"), "tcp://[::1]:80"),
+            ("[::1]", Some("80"), "tcp://[::1]:80"),
+            ("fe80::1%eth0", Some("80"), "tcp://[fe80::1%eth0]:80"),
+            ("[::1]:80", None, "tcp://[::1]:80"),
+            ("h", None, "names of tcp://h:0"),
+            ("::1", None, "names of tcp://[::1]:0"),
+            ("127.0.0.1", None, "names of tcp://127.0.0.1:0"),
+            ("udp://h:53", None, "udp://h:53"),
+            ("tls://h:443", None, "tls://h:443"),
+            ("unix:@x", None, "unix:@x"),
+        ] {
+            assert_eq!(read(host, port).as_deref(), Ok(expected), "{host} {port:?}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_advice() {
+        for (host, port, part) in [
+            ("tcp://h:80", Some("80"), "leave `80` out"),
+            ("tcp://h", None, "the port is missing"),
+            ("http://h", None, "the schemes are tcp,"),
+            ("h", Some("70000"), "65535"),
+            ("h", Some("0"), "nobody can be reached at port 0"),
+            ("", None, "the host is missing"),
+            ("a b", Some("80"), "does not belong into a host name"),
+        ] {
+            let error = read(host, port).expect_err(host);
+            assert!(error.contains(part), "{host} {port:?}: {error}");
+        }
+    }
+}

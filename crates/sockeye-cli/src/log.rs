@@ -1,0 +1,123 @@
+//! What is logged on standard error: lines for people, or JSON for programs.
+
+use std::fmt::Debug;
+use std::io::{self, IsTerminal, Write};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::exit::Usage;
+
+/// Options of every subcommand.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Log more: each connection; twice, what the library does; three times, all there is
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// What is logged, such as `debug` or `off` or `sockeye=trace` (else the variable RUST_LOG says)
+    #[arg(long, global = true, value_name = "FILTER")]
+    log: Option<String>,
+}
+
+impl Args {
+    /// What is asked for on the command line counts more than the environment.
+    fn filter(&self) -> Result<EnvFilter, Usage> {
+        let environment = || std::env::var("RUST_LOG").ok().filter(|words| !words.is_empty());
+        let words = match (&self.log, self.verbose) {
+            (Some(words), _) => words.clone(),
+            (None, 0) => environment().unwrap_or_else(|| "info".to_owned()),
+            (None, 1) => "info,sockeye::serve=debug".to_owned(),
+            (None, 2) => "debug".to_owned(),
+            (None, _) => "trace".to_owned(),
+        };
+        EnvFilter::try_new(&words)
+            .map_err(|error| Usage::new(format!("the filter of the log `{words}`: {error}")))
+    }
+}
+
+/// Starts the log. Nothing here starts a thread, since a model of processes forks afterwards.
+pub(crate) fn start(args: &Args, json: bool) -> anyhow::Result<()> {
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(args.filter()?)
+        .with_writer(|| Careless(io::stderr()))
+        .with_ansi(!json && io::stderr().is_terminal())
+        .with_target(false)
+        .log_internal_errors(false);
+    match json {
+        true => subscriber.event_format(JsonLines).init(),
+        false => subscriber.init(),
+    }
+    Ok(())
+}
+
+/// Standard error, which may be closed: what nobody can read is no failure.
+struct Careless(io::Stderr);
+
+impl Write for Careless {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = self.0.write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// An object a line: `{"event":"log","time":1795229340.123,"level":"INFO","message":"closed","peer":"…"}`.
+struct JsonLines;
+
+impl<S, N> FormatEvent<S, N> for JsonLines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> std::fmt::Result {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut fields = Fields(Map::new());
+        event.record(&mut fields);
+        let mut line = Map::new();
+        line.insert("event".to_owned(), "log".into());
+        line.insert("time".to_owned(), (now.as_millis() as f64 / 1e3).into());
+        line.insert("level".to_owned(), event.metadata().level().as_str().into());
+        line.extend(fields.0);
+        writeln!(writer, "{}", Value::from(line))
+    }
+}
+
+/// Collects the fields of an event.
+struct Fields(Map<String, Value>);
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.0
+            .insert(field.name().to_owned(), format!("{value:?}").into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+}

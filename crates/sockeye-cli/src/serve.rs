@@ -1,0 +1,64 @@
+//! `sockeye serve`: services at endpoints, until a signal.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | [`target`] | takes `SERVICE@ENDPOINT?NAME=VALUE` apart |
+//! | [`knobs`] | the table of what may stand in the query, beside what a service itself takes |
+//! | [`plan`] | makes listeners of the arguments, or says why they can't be had |
+//! | [`start`] | binds and starts them |
+//! | [`report`] | says where they listen, and how to try them |
+//! | [`events`] | logs what happens to them |
+//! | [`signals`] | waits for the end |
+//! | [`help`] | the tables of the help |
+
+mod events;
+mod help;
+mod knobs;
+mod nearest;
+mod plan;
+mod report;
+mod signals;
+mod start;
+mod target;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use sockeye::Model;
+
+use crate::descriptors;
+use report::Report;
+
+/// Serve services at endpoints, until Ctrl-C
+///
+/// Without listeners it serves every service on loopback at its usual port; a port that is taken is reported, and the
+/// others are served. Listeners that are named are served all or not at all. Each says `listening SERVICE ENDPOINT` on
+/// standard error when it is ready. Ctrl-C (or SIGTERM) lets the connections end and leaves; a second one cuts them.
+#[derive(Debug, clap::Args)]
+#[command(after_help = help::short(), after_long_help = help::long())]
+pub(crate) struct Args {
+    /// What to serve and where; SERVICE alone is served on loopback at its usual port
+    #[arg(value_name = "SERVICE@ENDPOINT")]
+    listeners: Vec<String>,
+    /// The model of concurrency: process, thread, spin, select, epoll (or epoll-lt), epoll-et, coroutine, uring
+    #[arg(short, long)]
+    model: Option<Model>,
+    /// Threads that serve each listener, for models that have workers; 0 is one per core
+    #[arg(short, long, value_name = "N")]
+    workers: Option<usize>,
+    /// The folder where services keep their data (none of today's keeps any)
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Report and log in JSON, an object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let descriptors = descriptors::raise_limit();
+    let plan = plan::Plan::of(&args, descriptors)?;
+    let report = Report { json: args.json };
+    let bound = start::bind(plan, &report)?;
+    let serving = start::start(bound)?;
+    signals::serve_until_told(serving, &report)
+}

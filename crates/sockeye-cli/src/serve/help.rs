@@ -1,0 +1,85 @@
+//! The tables of `sockeye serve --help`, from those that are served by.
+
+use std::fmt::Write;
+
+use sockeye::Options;
+use sockeye_services::catalog;
+
+use super::knobs::KNOBS;
+
+const EXAMPLES: &str = "\
+Examples:
+  sockeye serve                                    every service, on loopback, at its usual port
+  sockeye serve echo                               one service at its usual port
+  sockeye serve echo@tcp://0.0.0.0:7 echo@udp://0.0.0.0:7
+  sockeye serve --model uring --workers 0 echo@tcp://[::]:8080
+  sockeye serve 'echo@tcp://127.0.0.1:0?model=process&connections=100'
+  sockeye serve 'reply@tcp://:7788?encoding=gbk&rule=* =>! thank you !'
+  sockeye serve 'reply@tls://:8443?rules=answers.txt&cert=chain.pem&key=key.pem'
+  sockeye serve echo@unix:///run/echo.sock hello@unix:@hello
+";
+
+/// Below `-h`.
+pub(super) fn short() -> String {
+    let names: Vec<&str> = catalog::ALL.iter().map(|service| service.name).collect();
+    format!(
+        "Services: {}\n\n{EXAMPLES}\nEndpoints, services and options of a listener: sockeye serve --help",
+        names.join(", ")
+    )
+}
+
+/// Below `--help`.
+pub(super) fn long() -> String {
+    let mut text = String::from(
+        "Endpoints:\n  \
+         tcp://HOST:PORT, tls://HOST:PORT, udp://HOST:PORT, vsock://CID:PORT,\n  \
+         unix:///PATH, unix:./PATH, unix:@NAME, and so unixgram: and unixseq:\n  \
+         Port 0 lets the system choose; no host means every interface.\n\nServices:\n",
+    );
+    for service in catalog::ALL {
+        let at = format!("{}/{}", service.port, service.schemes.join("+"));
+        row(
+            &mut text,
+            10,
+            service.name,
+            &format!("{at:13}  {}", service.about),
+        );
+    }
+    text.push_str(
+        "\nOptions of a listener, as SERVICE@ENDPOINT?NAME=VALUE&NAME=VALUE (write %26 for &, %25 for %):\n",
+    );
+    for knob in KNOBS {
+        row(
+            &mut text,
+            24,
+            &format!("{}={}", knob.name, knob.value),
+            knob.about,
+        );
+    }
+    for service in catalog::ALL {
+        if service.settings().next().is_some() {
+            let _ = write!(text, "\nOptions of {}:\n", service.name); // writing to a String can't fail
+        }
+        for setting in service.settings() {
+            row(
+                &mut text,
+                24,
+                &format!("{}={}", setting.name, setting.value),
+                setting.about,
+            );
+        }
+    }
+    text.push_str("\nOptions of its socket:\n");
+    for names in Options::NAMES.chunks(6) {
+        let _ = writeln!(text, "  {}", names.join(", "));
+    }
+    text + "\n" + EXAMPLES
+}
+
+/// Two columns; a first one that is too wide has a line of its own.
+fn row(text: &mut String, width: usize, left: &str, right: &str) {
+    let _ = match left.len() <= width {
+        true => writeln!(text, "  {left:width$}  {right}"),
+        false => writeln!(text, "  {left}\n  {:width$}  {right}", ""),
+    };
+}

@@ -1,0 +1,216 @@
+//! From arguments to listeners that can be had, or the reason why not. Nothing is bound or started here.
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use sockeye::{Endpoint, Limits, MAX_WORKERS, Model, Options, TlsServer};
+use sockeye_services::catalog::{self, Service, Starter};
+use sockeye_services::settings::Settings;
+use std::time::Duration;
+
+use super::knobs::{self, Draft, KNOBS};
+use super::target::Target;
+use super::{Args, nearest};
+use crate::exit::{Usage, words};
+
+/// What to do.
+pub(super) struct Plan {
+    pub(super) listeners: Vec<Listener>,
+    /// Nobody asked for these listeners by name: what can't be had is left out.
+    pub(super) usual: bool,
+}
+
+/// One service at one endpoint.
+pub(super) struct Listener {
+    pub(super) service: &'static Service,
+    pub(super) endpoint: Endpoint,
+    pub(super) model: Model,
+    pub(super) workers: usize,
+    pub(super) spin: Duration,
+    pub(super) limits: Limits,
+    pub(super) options: Options,
+    pub(super) tls: Option<TlsServer>,
+    pub(super) starter: Starter,
+}
+
+impl Plan {
+    /// `descriptors` is how many files this process may have open.
+    ///
+    /// # Errors
+    /// [`Usage`], always.
+    pub(super) fn of(args: &Args, descriptors: Option<u64>) -> Result<Self> {
+        let usual = args.listeners.is_empty();
+        let texts: Vec<&str> = match usual {
+            true => catalog::ALL.iter().map(|service| service.name).collect(),
+            false => args.listeners.iter().map(String::as_str).collect(),
+        };
+        let mut listeners = Vec::new();
+        for text in texts {
+            let planned = of_target(text, args, descriptors);
+            let planned = planned.map_err(|error| Usage::new(format!("{text}: {}", words(&error))))?;
+            listeners.extend(planned);
+        }
+        Ok(Plan { listeners, usual })
+    }
+}
+
+/// The listeners that one argument means: one, or those of a service at its usual port.
+fn of_target(text: &str, args: &Args, descriptors: Option<u64>) -> Result<Vec<Listener>> {
+    let target = Target::read(text)?;
+    let service = catalog::named(target.service).ok_or_else(|| unknown_service(target.service))?;
+    let endpoints = match target.endpoint {
+        Some(endpoint) => vec![endpoint.to_owned()],
+        None => {
+            let usual = |scheme| format!("{scheme}://127.0.0.1:{}", service.port);
+            service.schemes.iter().map(usual).collect()
+        }
+    };
+    let listener = |endpoint: String| {
+        let endpoint: Endpoint = endpoint.parse()?;
+        of_endpoint(service, endpoint, &target.query, args, descriptors)
+    };
+    endpoints.into_iter().map(listener).collect()
+}
+
+fn of_endpoint(
+    service: &'static Service,
+    endpoint: Endpoint,
+    query: &[(String, String)],
+    args: &Args,
+    descriptors: Option<u64>,
+) -> Result<Listener> {
+    let (draft, mut settings) = read_query(service, &endpoint, query)?;
+    settings.packets = endpoint.is_packet();
+    settings.data = args.data.clone();
+    let model = draft.model.or(args.model).unwrap_or_default();
+    let mut limits = draft.limits.clone();
+    if let Some(connections) = draft.connections {
+        check_connections(connections, model, descriptors)?;
+        limits.connections = connections;
+    }
+    Ok(Listener {
+        service,
+        model,
+        workers: workers(&draft, args, model)?,
+        spin: draft.spin,
+        limits,
+        tls: tls(&draft)?,
+        options: draft.options,
+        starter: (service.make)(&settings)?,
+        endpoint,
+    })
+}
+
+/// Sorts the query into what is the listener's, the socket's and the service's.
+fn read_query(
+    service: &'static Service,
+    endpoint: &Endpoint,
+    query: &[(String, String)],
+) -> Result<(Draft, Settings)> {
+    let (mut draft, mut settings) = (Draft::default(), Settings::new());
+    let mut seen: Vec<String> = Vec::new();
+    for (name, value) in query {
+        let plain = name.replace('_', "-");
+        let mut repeats = plain == "join";
+        if let Some(knob) = knobs::named(name) {
+            if let Some(why) = knob.misfit(endpoint) {
+                bail!("`{name}` has no meaning for {endpoint}: {why}");
+            }
+            (knob.set)(&mut draft, value).with_context(|| format!("{name}={value}"))?;
+        } else if let Some(setting) = service.settings().find(|setting| setting.name == plain) {
+            repeats = setting.repeats;
+            settings = settings.set(setting.name, value);
+        } else if !draft.options.set(name, value)? {
+            return Err(unknown_option(service, endpoint, name));
+        }
+        ensure!(
+            repeats || !seen.contains(&plain),
+            "`{name}` stands there twice; which one is meant?"
+        );
+        seen.push(plain);
+    }
+    Ok((draft, settings))
+}
+
+fn workers(draft: &Draft, args: &Args, model: Model) -> Result<usize> {
+    let Some(workers) = draft.workers.or(args.workers) else {
+        return Ok(1);
+    };
+    // `--workers` is for those listeners that have them, unless `--model` says that none has.
+    let meant = draft.workers.is_some() || draft.model.is_none();
+    if workers != 1 && !model.has_workers() {
+        ensure!(
+            !meant,
+            "the model {model} has a {model} for each connection and no workers; leave `workers` out, or choose another \
+             model"
+        );
+        return Ok(1);
+    }
+    ensure!(
+        workers <= MAX_WORKERS,
+        "{workers} workers would only get in each other's way; ask for {MAX_WORKERS} at the most"
+    );
+    Ok(workers)
+}
+
+fn check_connections(connections: usize, model: Model, descriptors: Option<u64>) -> Result<()> {
+    if let Some(most) = model.max_connections() {
+        ensure!(
+            connections <= most,
+            "the model {model} can't hold {connections} connections: select(2) knows descriptors below 1024 only, which \
+             leaves {most}; choose another model, or ask for fewer"
+        );
+    }
+    match descriptors {
+        Some(most) if model.shares_memory() && connections as u64 > most => bail!(
+            "{connections} connections are more than the {most} files that the system lets this process have open; \
+             raise the hard limit (ulimit -Hn), or ask for fewer"
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn tls(draft: &Draft) -> Result<Option<TlsServer>> {
+    match (&draft.certificates, &draft.key) {
+        (None, None) => Ok(None),
+        (Some(certificates), Some(key)) => Ok(Some(TlsServer::from_files(certificates, key)?)),
+        (Some(_), None) => bail!("`cert` is of no use without `key`, the file of the certificate's key"),
+        (None, Some(_)) => bail!("`key` is of no use without `cert`, the file of its certificate"),
+    }
+}
+
+fn unknown_service(name: &str) -> anyhow::Error {
+    let names = || catalog::ALL.iter().map(|service| service.name);
+    let list: Vec<&str> = names().collect();
+    anyhow!(
+        "there is no service `{}`{}; the services are {}",
+        name.escape_debug(),
+        nearest::hint(name, names()),
+        list.join(", ")
+    )
+}
+
+fn unknown_option(service: &Service, endpoint: &Endpoint, name: &str) -> anyhow::Error {
+    let fitting = KNOBS
+        .iter()
+        .filter(|knob| knob.misfit(endpoint).is_none())
+        .map(|knob| knob.name);
+    let mut own: Vec<&str> = fitting.collect();
+    own.extend(service.settings().map(|setting| setting.name));
+    let plain = name.replace('_', "-");
+    let elsewhere: Vec<&str> = catalog::ALL
+        .iter()
+        .filter(|other| other.settings().any(|setting| setting.name == plain))
+        .map(|other| other.name)
+        .collect();
+    let hint = match elsewhere.as_slice() {
+        [] => nearest::hint(name, own.iter().copied().chain(Options::NAMES.iter().copied())),
+        others => format!(" (it is one of {})", others.join(", ")),
+    };
+    anyhow!(
+        "{} over {} has no option `{}`{hint}\n  its options are {}\n  and those of its socket {}",
+        service.name,
+        endpoint.scheme(),
+        name.escape_debug(),
+        own.join(", "),
+        Options::NAMES.join(", ")
+    )
+}

@@ -1,0 +1,48 @@
+//! Serves until a signal: the first lets connections end, the second cuts them off.
+
+use std::process::ExitCode;
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use sockeye::Shutdown;
+
+use super::report::Report;
+use super::start::Serving;
+
+/// Says where it listens, then waits.
+///
+/// Signals are caught only now: a model that forks would have handed its processes the means to catch them.
+///
+/// # Errors
+/// When every server has ended by itself, which none should.
+pub(super) fn serve_until_told(serving: Vec<Serving>, report: &Report) -> Result<ExitCode> {
+    let mut signals = Signals::new([SIGINT, SIGTERM]).context("catch signals")?;
+    serving.iter().for_each(|one| report.listening(one));
+
+    let shutdowns: Vec<Shutdown> = serving.iter().map(|one| one.running.shutdown()).collect();
+    let closer = signals.handle();
+    let joiner = thread::Builder::new().name("sockeye-join".to_owned());
+    let joined = joiner.spawn(move || {
+        serving.into_iter().for_each(|one| one.running.join());
+        closer.close();
+    });
+    let joined = joined.context("start a thread")?;
+
+    let mut told = false;
+    for _ in signals.forever() {
+        match told {
+            false => {
+                report.stopping();
+                shutdowns.iter().for_each(Shutdown::stop);
+            }
+            true => shutdowns.iter().for_each(Shutdown::cut),
+        }
+        told = true;
+    }
+    if joined.join().is_err() || !told {
+        bail!("the servers have ended by themselves; the log may say why");
+    }
+    Ok(ExitCode::SUCCESS)
+}

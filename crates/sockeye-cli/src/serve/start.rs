@@ -1,0 +1,100 @@
+//! Binds what was planned, and starts it.
+
+use anyhow::{Result, bail};
+use sockeye::{Endpoint, Model, Running, Server};
+use sockeye_services::catalog::{Service, Starter};
+
+use super::events;
+use super::plan::{Listener, Plan};
+use super::report::Report;
+
+/// A listener that is bound and not yet served.
+pub(super) struct Bound {
+    server: Server,
+    model: Model,
+    service: &'static Service,
+    starter: Starter,
+    usual: bool,
+}
+
+/// A listener that is served.
+pub(super) struct Serving {
+    pub(super) running: Running,
+    pub(super) model: Model,
+    pub(super) service: &'static Service,
+    /// Nobody asked for it by name.
+    pub(super) usual: bool,
+}
+
+/// Binds every listener before any is served. Of the usual ones those that can't be had are reported and left out.
+///
+/// # Errors
+/// When a listener that was asked for can't be bound, or none at all.
+pub(super) fn bind(plan: Plan, report: &Report) -> Result<Vec<Bound>> {
+    let mut bound = Vec::new();
+    for listener in plan.listeners {
+        let (service, endpoint) = (listener.service, listener.endpoint.clone());
+        match bind_one(listener, plan.usual) {
+            Ok(one) => bound.push(one),
+            Err(error) if plan.usual => report.left_out(service, &endpoint, &error),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if bound.is_empty() {
+        bail!(
+            "none of the usual ports can be had; name others, such as: sockeye serve echo@tcp://127.0.0.1:0"
+        );
+    }
+    Ok(bound)
+}
+
+fn bind_one(listener: Listener, usual: bool) -> sockeye::Result<Bound> {
+    let Listener {
+        service,
+        endpoint,
+        model,
+        starter,
+        ..
+    } = listener;
+    let mut server = Server::bind_with(&endpoint, listener.options)?
+        .model(model)
+        .workers(listener.workers)
+        .spin(listener.spin)
+        .limits(listener.limits);
+    if let Some(tls) = listener.tls {
+        server = server.tls(tls);
+    }
+    let at: Endpoint = server.endpoint();
+    let server = server.observe(move |event| events::log(service, &at, event));
+    Ok(Bound {
+        server,
+        model,
+        service,
+        starter,
+        usual,
+    })
+}
+
+/// Starts every listener, in the order in which they were planned as far as anybody can see.
+///
+/// A model that forks does so while this process has no threads but its own: those come first.
+///
+/// # Errors
+/// When a model can't be had. What has been started already is cut off.
+pub(super) fn start(bound: Vec<Bound>) -> Result<Vec<Serving>> {
+    let mut order: Vec<(usize, Bound)> = bound.into_iter().enumerate().collect();
+    order.sort_by_key(|(_, bound)| bound.model.shares_memory());
+    let mut serving = Vec::with_capacity(order.len());
+    for (place, bound) in order {
+        let running = bound.starter.start(bound.server)?;
+        let started = Serving {
+            running,
+            model: bound.model,
+            service: bound.service,
+            usual: bound.usual,
+        };
+        serving.push((place, started));
+    }
+    serving.sort_by_key(|(place, _)| *place);
+    Ok(serving.into_iter().map(|(_, serving)| serving).collect())
+}

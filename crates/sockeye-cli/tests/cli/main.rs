@@ -1,0 +1,7 @@
+//! The real binary, driven as a user drives it. A module per subcommand.
+
+mod sockeye;
+
+mod bench;
+mod info;
+mod serve;

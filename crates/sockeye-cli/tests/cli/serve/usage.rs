@@ -1,0 +1,137 @@
+//! What can't be had is refused with the reason, before anything is bound.
+
+use crate::sockeye::{run, words};
+
+#[test]
+fn impossible_combinations_are_refused_with_the_reason() {
+    for (args, expected) in [
+        (
+            "echo@tcp://127.0.0.1:0?model=select&connections=2000",
+            "select(2) knows descriptors below 1024 only",
+        ),
+        ("echo@tcp://127.0.0.1:0?model=thread&workers=2", "no workers"),
+        ("--model process --workers 4 echo@tcp://127.0.0.1:0", "no workers"),
+        (
+            "echo@tcp://127.0.0.1:0?workers=100000",
+            "ask for 1024 at the most",
+        ),
+        (
+            "echo@tcp://127.0.0.1:0?connections=99999999999",
+            "raise the hard limit",
+        ),
+        (
+            "echo@tcp://127.0.0.1:0?framing=lines",
+            "has no option `framing` (it is one of reply)",
+        ),
+        (
+            "reply@udp://127.0.0.1:0?framing=lines",
+            "each datagram is one message",
+        ),
+        (
+            "reply@tcp://127.0.0.1:0?encoding=utf-16",
+            "a newline is not one byte in it",
+        ),
+        (
+            "echo@udp://127.0.0.1:0?connections=3",
+            "there are no connections, only datagrams",
+        ),
+        (
+            "echo@tcp://127.0.0.1:0?packets=3",
+            "there are no datagrams, only connections",
+        ),
+        (
+            "echo@udp://127.0.0.1:0?cert=a&key=b",
+            "only tls:// endpoints have certificates",
+        ),
+        ("echo@tls://127.0.0.1:0?cert=a", "without `key`"),
+        ("echo@tls://127.0.0.1:0?key=a", "without `cert`"),
+        (
+            "echo@tls://127.0.0.1:0?cert=/no/such&key=/no/such",
+            "read TLS certificates /no/such: ",
+        ),
+        (
+            "reply@tcp://127.0.0.1:0?rules=/no/such",
+            "set rules=/no/such: No such file",
+        ),
+    ] {
+        refused(&args.split(' ').collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
+fn slips_of_the_pen_are_told_with_what_was_meant() {
+    for (argument, expected) in [
+        (
+            "ehco@tcp://127.0.0.1:0",
+            "no service `ehco` (did you mean echo?); the services are echo, discard",
+        ),
+        (
+            "echo@tcp://127.0.0.1:0?nodealy=1",
+            "has no option `nodealy` (did you mean nodelay?)",
+        ),
+        ("echo@tcp://127.0.0.1:0?what=1", "its options are model, workers"),
+        (
+            "echo@tcp://127.0.0.1:0?model=tread",
+            "there is no model \"tread\"; the models are process, thread",
+        ),
+        (
+            "echo@tcp://127.0.0.1:0?idle=5",
+            "idle=5: parse duration 5: the unit is missing",
+        ),
+        ("echo@tcp://127.0.0.1:0?idle=0s", "more than 0"),
+        ("echo@tcp://127.0.0.1:0?connections=0", "write 1 or more"),
+        ("echo@tcp://127.0.0.1:0?connections=few", "write it in digits"),
+        (
+            "echo@tcp://127.0.0.1:0?nodelay=x",
+            "set option nodelay=x: it is neither true nor false; write true or false\n",
+        ),
+        ("echo@tcp://127.0.0.1:0?idle=1s&idle=2s", "stands there twice"),
+        ("echo@tcp://127.0.0.1:0?idle=%zz", "two hexadecimal digits"),
+        (
+            "echo@tcp://127.0.0.1",
+            "the port is missing; write tcp://HOST:PORT",
+        ),
+        ("echo@unix://host:80", "unix:///PATH"),
+        ("tcp://127.0.0.1:0", "Write SERVICE@ENDPOINT"),
+        (
+            "reply@tcp://127.0.0.1:0?rule=hello",
+            "no `=>` in it: write PATTERN => ANSWER",
+        ),
+    ] {
+        refused(&[argument], expected);
+    }
+    refused(&["--no-such-option"], "--no-such-option");
+    refused(&["--model", "x"], "there is no model");
+    refused(
+        &["--log", "a=b=c", "echo@tcp://127.0.0.1:0"],
+        "the filter of the log",
+    );
+}
+
+#[track_caller]
+fn refused(args: &[&str], expected: &str) {
+    let output = run(&[&["serve"], args].concat());
+    let words = words(&output);
+    assert!(words.contains(expected), "{args:?}: {words}");
+    assert_eq!(output.status.code(), Some(2), "{args:?}: {words}");
+    assert!(!words.contains("listening"), "{args:?}: {words}");
+    assert!(output.stdout.is_empty(), "{args:?}");
+}
+
+#[test]
+fn help_shows_what_there_is() {
+    let output = run(&["serve", "--help"]);
+    assert_eq!(output.status.code(), Some(0));
+    let help = String::from_utf8_lossy(&output.stdout);
+    for word in [
+        "echo",
+        "8080/tcp+udp",
+        "max-message=SIZE",
+        "per-address=N",
+        "congestion",
+        "Examples:",
+    ] {
+        assert!(help.contains(word), "{word}: {help}");
+    }
+    assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
+}

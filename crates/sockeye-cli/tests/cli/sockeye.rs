@@ -1,0 +1,100 @@
+//! The binary under test, and what it says.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Who waits this long for an event has found a bug; without it the test would hang.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A command that will run the binary, with nothing on its standard input and no surprises in its environment.
+pub(crate) fn sockeye(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sockeye"));
+    command.args(args).stdin(Stdio::null()).env_remove("RUST_LOG");
+    command
+}
+
+/// Runs it to its end.
+pub(crate) fn run(args: &[&str]) -> Output {
+    sockeye(args).output().expect("the binary starts")
+}
+
+/// What a program said on its standard error.
+pub(crate) fn words(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Whether a program is there. What `cargo xtask setup` could not install is said, and its tests are left out.
+pub(crate) fn installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let there = std::env::split_paths(&path).any(|folder| folder.join(program).exists());
+    if !there {
+        eprintln!("left out: {program} is not installed (cargo xtask setup)");
+    }
+    there
+}
+
+/// A program that goes on while the test talks to it; it is killed when the test ends.
+pub(crate) struct Background {
+    pub(crate) child: Child,
+    lines: Receiver<String>,
+}
+
+impl Background {
+    /// Starts a program and reads its standard error.
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
+        let stderr = child.stderr.take().expect("a pipe");
+        let (teller, lines) = channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let _ = teller.send(line); // the test may have heard enough
+            }
+        });
+        Background { child, lines }
+    }
+
+    /// The next line; `None` at the end.
+    pub(crate) fn line(&self) -> Option<String> {
+        use std::sync::mpsc::RecvTimeoutError;
+        match self.lines.recv_timeout(PATIENCE) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("it says nothing"),
+        }
+    }
+
+    /// Lines up to the first that has these words in it, which is returned.
+    #[track_caller]
+    pub(crate) fn line_with(&self, words: &str) -> String {
+        loop {
+            match self.line() {
+                Some(line) if line.contains(words) => return line,
+                Some(_) => {}
+                None => panic!("it ended before it said `{words}`"),
+            }
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it is there");
+    }
+
+    /// Waits for its end.
+    pub(crate) fn end(&mut self) -> ExitStatus {
+        while self.line().is_some() {}
+        self.child.wait().expect("its end")
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

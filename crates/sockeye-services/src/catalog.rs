@@ -1,0 +1,86 @@
+//! The table of services.
+
+use crate::settings::{Setting, Settings};
+use crate::{chargen, daytime, discard, echo, hello, reply};
+use sockeye::{Handler, PacketHandler, Result, Running, Server};
+
+/// Every service there is, in the order in which lists name them.
+pub const ALL: [&Service; 6] = [
+    &echo::SERVICE,
+    &discard::SERVICE,
+    &daytime::SERVICE,
+    &chargen::SERVICE,
+    &hello::SERVICE,
+    &reply::SERVICE,
+];
+
+/// The service of this name.
+///
+/// ```
+/// use sockeye_services::catalog;
+/// assert_eq!(catalog::named("echo").map(|service| service.port), Some(8080));
+/// ```
+pub fn named(name: &str) -> Option<&'static Service> {
+    ALL.into_iter().find(|service| service.name == name)
+}
+
+/// What there is to know about a service before it runs.
+#[derive(Debug)]
+pub struct Service {
+    /// What a command line calls it.
+    pub name: &'static str,
+    /// Its usual port: over 1023, so that nobody needs to be root.
+    pub port: u16,
+    /// The schemes of endpoints that it serves at its usual port.
+    pub schemes: &'static [&'static str],
+    /// What it does, in a line.
+    pub about: &'static str,
+    /// A command to try it with over a connection; `{nc}` stands for the program that connects, with its arguments.
+    pub try_stream: &'static str,
+    /// The same for datagrams.
+    pub try_packets: &'static str,
+    /// What its user may set, in groups that services have in common.
+    pub settings: &'static [&'static [Setting]],
+    /// Makes one of it.
+    ///
+    /// # Errors
+    /// When a setting makes no sense.
+    pub make: fn(&Settings) -> Result<Starter>,
+}
+
+impl Service {
+    /// Every setting of its own.
+    pub fn settings(&self) -> impl Iterator<Item = &'static Setting> {
+        self.settings.iter().copied().flatten()
+    }
+}
+
+/// A service that is made, and wants a server.
+pub struct Starter(Box<dyn FnOnce(Server) -> Result<Running> + Send>);
+
+impl Starter {
+    /// Of a handler for connections and for datagrams.
+    pub fn new<H: Handler + PacketHandler>(handler: H) -> Self {
+        Starter(Box::new(move |server| {
+            if server.endpoint().is_packet() {
+                server.start_packets(handler)
+            } else {
+                server.start(handler)
+            }
+        }))
+    }
+
+    /// Starts it on a bound server.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start(self, server: Server) -> Result<Running> {
+        (self.0)(server)
+    }
+}
+
+impl std::fmt::Debug for Starter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Starter")
+    }
+}

@@ -1,0 +1,131 @@
+//! `chargen`: characters without end, until the peer closes. RFC 864.
+//!
+//! Over UDP an answer of up to 512 bytes to a datagram of none is what attacks are amplified with: with a forged sender,
+//! the answers hit somebody else. So datagrams are answered only to addresses that nobody beyond the local network can
+//! be hit at: loopback, private, link-local and Unix ones.
+
+use crate::catalog::{Service, Starter};
+use sockeye::{Address, Connection, Handler, Packet, PacketHandler, Result};
+use sockeye_proto::chargen::{Chargen as Pattern, MAX_DATAGRAM, datagram};
+use std::future::poll_fn;
+use std::io::ErrorKind;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Its row in the [catalog](crate::catalog). The port of the RFC is 19, which only root may bind.
+pub const SERVICE: Service = Service {
+    name: "chargen",
+    port: 8019,
+    schemes: &["tcp", "udp"],
+    about: "sends characters without end (RFC 864)",
+    try_stream: "{nc} | head",
+    try_packets: "echo | {nc}",
+    settings: &[],
+    make: |_| Ok(Starter::new(Chargen)),
+};
+
+/// Room for what a peer says, which is thrown away: on the stack, since it has no use.
+const INPUT: usize = 512;
+
+/// Sends the pattern of RFC 864.
+pub struct Chargen;
+
+impl Handler for Chargen {
+    /// What the peer sends is thrown away, as the RFC wants it; and it has to be read, or a peer that writes before it
+    /// reads would wait for us while we wait for it.
+    async fn handle(&self, conn: &mut Connection) -> Result<()> {
+        // A peer that only listens is no idle one; one that doesn't even do that meets the deadline for writing.
+        conn.set_read_timeout(None);
+        let mut pattern = Pattern::new();
+        let mut listening = true;
+        while !conn.stopping() {
+            match poll_fn(|cx| poll_send(conn, &mut pattern, &mut listening, cx)).await {
+                Ok(()) => {}
+                // The only farewell there is.
+                Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Sends some of the pattern, and drains what has come meanwhile; returns too when the server is stopping.
+fn poll_send(
+    conn: &mut Connection,
+    pattern: &mut Pattern,
+    listening: &mut bool,
+    cx: &mut Context<'_>,
+) -> Poll<std::io::Result<()>> {
+    while *listening {
+        let mut room = [0; INPUT];
+        let mut input = ReadBuf::new(&mut room);
+        match Pin::new(&mut *conn).poll_read(cx, &mut input) {
+            // The peer may close its way and still listen.
+            Poll::Ready(Ok(())) => *listening = !input.filled().is_empty(),
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending => break,
+        }
+    }
+    if conn.stopping() {
+        return Poll::Ready(Ok(()));
+    }
+    let next = pattern.next(usize::MAX);
+    let sent = Pin::new(conn).poll_write(cx, next);
+    let count = match &sent {
+        Poll::Ready(Ok(count)) => *count,
+        _ => 0,
+    };
+    pattern.back(next.len() - count);
+    sent.map_ok(drop)
+}
+
+impl PacketHandler for Chargen {
+    async fn handle(&self, packet: Packet) -> Result<()> {
+        if !is_near(&packet.peer()) {
+            return Ok(());
+        }
+        packet.reply(datagram(fastrand::usize(0..=MAX_DATAGRAM))).await
+    }
+}
+
+/// Whether nobody beyond the local network has this address.
+fn is_near(peer: &Address) -> bool {
+    let near = match peer.ip().map(|ip| ip.to_canonical()) {
+        Some(IpAddr::V4(v4)) => v4.is_private() || v4.is_link_local(),
+        Some(IpAddr::V6(v6)) => v6.is_unique_local() || v6.is_unicast_link_local(),
+        None => false,
+    };
+    near || peer.is_loopback()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::SocketAddr;
+
+    #[test]
+    fn only_neighbours_get_datagrams() {
+        for (address, near) in [
+            ("127.0.0.1:9", true),
+            ("192.168.1.2:9", true),
+            ("10.0.0.1:9", true),
+            ("169.254.3.4:9", true),
+            ("[::1]:9", true),
+            ("[fe80::1]:9", true),
+            ("[fd00::1]:9", true),
+            ("[::ffff:10.0.0.1]:9", true),
+            ("8.8.8.8:9", false),
+            ("[2001:db8::1]:9", false),
+            ("[::ffff:8.8.8.8]:9", false),
+        ] {
+            let peer: SocketAddr = address.parse().expect(address);
+            assert_eq!(is_near(&peer.into()), near, "{address}");
+        }
+        assert!(is_near(&Address::Unix(None)));
+    }
+}

@@ -1,0 +1,13 @@
+//! Each service as its peers meet it: a module per service, each behaviour under every model.
+
+mod serving;
+
+mod chargen;
+mod conversation;
+mod daytime;
+mod discard;
+mod echo;
+mod hello;
+mod load;
+mod reply;
+mod rows;
