@@ -207,12 +207,12 @@ impl Registry {
         if books.entries.remove(&entry.id).is_none() {
             return;
         }
-        if let Some(ip) = counted(&entry.peer) {
-            if let Some(count) = books.per_address.get_mut(&ip) {
-                *count -= 1;
-                if *count == 0 {
-                    books.per_address.remove(&ip);
-                }
+        if let Some(ip) = counted(&entry.peer)
+            && let Some(count) = books.per_address.get_mut(&ip)
+        {
+            *count -= 1;
+            if *count == 0 {
+                books.per_address.remove(&ip);
             }
         }
         drop(books);
