@@ -238,10 +238,10 @@ impl Reactor for Blocking {
         cx: &mut Context<'_>,
         mut attempt: impl FnMut(Permit) -> io::Result<Done<T>>,
     ) -> Poll<io::Result<T>> {
-        if self.turn.get() == Some((key, wish.way)) {
-            if let Some(value) = self.take_turn(key, wish, &mut attempt)? {
-                return Poll::Ready(Ok(value));
-            }
+        if self.turn.get() == Some((key, wish.way))
+            && let Some(value) = self.take_turn(key, wish, &mut attempt)?
+        {
+            return Poll::Ready(Ok(value));
         }
         while self.with(key, wish.way, |half| half.ready)? {
             if !task::spend(cx) {

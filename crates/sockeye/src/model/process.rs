@@ -144,7 +144,7 @@ fn accept(job: Job, reporter: &Reporter) {
     let shared = job.shared.clone();
     let told = reporter.clone();
     shared.tell_by(Arc::new(move |event: &Event| {
-        told.send(&Report::Event(event.clone()))
+        told.send(&Report::Event(event.clone()));
     }));
     let driven = signals::acceptor().and_then(|died| {
         let driver = Rc::new(Blocking::new()?);
@@ -184,9 +184,7 @@ async fn steer(worker: Worker, died: OwnedFd, reporter: Reporter) {
 
 /// Does what the calling process says; drains when it is gone.
 async fn obey(reporter: Reporter, shutdown: Shutdown) {
-    let link = reporter
-        .socket()
-        .and_then(|socket| Ok(current()?.stream(socket)?));
+    let link = reporter.socket().and_then(|socket| current()?.stream(socket));
     if let Ok(mut link) = link {
         while let Ok(word) = poll_fn(|cx| link.poll_recv(cx)).await {
             match &*word {
@@ -197,7 +195,7 @@ async fn obey(reporter: Reporter, shutdown: Shutdown) {
         }
     }
     shutdown.stop();
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// A hold on a forked process.
@@ -248,7 +246,7 @@ impl Nursery {
                 self.reap(WaitOptions::NOHANG);
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     fn reap(&self, options: WaitOptions) {

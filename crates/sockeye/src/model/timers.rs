@@ -197,7 +197,7 @@ mod tests {
         let key = timers.insert(timers.now(), &count.clone().into());
         timers.fire(timers.now());
         timers.insert(timers.now() + Duration::from_secs(1), &count.clone().into());
-        assert!(!timers.refresh(key, &count.clone().into()));
+        assert!(!timers.refresh(key, &count.into()));
     }
 
     #[test]

@@ -338,8 +338,11 @@ impl Drop for Ring {
         }
         if failed {
             // Leaking a little beats memory that the kernel writes to after it has become something else's.
-            std::mem::forget(self.buffers.clone());
-            std::mem::forget(std::mem::take(&mut *self.places.borrow_mut()));
+            #[allow(clippy::mem_forget)]
+            std::mem::forget((
+                self.buffers.clone(),
+                std::mem::take(&mut *self.places.borrow_mut()),
+            ));
         }
     }
 }

@@ -123,3 +123,50 @@ fn admit(
         shared.tell(&Event::Refused { peer, why });
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Connection, Handler, Server};
+    use std::os::unix::net::UnixStream;
+
+    struct Nothing;
+    impl Handler for Nothing {
+        async fn handle(&self, _: &mut Connection) -> crate::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn newcomer() -> Accepted {
+        let (fd, _) = UnixStream::pair().expect("a pair");
+        Accepted {
+            fd: fd.into(),
+            peer: None,
+        }
+    }
+
+    #[test]
+    fn who_is_admitted_while_the_server_cuts_is_cut() {
+        let server = Server::bind("tcp://127.0.0.1:0").and_then(|server| server.start(Nothing));
+        let shutdown = server.as_ref().expect("a server").shutdown();
+        let mut cut = Vec::new();
+        let mut place = |arrival: Arrival| {
+            cut.push(arrival.entry.is_cut());
+            shutdown.shared.registry.remove(&arrival.entry);
+            Ok(())
+        };
+        admit(newcomer(), &shutdown.shared, &mut place).expect("a place");
+        shutdown.cut();
+        admit(newcomer(), &shutdown.shared, &mut place).expect("a place");
+        assert_eq!(cut, [false, true]);
+    }
+
+    #[test]
+    fn who_finds_no_place_is_not_in_the_books() {
+        let server = Server::bind("tcp://127.0.0.1:0").and_then(|server| server.start(Nothing));
+        let shared = server.as_ref().expect("a server").shutdown().shared;
+        let mut full = |_: Arrival| Err(io::ErrorKind::OutOfMemory.into());
+        admit(newcomer(), &shared, &mut full).expect_err("no place");
+        assert_eq!(shared.registry.len(), 0);
+    }
+}

@@ -207,12 +207,12 @@ impl Registry {
         if books.entries.remove(&entry.id).is_none() {
             return;
         }
-        if let Some(ip) = counted(&entry.peer) {
-            if let Some(count) = books.per_address.get_mut(&ip) {
-                *count -= 1;
-                if *count == 0 {
-                    books.per_address.remove(&ip);
-                }
+        if let Some(ip) = counted(&entry.peer)
+            && let Some(count) = books.per_address.get_mut(&ip)
+        {
+            *count -= 1;
+            if *count == 0 {
+                books.per_address.remove(&ip);
             }
         }
         drop(books);
@@ -246,5 +246,115 @@ impl Registry {
     /// Waits until the next connection leaves.
     pub(crate) async fn next_leave(&self) {
         self.left.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+
+    fn from(ip: &str) -> Address {
+        Address::Inet(format!("{ip}:1234").parse().expect("an address"))
+    }
+
+    fn two_per_address() -> Limits {
+        Limits {
+            per_address: 2,
+            ..Limits::default()
+        }
+    }
+
+    #[test]
+    fn an_address_has_its_share_and_others_have_theirs() {
+        let (registry, limits) = (Registry::default(), two_per_address());
+        let first = registry.admit(from("192.0.2.1"), &limits).expect("room");
+        registry.admit(from("192.0.2.1"), &limits).expect("room");
+        let (peer, why) = registry.admit(from("192.0.2.1"), &limits).err().expect("no room");
+        assert_eq!(peer, from("192.0.2.1"));
+        assert_eq!(why, "2 connections from one address are the limit");
+        registry
+            .admit(from("192.0.2.2"), &limits)
+            .expect("another's room");
+        registry.remove(&first);
+        registry.remove(&first); // once is enough
+        registry.admit(from("192.0.2.1"), &limits).expect("room again");
+        assert!(registry.admit(from("192.0.2.1"), &limits).is_err());
+        assert_eq!(registry.len(), 3);
+    }
+
+    #[test]
+    fn this_machine_stands_for_many() {
+        let (registry, limits) = (Registry::default(), two_per_address());
+        for ip in ["127.0.0.1", "127.8.9.10", "[::1]", "[::ffff:127.0.0.1]"] {
+            for _ in 0..5 {
+                registry.admit(from(ip), &limits).expect("no limit");
+            }
+        }
+        for _ in 0..5 {
+            registry.admit(Address::Unix(None), &limits).expect("no limit");
+        }
+    }
+
+    #[test]
+    fn whoever_waits_for_room_is_told_of_each_leave() {
+        let (registry, limits) = (Registry::default(), Limits::default());
+        let entries = [(); 3].map(|()| registry.admit(from("192.0.2.1"), &limits).expect("room"));
+        let waited = crate::block_on(async {
+            let leaves = async { entries.iter().for_each(|entry| registry.remove(entry)) };
+            tokio::join!(registry.below(1), registry.next_leave(), leaves);
+        });
+        waited.expect("the model runs");
+        assert_eq!(registry.len(), 0);
+    }
+
+    #[derive(Default)]
+    struct Pulls {
+        ended: AtomicUsize,
+        cut: AtomicUsize,
+    }
+
+    impl Grip for Arc<Pulls> {
+        fn end_input(&self) {
+            self.ended.fetch_add(1, Ordering::Relaxed);
+        }
+
+        fn cut(&self) {
+            self.cut.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn held() -> (Arc<Entry>, Arc<Pulls>) {
+        let (entry, pulls) = (Entry::new(1, from("192.0.2.1")), Arc::<Pulls>::default());
+        entry.hold(|| Box::new(pulls.clone()));
+        (entry, pulls)
+    }
+
+    #[test]
+    fn only_who_may_listen_meets_the_end_of_input() {
+        let (entry, pulls) = held();
+        entry.count_sent(10);
+        entry.stall();
+        entry.end_input();
+        assert_eq!(pulls.ended.load(Ordering::Relaxed), 0, "it is sending");
+        entry.count_sent(10);
+        entry.end_input();
+        assert_eq!(pulls.ended.load(Ordering::Relaxed), 1);
+        assert!(entry.input_ended());
+        entry.leave();
+        entry.end_input();
+        assert_eq!(pulls.ended.load(Ordering::Relaxed), 1, "it takes its leave");
+    }
+
+    #[test]
+    fn a_cut_reaches_whoever_is_held_now_or_later() {
+        let (entry, pulls) = held();
+        entry.cut();
+        assert_eq!(pulls.cut.load(Ordering::Relaxed), 1);
+        entry.let_go();
+        entry.cut();
+        assert_eq!(pulls.cut.load(Ordering::Relaxed), 1, "nobody holds it");
+        entry.hold(|| Box::new(pulls.clone()));
+        assert_eq!(pulls.cut.load(Ordering::Relaxed), 2);
     }
 }

@@ -1,6 +1,7 @@
 //! What the kernel says of a process and of those that it has forked.
 
 use crate::PATIENCE;
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::time::Instant;
 
@@ -78,6 +79,25 @@ pub(crate) fn cpu_time(root: u32) -> u64 {
         }
     }
     nanoseconds
+}
+
+/// Whether a process has let go of all that it had: it is gone, or waits to be reaped by whoever has inherited it.
+fn is_over(pid: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The state follows the name, which is in parentheses and may hold anything.
+    let state = status.rsplit_once(") ").map(|(_, rest)| rest);
+    state.is_none_or(|state| state.starts_with(['Z', 'X']))
+}
+
+/// Ends these processes and waits until they have let go of all that they had.
+pub(crate) fn end(family: &[u32]) {
+    for pid in family {
+        if let Some(pid) = Pid::from_raw(pid.cast_signed()) {
+            // It may have ended by itself.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+    eventually("ended", || family.iter().all(|pid| is_over(*pid)), |over| *over);
 }
 
 /// Asks again and again, where nothing tells when the answer changes; the last answer is in the message if it never

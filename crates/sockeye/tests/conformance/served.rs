@@ -222,12 +222,7 @@ fn from_hex(text: &str) -> Vec<u8> {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        for pid in process_facts::family(self.pid()).into_iter().rev() {
-            if let Some(pid) = rustix::process::Pid::from_raw(pid.cast_signed()) {
-                // It may have ended by itself.
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-            }
-        }
+        process_facts::end(&process_facts::family(self.pid()));
         let _ = self.process.wait();
         if std::thread::panicking() {
             self.log.extend(self.lines.try_iter());

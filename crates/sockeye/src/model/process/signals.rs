@@ -2,7 +2,7 @@
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
 
 /// What a child has been told.
@@ -66,8 +66,8 @@ fn handle(signal: libc::c_int, handler: libc::sighandler_t) {
 pub(super) fn acceptor() -> io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let (read, write) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-    DIED.store(write.as_raw_fd(), Ordering::Release);
-    std::mem::forget(write); // the handler's, for as long as the process lives
+    // The handler's, for as long as the process lives.
+    DIED.store(write.into_raw_fd(), Ordering::Release);
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
         handle(signal, libc::SIG_IGN);
     }

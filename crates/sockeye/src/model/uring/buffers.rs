@@ -88,8 +88,10 @@ impl Lender for Buffers {
     #[allow(unsafe_code)]
     fn give_back(&self, number: u16) {
         let tail = self.tail.get();
-        // SAFETY: the ring has COUNT entries, and this one is not the kernel's before the tail says so.
-        let entry = unsafe { &mut *self.ring.as_ptr().add(usize::from(tail % COUNT)) };
+        // SAFETY: the ring has COUNT entries.
+        let entry = unsafe { self.ring.as_ptr().add(usize::from(tail % COUNT)) };
+        // SAFETY: this one is not the kernel's before the tail says so.
+        let entry = unsafe { &mut *entry };
         entry.set_addr(self.at(number).as_ptr() as u64);
         entry.set_len(SIZE as u32);
         entry.set_bid(number);

@@ -207,14 +207,12 @@ impl Stream {
             ask = !std::mem::replace(&mut state.receiving, true);
             Ok(Poll::Pending)
         })?;
-        if ask {
-            if let Err(error) = self.receive() {
-                self.with(|state| {
-                    state.receiving = false;
-                    Ok(())
-                })?;
-                return Poll::Ready(Err(error));
-            }
+        if ask && let Err(error) = self.receive() {
+            self.with(|state| {
+                state.receiving = false;
+                Ok(())
+            })?;
+            return Poll::Ready(Err(error));
         }
         polled
     }

@@ -75,13 +75,13 @@ fn a_client_of_packets_talks(model: Model) {
         let mut dialled = Datagram::dial(&format!("udp://{address}")).await?;
         for size in [0, 1, 65_507] {
             dialled.send(&bytes[..size]).await?;
-            assert!(&dialled.recv().await?[..] == &bytes[..size]);
+            assert!(dialled.recv().await?[..] == bytes[..size]);
         }
         let mut bound = Datagram::bind("udp://127.0.0.1:0").await?;
         for size in [0, 1, 65_507] {
             bound.send_to(&bytes[..size], &address.into()).await?;
             let (back, from) = bound.recv_from().await?;
-            assert!(&back[..] == &bytes[..size]);
+            assert!(back[..] == bytes[..size]);
             assert_eq!(from, Address::Inet(address));
         }
         bound.set_timeout(Some(SOON));
@@ -137,14 +137,14 @@ fn futures_of_one_thread_wait_side_by_side(model: Model) {
         let (sender, answer) = oneshot::channel();
         spawn_local(async move {
             let heard = far.recv().await;
-            time::sleep(SOON).await.expect("a clock");
+            sockeye::time::sleep(SOON).await.expect("a clock");
             // Who asked may have gone.
             let _ = sender.send(heard);
         })?;
         // Nobody says anything on this one: the two that end must not need it to.
         tokio::select! {
             heard = near.recv() => panic!("{heard:?} out of nowhere"),
-            slept = time::sleep(SOON) => slept?,
+            slept = sockeye::time::sleep(SOON) => slept?,
         }
         near.send_all(b"hello").await?;
         let heard = answer.await.expect("the other future goes on")?;

@@ -3,9 +3,11 @@
 use super::behaviours;
 use crate::client::{self, end_writing, receive_some, receive_to_end, send_packet};
 use crate::dice::Dice;
+use crate::process_facts::eventually;
 use crate::served::Served;
 use crate::spec::Spec;
 use sockeye::Model;
+use std::io::ErrorKind;
 use std::path::Path;
 
 behaviours![
@@ -91,5 +93,11 @@ fn a_socket_file_goes_with_its_server(model: Model) {
     // A server that died without a word leaves its file, which is in nobody's way.
     drop(serve(model, &format!("unix://{path}")));
     assert!(Path::new(&path).exists());
+    // The kernel may take a moment to close what a dead process had given to its io_uring.
+    let endpoint = format!("unix://{path}").parse().expect("an endpoint");
+    let probe = || client::try_connect(&endpoint).err().map(|error| error.kind());
+    eventually("refused", probe, |error| {
+        *error == Some(ErrorKind::ConnectionRefused)
+    });
     serve(model, &format!("unix://{path}")).expect_alive();
 }

@@ -48,7 +48,7 @@ fn its_peer_and_the_clock(model: Model) {
             heard.extend(receive(client, 1)); // any number of ticks before it
         }
         end_writing(client);
-        assert!(receive_to_end(client).len() % 4 == 0);
+        assert!(receive_to_end(client).len().is_multiple_of(4));
         assert_eq!(served.wait_for_closed().reason, "finished");
     }
 }

@@ -1,7 +1,7 @@
 //! Handlers that do what a handler should not.
 
 use crate::server_process::say;
-use sockeye::{Class, Connection, Error, Handler, Result, time};
+use sockeye::{Class, Connection, Error, Handler, Result};
 use std::time::Duration;
 
 /// An echo, until the peer says `panic`, `fail`, `spew` (send without end and never read) or `endless` (do nothing
@@ -21,7 +21,7 @@ impl Handler for Moody {
                 },
                 b"endless" => {
                     conn.send("so be it").await?;
-                    time::sleep(Duration::from_secs(100_000)).await?;
+                    sockeye::time::sleep(Duration::from_secs(100_000)).await?;
                 }
                 _ => conn.send(chunk).await?,
             }

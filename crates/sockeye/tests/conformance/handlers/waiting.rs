@@ -1,6 +1,6 @@
 //! Handlers that wait for more than their peer.
 
-use sockeye::{Connection, Handler, Result, dial, time};
+use sockeye::{Connection, Handler, Result, dial};
 use std::time::Duration;
 use tokio::io::copy_bidirectional;
 use tokio::sync::mpsc;
@@ -46,7 +46,7 @@ impl Handler for Ticker {
                     }
                     conn.send(chunk).await?;
                 }
-                slept = time::sleep(Duration::from_millis(20)) => {
+                slept = sockeye::time::sleep(Duration::from_millis(20)) => {
                     slept?;
                     conn.send("tick").await?;
                 }
