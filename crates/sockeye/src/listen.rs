@@ -184,9 +184,7 @@ mod tests {
         for scheme in ["tcp", "udp"] {
             let endpoint = format!("{scheme}://127.0.0.1:0").parse().expect("an endpoint");
             let first = bind(&endpoint, &Options::new()).expect("a free port");
-            let error = bind(&first.endpoint, &Options::new())
-                .err()
-                .expect("it is taken");
+            let error = bind(&first.endpoint, &Options::new()).err().expect("it is taken");
             assert_eq!(error.raw_os_error(), Some(libc::EADDRINUSE), "{error}");
         }
     }
