@@ -30,10 +30,22 @@ const SETTLED: usize = 20;
 /// A connection's end, as its server told it.
 #[derive(Debug)]
 pub(crate) struct Closed {
-    pub(crate) id: u64,
     pub(crate) received: u64,
     pub(crate) sent: u64,
     pub(crate) reason: String,
+}
+
+impl Closed {
+    fn read(words: &str) -> Self {
+        let mut words = words.splitn(3, ' ');
+        let mut word = || words.next().expect("bytes received, bytes sent, reason");
+        let (received, sent, reason) = (word(), word(), word());
+        Closed {
+            received: received.parse().expect("a count"),
+            sent: sent.parse().expect("a count"),
+            reason: reason.to_owned(),
+        }
+    }
 }
 
 impl Served {
@@ -126,15 +138,13 @@ impl Served {
     /// Waits for the next connection to end.
     pub(crate) fn wait_for_closed(&mut self) -> Closed {
         let line = self.wait_for_words("event closed ");
-        let mut words = line.splitn(4, ' ');
-        let mut word = || words.next().expect("id, bytes received, bytes sent, reason");
-        let (id, received, sent, reason) = (word(), word(), word(), word());
-        Closed {
-            id: id.parse().expect("a number"),
-            received: received.parse().expect("a count"),
-            sent: sent.parse().expect("a count"),
-            reason: reason.to_owned(),
-        }
+        let (_, words) = line.split_once(' ').expect("its number first");
+        Closed::read(words)
+    }
+
+    /// Waits for this connection to end; the first was 1.
+    pub(crate) fn wait_for_closed_of(&mut self, id: u64) -> Closed {
+        Closed::read(&self.wait_for_words(&format!("event closed {id} ")))
     }
 
     /// How many of the lines that have been seen so far began with these words.

@@ -46,16 +46,19 @@ fn packets_of_any_size_come_back_whole(model: Model) {
 }
 
 fn packets_of_many_peers_are_told_apart(model: Model) {
-    let served = serve(model, "echo");
+    let spec = Spec::new(model, "echo").with("endpoint", "udp://127.0.0.1:0");
     let mut dice = Dice::new(18);
-    let clients: Vec<Socket> = (0..50).map(|_| served.connect()).collect();
-    for _ in 0..10 {
-        let words: Vec<Vec<u8>> = clients.iter().map(|_| dice.bytes(100)).collect();
-        for (client, words) in clients.iter().zip(&words) {
-            send_packet(client, words);
-        }
-        for (client, words) in clients.iter().zip(&words).rev() {
-            assert!(receive_some(client) == *words, "another's answer came back");
+    for workers in [1, 2] {
+        let served = Served::of(&spec.clone().with("workers", workers));
+        let clients: Vec<Socket> = (0..50).map(|_| served.connect()).collect();
+        for _ in 0..10 {
+            let words: Vec<Vec<u8>> = clients.iter().map(|_| dice.bytes(100)).collect();
+            for (client, words) in clients.iter().zip(&words) {
+                send_packet(client, words);
+            }
+            for (client, words) in clients.iter().zip(&words).rev() {
+                assert!(receive_some(client) == *words, "another's answer came back");
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::client::{
 use crate::dice::Dice;
 use crate::handlers::banquet;
 use crate::process_facts::eventually;
-use crate::served::{Closed, Served};
+use crate::served::Served;
 use crate::spec::Spec;
 use sockeye::Model;
 use std::io::ErrorKind;
@@ -37,16 +37,6 @@ fn expect_refused(served: &Served) {
     );
 }
 
-/// The end of one of these connections; those that asked whether newcomers are refused don't matter.
-fn closed_of(served: &mut Served, ids: &[u64]) -> Closed {
-    loop {
-        let closed = served.wait_for_closed();
-        if ids.contains(&closed.id) {
-            return closed;
-        }
-    }
-}
-
 fn stopping_refuses_newcomers_and_ends_the_quiet(model: Model) {
     let spec = Spec::new(model, "echo").with("drain", NEVER).with("quiet", 100);
     let mut served = Served::of(&spec);
@@ -57,8 +47,8 @@ fn stopping_refuses_newcomers_and_ends_the_quiet(model: Model) {
     for client in &clients {
         assert!(receive_to_end(client).is_empty());
     }
-    for _ in &clients {
-        assert_eq!(closed_of(&mut served, &[1, 2]).reason, "finished");
+    for id in [1, 2] {
+        assert_eq!(served.wait_for_closed_of(id).reason, "finished");
     }
     served.join();
 }
@@ -75,7 +65,7 @@ fn stopping_lets_a_conversation_end(model: Model) {
     }
     end_writing(&client);
     assert!(receive_to_end(&client).is_empty());
-    assert_eq!(closed_of(&mut served, &[1]).reason, "finished");
+    assert_eq!(served.wait_for_closed_of(1).reason, "finished");
     served.join();
 }
 
@@ -97,7 +87,7 @@ fn stopping_lets_a_transfer_end(model: Model) {
     expect_refused(&served);
     read_in_pieces(&client, rest, &mut Dice::new(5));
     assert!(receive_to_end(&client).is_empty());
-    assert_eq!(closed_of(&mut served, &[1]).reason, "finished");
+    assert_eq!(served.wait_for_closed_of(1).reason, "finished");
     served.join();
 }
 

@@ -97,7 +97,7 @@ fn plain_text_to_tls_hurts_itself_only(model: Model) {
         assert_eq!(&back, b"over here");
         Ok(())
     });
-    let reason = served.wait_for_closed().reason;
+    let reason = served.wait_for_closed_of(2).reason;
     assert!(
         reason.starts_with("failed: TLS handshake tls://127.0.0.1:"),
         "{reason}"
