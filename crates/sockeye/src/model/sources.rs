@@ -10,6 +10,14 @@ use std::os::fd::RawFd;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+/// A timer, perhaps of an earlier operation.
+#[derive(Clone, Copy)]
+struct Armed {
+    key: TimerKey,
+    due: Instant,
+    limit: Duration,
+}
+
 /// One way of one descriptor.
 #[derive(Default)]
 pub(crate) struct Side {
@@ -23,8 +31,7 @@ pub(crate) struct Side {
     /// Kept from wait to wait, so that waiting again costs no clone.
     pub(crate) waker: Option<Waker>,
     since: Option<Instant>,
-    /// Armed for an operation of this limit, perhaps an earlier one.
-    timer: Option<(TimerKey, Duration)>,
+    timer: Option<Armed>,
 }
 
 impl Side {
@@ -46,24 +53,20 @@ impl Side {
         let Some(limit) = limit else { return Ok(()) };
         let now = timers.now();
         let since = *self.since.get_or_insert(now);
-        // As a rule the timer of an earlier wait is still armed, for the same waker, and so not later than this one's.
-        if known
-            && self
-                .timer
-                .is_some_and(|(key, armed)| armed == limit && timers.is_armed(key))
-        {
+        // As a rule the timer of an earlier wait is still armed (it isn't due yet), for the same waker, and, as its limit
+        // was the same, not later than this one's.
+        if known && self.timer.is_some_and(|armed| armed.limit == limit && now < armed.due) {
             return Ok(());
         }
         // A limit too far off to be an instant is no limit.
-        let Some(due) = since.checked_add(limit) else {
-            return Ok(());
-        };
+        let Some(due) = since.checked_add(limit) else { return Ok(()) };
         self.cancel(timers);
         if now >= due {
             self.done();
             return Err(io::ErrorKind::TimedOut.into());
         }
-        self.timer = Some((timers.insert(due, cx.waker()), limit));
+        let key = timers.insert(due, cx.waker());
+        self.timer = Some(Armed { key, due, limit });
         Ok(())
     }
 
@@ -75,8 +78,8 @@ impl Side {
 
     /// The descriptor goes away.
     pub(crate) fn cancel(&mut self, timers: &Timers) {
-        if let Some((timer, _)) = self.timer.take() {
-            timers.cancel(timer);
+        if let Some(armed) = self.timer.take() {
+            timers.cancel(armed.key);
         }
     }
 

@@ -98,11 +98,6 @@ impl Timers {
         }
     }
 
-    /// Whether it has neither fired nor been cancelled.
-    pub(crate) fn is_armed(&self, key: TimerKey) -> bool {
-        self.inner.borrow().is_live(key.index, key.birth)
-    }
-
     pub(crate) fn cancel(&self, key: TimerKey) {
         let mut inner = self.inner.borrow_mut();
         if inner.is_live(key.index, key.birth) {
