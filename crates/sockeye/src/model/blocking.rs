@@ -6,6 +6,7 @@
 //!
 //! Such a thread is reached from outside by shutting its socket down, by its [`Remote`], or by a signal.
 
+use super::gate::{Gate, Gated};
 use super::local::Spinner;
 use super::ready::{Done, Packets, Permit, Reactor, Socket, Way, Wish};
 use super::task::{self, LocalFuture, Remote, Tasks};
@@ -59,6 +60,7 @@ pub(crate) struct Blocking {
     tasks: Tasks,
     /// The operation that may block now.
     turn: Cell<Option<(usize, Way)>>,
+    gate: Option<Arc<Gate>>,
 }
 
 impl Blocking {
@@ -73,7 +75,16 @@ impl Blocking {
             timers: Timers::new(),
             tasks: Tasks::reached_by(remote),
             turn: Cell::new(None),
+            gate: None,
         }
+    }
+
+    /// For a thread that accepts, and has others wait at the gate meanwhile.
+    pub(crate) fn accepting(gate: Arc<Gate>) -> io::Result<Self> {
+        Ok(Blocking {
+            gate: Some(gate),
+            ..Self::new()?
+        })
     }
 
     fn with<T>(&self, key: usize, way: Way, body: impl FnOnce(&mut Half) -> T) -> io::Result<T> {
@@ -284,7 +295,12 @@ impl Driver for Blocking {
 
     fn acceptor(self: Rc<Self>, fd: OwnedFd) -> io::Result<Box<dyn AcceptLink>> {
         rustix::io::ioctl_fionbio(&fd, true)?;
-        Ok(Box::new(Socket::new(self, fd)?))
+        let gate = self.gate.clone();
+        let door = Socket::new(self, fd)?;
+        Ok(match gate {
+            Some(gate) => Box::new(Gated::new(door, gate)),
+            None => Box::new(door),
+        })
     }
 
     fn packets(self: Rc<Self>, fd: OwnedFd) -> io::Result<Box<dyn PacketLink>> {

@@ -8,6 +8,7 @@
 mod blocking;
 mod coroutine;
 mod epoll;
+mod gate;
 mod local;
 mod mmsg;
 mod name;

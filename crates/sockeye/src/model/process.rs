@@ -10,6 +10,7 @@ mod report;
 mod signals;
 
 use super::blocking::{self, Blocking};
+use super::gate::Gate;
 use super::local::Ready;
 use super::task::Remote;
 use super::{Workers, current, thread};
@@ -147,22 +148,29 @@ fn accept(job: Job, reporter: &Reporter) {
         told.send(&Report::Event(event.clone()));
     }));
     let driven = signals::acceptor().and_then(|died| {
-        let driver = Rc::new(Blocking::new()?);
+        let gate = Gate::new()?;
+        let driver = Rc::new(Blocking::accepting(gate.clone())?);
         let Some(worker) = job.into_workers().next() else {
             return Ok(None);
         };
         let reporter = reporter.clone();
-        blocking::drive(&driver, steer(worker, died, reporter), Duration::ZERO, || false)
+        blocking::drive(
+            &driver,
+            steer(worker, died, reporter, gate),
+            Duration::ZERO,
+            || false,
+        )
     });
     if let Err(error) = driven {
         reporter.send(&Report::Failed(error.to_string()));
     }
 }
 
-async fn steer(worker: Worker, died: OwnedFd, reporter: Reporter) {
+async fn steer(worker: Worker, died: OwnedFd, reporter: Reporter, gate: Arc<Gate>) {
     let nursery = Rc::new(Nursery {
         children: RefCell::default(),
         shared: worker.shared.clone(),
+        gate,
     });
     let listener = worker.listener.as_raw_fd();
     let (spin, nurse) = (worker.spin(), nursery.clone());
@@ -215,6 +223,7 @@ impl Grip for ChildGrip {
 struct Nursery {
     children: RefCell<HashMap<i32, Arc<Entry>>>,
     shared: Arc<Shared>,
+    gate: Arc<Gate>,
 }
 
 impl Nursery {
@@ -227,6 +236,8 @@ impl Nursery {
         let remote = Remote::new()?;
         let pid = fork(|| {
             signals::close(listener); // or the port would stay open for as long as this connection
+            signals::child();
+            self.gate.pass();
             live(work, arrival, remote, &self.shared, spin);
         })?;
         entry.hold(|| Box::new(ChildGrip(pid)));
@@ -303,7 +314,6 @@ impl Nursery {
 
 /// A child's life: one connection.
 fn live(work: &StreamWork, arrival: Arrival, remote: Arc<Remote>, shared: &Arc<Shared>, spin: Duration) {
-    signals::child();
     shared.alone_with(&arrival.entry);
     let entry = arrival.entry.clone();
     entry.let_go();

@@ -55,11 +55,17 @@ impl Side {
         let since = *self.since.get_or_insert(now);
         // As a rule the timer of an earlier wait is still armed (it isn't due yet), for the same waker, and, as its limit
         // was the same, not later than this one's.
-        if known && self.timer.is_some_and(|armed| armed.limit == limit && now < armed.due) {
+        if known
+            && self
+                .timer
+                .is_some_and(|armed| armed.limit == limit && now < armed.due)
+        {
             return Ok(());
         }
         // A limit too far off to be an instant is no limit.
-        let Some(due) = since.checked_add(limit) else { return Ok(()) };
+        let Some(due) = since.checked_add(limit) else {
+            return Ok(());
+        };
         self.cancel(timers);
         if now >= due {
             self.done();

@@ -2,6 +2,7 @@
 
 use super::Workers;
 use super::blocking::{self, Blocking};
+use super::gate::Gate;
 use super::local::{Ready, each_worker};
 use super::task::Remote;
 use crate::server::registry::{Entry, Grip, SocketGrip};
@@ -39,17 +40,21 @@ pub(crate) fn launch(job: Job) -> io::Result<Workers> {
 
 fn accept_on_this_thread(worker: Worker, ready: Ready) {
     let spin = worker.spin();
-    let driver = match Blocking::new() {
-        Ok(driver) => Rc::new(driver),
+    let made = Gate::new().and_then(|gate| Ok((Blocking::accepting(gate.clone())?, gate)));
+    let (driver, gate) = match made {
+        Ok((driver, gate)) => (Rc::new(driver), gate),
         Err(error) => return ready.fail(error),
     };
     let place = move |work: &StreamWork, arrival: Arrival| {
-        let (work, remote) = (work.clone(), Remote::new()?);
+        let (work, remote, gate) = (work.clone(), Remote::new()?, gate.clone());
         let thread = std::thread::Builder::new()
             .name(format!("sockeye-c{}", arrival.entry.id))
             .stack_size(STACK);
         thread
-            .spawn(move || converse(&work, arrival, remote, spin, || false))
+            .spawn(move || {
+                gate.pass();
+                converse(&work, arrival, remote, spin, || false);
+            })
             .map(drop)
     };
     let serve = worker.serve(ready, place);

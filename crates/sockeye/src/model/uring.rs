@@ -79,6 +79,10 @@ impl Completion {
 }
 
 /// A place of a link and its operations.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are streams, and a box would cost each of them a line of cache"
+)]
 enum Place {
     Stream(stream::State),
     Accept(accept::State),

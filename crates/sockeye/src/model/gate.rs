@@ -1,0 +1,108 @@
+//! A crowd is let in before any of it is served.
+//!
+//! Where each connection has a thread or process of its own, those that are being served compete with the acceptor for
+//! the processor, each of them as an equal; hundreds of busy ones leave it so little that the last of a crowd would not
+//! be let in for seconds. So newcomers wait at a gate until the acceptor has found nobody else at the door.
+
+use super::ready::Socket;
+use super::{AcceptLink, Accepted, blocking::Blocking};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+/// How long the gate stays closed at the most: enough to fork for a thousand, and hardly noticed by the first of them.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// An eventfd that can be read while the gate is open: it works for threads and for forked processes alike.
+pub(crate) struct Gate(OwnedFd);
+
+impl Gate {
+    pub(crate) fn new() -> io::Result<Arc<Self>> {
+        Ok(Arc::new(Gate(eventfd(
+            1,
+            EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC,
+        )?)))
+    }
+
+    // Neither can fail but by finding the gate as it is to be.
+    fn open(&self) {
+        let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
+    }
+
+    fn close(&self) {
+        let _ = rustix::io::read(&self.0, &mut [0; 8]);
+    }
+
+    /// Waits until the gate is open; not for ever, should the acceptor have been killed.
+    pub(crate) fn pass(&self) {
+        let limit = Timespec::try_from(2 * PATIENCE).ok();
+        let _ = poll(&mut [PollFd::new(&self.0, PollFlags::IN)], limit.as_ref());
+    }
+}
+
+/// A listener that closes the gate when somebody comes, and opens it when nobody else is there.
+pub(super) struct Gated {
+    door: Socket<Blocking>,
+    gate: Arc<Gate>,
+    closed: Option<Instant>,
+}
+
+impl Gated {
+    pub(super) fn new(door: Socket<Blocking>, gate: Arc<Gate>) -> Self {
+        Gated {
+            door,
+            gate,
+            closed: None,
+        }
+    }
+
+    fn open(&mut self) {
+        if self.closed.take().is_some() {
+            self.gate.open();
+        }
+    }
+
+    /// The acceptor may merely have used up its turn.
+    fn somebody_is_there(&self) -> bool {
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        poll(
+            &mut [PollFd::from_borrowed_fd(
+                AcceptLink::fd(&self.door),
+                PollFlags::IN,
+            )],
+            Some(&now),
+        ) == Ok(1)
+    }
+}
+
+impl AcceptLink for Gated {
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
+        let accepted = self.door.poll_accept(cx);
+        match (&accepted, self.closed) {
+            (Poll::Ready(Ok(_)), None) => {
+                self.gate.close();
+                self.closed = Some(Instant::now());
+            }
+            (Poll::Ready(_), Some(closed)) if closed.elapsed() > PATIENCE => self.open(),
+            (Poll::Pending, Some(_)) if !self.somebody_is_there() => self.open(),
+            _ => {}
+        }
+        accepted
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        AcceptLink::fd(&self.door)
+    }
+}
+
+impl Drop for Gated {
+    fn drop(&mut self) {
+        self.open();
+    }
+}
