@@ -13,8 +13,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-/// How long the gate stays closed at the most: enough to fork for a thousand, and hardly noticed by the first of them.
-const PATIENCE: Duration = Duration::from_millis(250);
+/// How long the gate stays closed at the most: enough to fork for a thousand (a third of a millisecond each), and short for
+/// the first of them.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// An eventfd that can be read while the gate is open: it works for threads and for forked processes alike.
 pub(crate) struct Gate(OwnedFd);
