@@ -16,6 +16,10 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use tokio::sync::Notify;
+
+/// Answers that may wait for their peers: several batches. Further ones are refused, as a full send buffer would do.
+const OUTBOX: usize = 1024;
 
 /// The socket of a server, as all its packets share it.
 struct Socket {
@@ -24,6 +28,10 @@ struct Socket {
     outbox: RefCell<Vec<(Chunk, SocketAddrAny)>>,
     /// A batch is being handled: answers are gathered.
     gathering: Cell<bool>,
+    /// An answer has been put there outside of a batch.
+    late: Notify,
+    /// Each peer has a queue of its own, and the socket can't tell whose is full.
+    per_peer: bool,
     scheme: &'static str,
 }
 
@@ -50,10 +58,11 @@ impl Packet {
         self.from.as_ref().map_or(Address::Unix(None), Address::from_any)
     }
 
-    /// Sends a packet back. The answers of packets that arrived together leave together.
+    /// Sends a packet back. The answers of packets that arrived together leave together. What the system says of one that
+    /// can't be sent becomes a [`PacketFailed`](crate::Event::PacketFailed) event.
     ///
     /// # Errors
-    /// When the peer has no address, or the system can't send there.
+    /// When the peer has no address, or too many answers wait to be sent.
     pub async fn reply(&self, bytes: impl Into<Chunk>) -> Result<()> {
         let bytes = bytes.into();
         let Some(to) = &self.from else {
@@ -63,14 +72,20 @@ impl Packet {
                 "the peer has no address to answer to",
             ));
         };
-        if self.socket.gathering.get() {
-            self.socket.outbox.borrow_mut().push((bytes, to.clone()));
-            return Ok(());
+        let mut outbox = self.socket.outbox.borrow_mut();
+        if outbox.len() >= OUTBOX {
+            let error = Error::new(
+                "reply",
+                Class::General,
+                format!("{OUTBOX} answers wait to be sent already"),
+            );
+            return Err(error.at(self.peer().endpoint(self.socket.scheme)));
         }
-        poll_fn(|cx| self.socket.link.borrow_mut().poll_send(cx, &bytes, Some(to)))
-            .await
-            .map(drop)
-            .map_err(|error| Error::io("reply", error).at(self.peer().endpoint(self.socket.scheme)))
+        outbox.push((bytes, to.clone()));
+        if !self.socket.gathering.get() {
+            self.socket.late.notify_one(); // only the socket's own loop sends
+        }
+        Ok(())
     }
 }
 
@@ -91,12 +106,15 @@ pub(crate) async fn serve<H: PacketHandler>(link: Box<dyn PacketLink>, handler: 
         link: RefCell::new(link),
         outbox: RefCell::default(),
         gathering: Cell::new(false),
+        late: Notify::new(),
+        per_peer: shared.endpoint.unix_name().is_some(),
         scheme: shared.endpoint.scheme(),
     });
     let under_way = Rc::new(Cell::new(0usize));
     let mut slot = Box::pin(None);
     let mut stage = shared.stage.subscribe();
     let mut arrived = Vec::new();
+    socket.link.borrow_mut().set_limits(None, shared.limits.write);
     loop {
         let next = poll_fn(|cx| socket.link.borrow_mut().poll_recv(cx, &mut arrived));
         tokio::select! {
@@ -111,6 +129,7 @@ pub(crate) async fn serve<H: PacketHandler>(link: Box<dyn PacketLink>, handler: 
                     continue;
                 }
             }
+            () = socket.late.notified() => {}
             () = reached(&mut stage, Stage::Draining) => break,
         }
         socket.gathering.set(true);
@@ -139,14 +158,25 @@ pub(crate) async fn serve<H: PacketHandler>(link: Box<dyn PacketLink>, handler: 
             }
         }
         socket.gathering.set(false);
-        poll_fn(|cx| poll_outbox(&socket, &shared, cx)).await;
+        tokio::select! {
+            biased;
+            () = poll_fn(|cx| poll_outbox(&socket, &shared, cx)) => {}
+            () = reached(&mut stage, Stage::Cut) => break,
+        }
     }
     shared.acceptor_ended();
-    while under_way.get() > 0 {
+    while under_way.get() > 0 || !socket.outbox.borrow().is_empty() {
         let nap = crate::time::sleep(crate::server::BACKOFF);
         tokio::select! {
+            biased;
             () = reached(&mut stage, Stage::Cut) => return,
-            _ = nap => {}
+            () = async {
+                poll_fn(|cx| poll_outbox(&socket, &shared, cx)).await;
+                tokio::select! {
+                    () = socket.late.notified() => {}
+                    _ = nap => {}
+                }
+            } => {}
         }
     }
 }
@@ -205,6 +235,8 @@ fn poll_outbox(socket: &Socket, shared: &Shared, cx: &mut Context<'_>) -> Poll<(
         let (bytes, to) = &outbox[at];
         // The first one's own failure, or a full buffer to wait for.
         let sent = match failed.kind() {
+            // A Unix socket blocks on one peer's full queue, while it is ready for all others: that peer loses its answer.
+            io::ErrorKind::WouldBlock if socket.per_peer => Err(failed),
             io::ErrorKind::WouldBlock => match link.poll_send(cx, bytes, Some(to)) {
                 Poll::Ready(sent) => sent.map(drop),
                 Poll::Pending => {

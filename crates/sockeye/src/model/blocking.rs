@@ -61,6 +61,8 @@ pub(crate) struct Blocking {
     /// The operation that may block now.
     turn: Cell<Option<(usize, Way)>>,
     gate: Option<Arc<Gate>>,
+    /// The one descriptor whose calls can be ended from outside, so that they may block; any, if nobody is outside.
+    own: Option<RawFd>,
 }
 
 impl Blocking {
@@ -76,6 +78,15 @@ impl Blocking {
             tasks: Tasks::reached_by(remote),
             turn: Cell::new(None),
             gate: None,
+            own: None,
+        }
+    }
+
+    /// For a thread that serves one connection, and is stopped by shutting that down.
+    pub(crate) fn serving(own: RawFd, remote: Arc<Remote>) -> Self {
+        Blocking {
+            own: Some(own),
+            ..Self::reached_by(remote)
         }
     }
 
@@ -152,7 +163,10 @@ impl Blocking {
                 .filter(|(_, _, half)| half.waiting)
         });
         let (key, way, half) = waiting.next()?;
-        let alone = waiting.next().is_none() && half.may_block;
+        let reachable = self
+            .own
+            .is_none_or(|own| sources.get(key).is_some_and(|source| source.fd == own));
+        let alone = waiting.next().is_none() && half.may_block && reachable;
         (alone && self.tasks.main_is_alone(half.waker.as_ref()?)).then_some((key, way))
     }
 
@@ -204,7 +218,11 @@ impl Blocking {
             Err(Errno::INTR) => polls.iter_mut().for_each(PollFd::clear_revents),
             Err(error) => return Err(error.into()),
         }
-        self.tasks.collect();
+        if polls[0].revents().is_empty() {
+            self.tasks.collect();
+        } else {
+            self.tasks.collect_roused();
+        }
         let now = self.timers.tick();
         for ((key, way), poll) in waits.into_iter().zip(&polls[1..]) {
             self.with(key, way, |half| {

@@ -200,7 +200,7 @@ impl Turn for Epoll {
         }
         for event in events.drain(..) {
             if event.data.u64() == ROUSE {
-                self.tasks.collect();
+                self.tasks.collect_roused();
             } else {
                 self.raise(event);
             }

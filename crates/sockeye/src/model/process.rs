@@ -99,6 +99,9 @@ pub(crate) fn launch(job: Job) -> io::Result<Workers> {
                 tracing::error!(%error, "the events of forked processes are no longer told");
             }
             let _ = waitpid(Some(pid), WaitOptions::empty());
+        if *shared.stage.borrow() == Stage::Running {
+            tracing::error!(endpoint = %shared.endpoint, "the accepting process has died; nobody listens any more");
+        }
             shared.close();
             OURS.fetch_sub(1, Ordering::AcqRel);
         });

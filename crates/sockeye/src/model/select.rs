@@ -177,7 +177,7 @@ impl Turn for Select {
         }
         drop(sets);
         if roused {
-            self.tasks.collect();
+            self.tasks.collect_roused();
         }
         Ok(())
     }

@@ -82,6 +82,11 @@ impl Side {
         self.since = None;
     }
 
+    /// Something came through, and more is waited for: the clock of the wait starts anew.
+    pub(crate) fn progress(&mut self) {
+        self.since = None;
+    }
+
     /// The descriptor goes away.
     pub(crate) fn cancel(&mut self, timers: &Timers) {
         if let Some(armed) = self.timer.take() {

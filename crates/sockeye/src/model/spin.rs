@@ -59,7 +59,11 @@ impl Spin {
             rustix::event::PollFlags::IN,
         )];
         match rustix::event::poll(&mut waits, Some(&nap)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Ok(0) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Ok(_) => {
+                self.tasks.collect_roused();
+                Ok(())
+            }
             Err(error) => Err(error.into()),
         }
     }

@@ -219,13 +219,19 @@ impl Tasks {
         future.poll(&mut Context::from_waker(&self.main.waker))
     }
 
-    /// Brings in what other threads have woken.
+    /// Brings in what other threads have woken, if there is any; a look that costs no system call.
     pub(crate) fn collect(&self) {
-        if !self.remote.news.swap(false, Ordering::Acquire) {
-            return;
+        if self.remote.news.load(Ordering::Acquire) {
+            self.collect_roused();
         }
+    }
+
+    /// Brings in what other threads have woken, when the descriptor has said so. It must be read even if an earlier look
+    /// has brought the news, or it would be readable for ever.
+    pub(crate) fn collect_roused(&self) {
+        self.remote.news.store(false, Ordering::Release);
         let mut count = [0; 8];
-        // "Would block" only says that nobody roused us.
+        // "Would block" only says that nobody roused us, or not yet.
         let _ = rustix::io::read(&self.remote.rouse, &mut count);
         let woken = self.remote.take();
         LOCAL.with_borrow_mut(|queue| queue.extend(woken));

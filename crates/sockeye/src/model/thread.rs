@@ -73,8 +73,9 @@ pub(super) fn converse(
     over: impl Fn() -> bool,
 ) {
     let entry: Arc<Entry> = arrival.entry.clone();
-    let driver = Rc::new(Blocking::reached_by(remote.clone()));
-    let socket = SocketGrip(arrival.fd.as_raw_fd());
+    let own = arrival.fd.as_raw_fd();
+    let driver = Rc::new(Blocking::serving(own, remote.clone()));
+    let socket = SocketGrip(own);
     entry.hold(|| Box::new(ThreadGrip { socket, remote }));
     let over = || over() || entry.is_cut();
     if let Err(error) = blocking::drive(&driver, work(arrival), spin, over) {

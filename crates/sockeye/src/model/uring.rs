@@ -252,7 +252,7 @@ impl Ring {
         };
         match kind {
             Kind::Rouse => {
-                self.tasks.collect();
+                self.tasks.collect_roused();
                 if !completion.more() {
                     // Without it this thread would miss what others tell it; it fails only when the ring itself has.
                     if let Err(error) = self.listen_for_rousing() {

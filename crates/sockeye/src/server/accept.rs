@@ -15,6 +15,10 @@ use std::time::Duration;
 /// short enough that a newcomer hardly notices.
 pub(crate) const BACKOFF: Duration = Duration::from_millis(50);
 
+/// Errors of single connections that may follow each other before they are taken for one of the server, which a firewall
+/// or a wrong descriptor can cause for every accept.
+const PASSING_IN_A_ROW: u32 = 16;
+
 /// How long handlers that have been cut may take to notice.
 const GRACE: Duration = Duration::from_millis(200);
 
@@ -32,6 +36,7 @@ pub(crate) async fn serve(
     mut place: impl FnMut(Arrival) -> io::Result<()>,
 ) {
     let mut stage = shared.stage.subscribe();
+    let mut in_a_row = 0;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -39,8 +44,14 @@ pub(crate) async fn serve(
             () = reached(&mut stage, Stage::Draining) => break,
         };
         let short = match accepted {
-            Ok(accepted) => admit(accepted, &shared, &mut place).is_err(),
-            Err(error) if passing(&error) => false,
+            Ok(accepted) => {
+                in_a_row = 0;
+                admit(accepted, &shared, &mut place).is_err()
+            }
+            Err(error) if passing(&error) && in_a_row < PASSING_IN_A_ROW => {
+                in_a_row += 1;
+                continue;
+            }
             Err(error) => {
                 let error = error.to_string();
                 shared.tell(&Event::AcceptFailed { error });

@@ -22,13 +22,14 @@ const INBOX: usize = 8;
 /// until the kernel has it.
 const AHEAD: usize = RECEIVE;
 
-/// The kernel counts the bytes of an operation in 31 bits.
-const LARGEST_SEND: usize = 1 << 30;
+/// What one operation sends at the most: each that completes is progress, which a write deadline starts anew from, and is
+/// long enough for its own cost not to count.
+const PIECE: usize = 256 << 10;
 
 /// What the driver keeps of a stream, until its operations are over.
 pub(super) struct State {
     /// Closed when the place is given up.
-    _fd: OwnedFd,
+    fd: OwnedFd,
     orphaned: bool,
     receiving: bool,
     calling_off: bool,
@@ -97,15 +98,29 @@ impl State {
     }
 
     pub(super) fn sent(&mut self, completion: Completion) -> After {
-        let wanted = self.sending.take().map_or(0, |chunk| chunk.len());
+        let Some(chunk) = &mut self.sending else {
+            return After::Nothing;
+        };
         match completion.outcome() {
-            Ok(count) if count == wanted => {}
-            // MSG_WAITALL comes up short only when the connection broke on the way.
-            Ok(_) => self.send_error = Some(io::ErrorKind::BrokenPipe.into()),
+            Ok(0) => self.send_error = Some(io::ErrorKind::WriteZero.into()),
+            Ok(count) => {
+                chunk.advance(count);
+                self.write.progress();
+                if !chunk.is_empty() && !self.orphaned {
+                    return After::SendOn;
+                }
+            }
             Err(error) => self.send_error = Some(error),
         }
+        self.sending = None;
         self.write.rise().into_iter().for_each(Waker::wake_by_ref);
         After::Nothing
+    }
+
+    /// The rest could not be handed over.
+    fn unsent(&mut self, error: io::Error) {
+        (self.sending, self.send_error) = (None, Some(error));
+        self.write.rise().into_iter().for_each(Waker::wake_by_ref);
     }
 
     pub(super) fn polled(&mut self) {
@@ -119,6 +134,7 @@ impl State {
 pub(super) enum After {
     Nothing,
     CallOff,
+    SendOn,
 }
 
 impl Ring {
@@ -127,11 +143,42 @@ impl Ring {
             Some(Place::Stream(state)) => body(state),
             _ => return,
         };
-        if after == After::CallOff {
+        match after {
+            After::Nothing => {}
             // If even that can't be handed over, the receive merely goes on.
-            let _ = self.cancel(Kind::Receive, place);
+            After::CallOff => drop(self.cancel(Kind::Receive, place)),
+            After::SendOn => {
+                if let Err(error) = self.send_piece(place) {
+                    if let Some(Place::Stream(state)) = self.places.borrow_mut().get_mut(place) {
+                        state.unsent(error);
+                    }
+                }
+            }
         }
         self.release(place);
+    }
+}
+
+impl Ring {
+    /// Hands the next piece of the chunk over that its place is sending.
+    fn send_piece(&self, place: usize) -> io::Result<()> {
+        let piece = match self.places.borrow().get(place) {
+            Some(Place::Stream(State {
+                sending: Some(chunk),
+                fd,
+                ..
+            })) => (fd.as_raw_fd(), chunk.as_ptr(), chunk.len().min(PIECE) as u32),
+            _ => return Ok(()),
+        };
+        let (fd, at, count) = piece;
+        let entry = opcode::Send::new(Fd(fd), at, count)
+            .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
+            .build();
+        // SAFETY: the place keeps the chunk until the send has completed, and moving a chunk doesn't move its bytes.
+        #[allow(unsafe_code)]
+        unsafe {
+            self.push(&entry.user_data(token(Kind::Send, place)))
+        }
     }
 }
 
@@ -147,7 +194,7 @@ impl Stream {
     pub(super) fn new(ring: Rc<Ring>, fd: OwnedFd) -> Self {
         let raw = fd.as_raw_fd();
         let state = State {
-            _fd: fd,
+            fd,
             orphaned: false,
             receiving: false,
             calling_off: false,
@@ -235,18 +282,11 @@ impl Stream {
 
     /// Begins to send the whole chunk; nothing may be under way.
     fn start(&mut self, chunk: Chunk) -> io::Result<()> {
-        let (at, count) = (chunk.as_ptr(), chunk.len() as u32);
         self.with(|state| {
             state.sending = Some(chunk);
             Ok(())
         })?;
-        let entry = opcode::Send::new(Fd(self.fd), at, count)
-            .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
-            .build();
-        // SAFETY: the place keeps the chunk until the send has completed, and moving a chunk doesn't move its bytes.
-        #[allow(unsafe_code)]
-        let pushed = unsafe { self.ring.push(&entry.user_data(token(Kind::Send, self.place))) };
-        pushed.inspect_err(|_| {
+        self.ring.send_piece(self.place).inspect_err(|_| {
             let _ = self.with(|state| {
                 state.sending = None;
                 Ok(())
@@ -308,15 +348,8 @@ impl StreamLink for Stream {
     fn poll_send(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<usize>> {
         ready!(self.poll_idle(cx))?;
         let count = chunk.len();
-        let head = if count <= LARGEST_SEND {
-            std::mem::take(chunk)
-        } else {
-            let head = Chunk::from(chunk[..LARGEST_SEND].to_vec());
-            chunk.advance(LARGEST_SEND);
-            head
-        };
-        self.start(head)?;
-        Poll::Ready(Ok(count.min(LARGEST_SEND)))
+        self.start(std::mem::take(chunk))?;
+        Poll::Ready(Ok(count))
     }
 
     fn poll_pushed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

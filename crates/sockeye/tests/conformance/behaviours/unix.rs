@@ -8,12 +8,15 @@ use crate::served::Served;
 use crate::spec::Spec;
 use sockeye::Model;
 use std::io::ErrorKind;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
 
 behaviours![
     unix_streams_echo,
     unix_messages_keep_their_bounds,
     unix_packets_come_back_whole,
+    a_packet_peer_that_does_not_read_hurts_itself_only,
     a_socket_file_goes_with_its_server,
 ];
 
@@ -79,6 +82,26 @@ fn unix_packets_come_back_whole(model: Model) {
             assert!(receive_some(client) == *words, "another packet came back");
         }
     }
+}
+
+/// The kernel keeps a few packets for a peer that doesn't read them (net.unix.max_dgram_qlen). Answering it would block for
+/// ever, while the server's socket is ready to send to anybody else.
+fn a_packet_peer_that_does_not_read_hurts_itself_only(model: Model) {
+    let endpoint = format!("{}-deaf", abstract_name("unixgram", model));
+    let mut served = serve(model, &endpoint);
+    let name = |name: &str| SocketAddr::from_abstract_name(name).expect("a name");
+    let server = name(endpoint.trim_start_matches("unixgram:@"));
+    let deaf = name(&format!("{endpoint}-peer"));
+    let deaf = UnixDatagram::bind_addr(&deaf).expect("a socket");
+    for _ in 0..100 {
+        deaf.send_to_addr(b"hello", &server).expect("the server takes it");
+    }
+    served.wait_for_words("event packet-failed");
+    let other = served.connect();
+    send_packet(&other, b"hi");
+    assert_eq!(receive_some(&other), b"hi");
+    served.stop();
+    served.join();
 }
 
 fn a_socket_file_goes_with_its_server(model: Model) {
