@@ -208,6 +208,15 @@ impl Plan {
         if !(1..=MAX_ROUNDS).contains(&self.rounds) {
             return Err(Usage::new(format!("--rounds must be from 1 to {MAX_ROUNDS}")).into());
         }
+        let started_here = self
+            .contestants
+            .iter()
+            .any(|one| !matches!(one.kind, Kind::Running(_)));
+        if !started_here && (self.udp || self.workers != 1) {
+            let why = "--udp and --workers are for servers that are started here (--models, --against); \
+                       an ENDPOINT says itself what it carries";
+            return Err(Usage::new(why.to_owned()).into());
+        }
         if !(1..=sockeye::MAX_WORKERS).contains(&self.workers) {
             return Err(Usage::new(format!("--workers must be from 1 to {}", sockeye::MAX_WORKERS)).into());
         }

@@ -148,10 +148,10 @@ impl Ring {
             // If even that can't be handed over, the receive merely goes on.
             After::CallOff => drop(self.cancel(Kind::Receive, place)),
             After::SendOn => {
-                if let Err(error) = self.send_piece(place) {
-                    if let Some(Place::Stream(state)) = self.places.borrow_mut().get_mut(place) {
-                        state.unsent(error);
-                    }
+                if let Err(error) = self.send_piece(place)
+                    && let Some(Place::Stream(state)) = self.places.borrow_mut().get_mut(place)
+                {
+                    state.unsent(error);
                 }
             }
         }
