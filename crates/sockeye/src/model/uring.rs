@@ -12,7 +12,7 @@ mod buffers;
 mod polls;
 mod stream;
 
-use super::local::Turn;
+use super::local::{AT_ONCE, Turn};
 use super::sources::Sources;
 use super::task::{LocalFuture, Tasks};
 use super::timers::Timers;
@@ -103,7 +103,6 @@ struct Ring {
     buffers: Rc<Buffers>,
     /// What is only polled.
     sources: Sources,
-    timers: Timers,
     tasks: Tasks,
     completed: RefCell<VecDeque<Completion>>,
 }
@@ -144,7 +143,6 @@ impl Uring {
             under_way: Cell::new(0),
             buffers,
             sources: Sources::new(),
-            timers: Timers::new(),
             tasks: Tasks::new()?,
             completed: RefCell::default(),
         });
@@ -226,23 +224,30 @@ impl Ring {
         }
     }
 
-    /// Takes the completions that are there and lets each take effect.
-    fn complete(&self) {
-        let mut completed = self.completed.borrow_mut();
-        {
-            let mut io = self.io.borrow_mut();
-            completed.extend(io.completion().map(|entry| Completion {
+    /// Takes the completions that are there.
+    fn collect(&self) {
+        let mut io = self.io.borrow_mut();
+        self.completed
+            .borrow_mut()
+            .extend(io.completion().map(|entry| Completion {
                 token: entry.user_data(),
                 result: entry.result(),
                 flags: entry.flags(),
             }));
-        }
-        while let Some(completion) = completed.pop_front() {
+    }
+
+    /// Lets the next few that were taken take effect; false if there are none.
+    fn complete(&self, count: usize) -> bool {
+        let next = || self.completed.borrow_mut().pop_front();
+        let mut some = false;
+        for completion in std::iter::from_fn(next).take(count) {
+            some = true;
             if !completion.more() {
                 self.under_way.set(self.under_way.get() - 1);
             }
             self.take_effect(completion);
         }
+        some
     }
 
     fn take_effect(&self, completion: Completion) {
@@ -290,13 +295,18 @@ impl Turn for Uring {
     }
 
     fn timers(&self) -> &Timers {
-        &self.shared.timers
+        &self.shared.sources.timers
+    }
+
+    fn more(&self) -> bool {
+        self.shared.complete(AT_ONCE)
     }
 
     fn turn(&self, limit: Option<Duration>) -> io::Result<()> {
         let want = usize::from(limit != Some(Duration::ZERO));
         self.shared.enter(want, limit)?;
-        self.shared.complete();
+        self.shared.collect();
+        self.more();
         Ok(())
     }
 }
@@ -315,7 +325,7 @@ impl Driver for Uring {
     }
 
     fn timers(&self) -> &Timers {
-        &self.shared.timers
+        &self.shared.sources.timers
     }
 
     fn spawn(&self, future: LocalFuture) {
@@ -332,12 +342,9 @@ impl Drop for Ring {
         let pushed = unsafe { self.push(&all.user_data(token(Kind::Cancel, 0))) };
         let mut failed = pushed.is_err();
         while self.under_way.get() > 0 && !failed {
-            failed = self.enter(1, None).is_err();
-            let mut io = self.io.borrow_mut();
-            for entry in io.completion() {
-                if !cqueue::more(entry.flags()) {
-                    self.under_way.set(self.under_way.get() - 1);
-                }
+            self.collect();
+            if !self.complete(usize::MAX) {
+                failed = self.enter(1, None).is_err();
             }
         }
         if failed {
