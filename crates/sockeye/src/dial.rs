@@ -161,8 +161,8 @@ impl Dialer {
         let mut conn = self.race(endpoint, addresses).await?;
         if let Endpoint::Tls(at) = endpoint {
             let tls = self.tls.clone().map_or_else(TlsClient::system, Ok)?;
-            let name = self.tls_name.clone().unwrap_or_else(|| at.host.to_string());
-            conn.start_tls(&tls, name.trim_matches(['[', ']'])).await?;
+            let name = self.tls_name.clone().unwrap_or_else(|| at.host.server_name());
+            conn.start_tls(&tls, &name).await?;
         }
         Ok(conn)
     }

@@ -135,11 +135,7 @@ fn tls(args: &Args, endpoint: &Endpoint) -> Result<TlsPlan> {
     if endpoint.is_packet() {
         return Err(usage("TLS goes over a stream, not over packets"));
     }
-    let host = endpoint.host_port().map(|at| match &at.host {
-        Host::Any => "localhost".to_owned(),
-        Host::V6(address, _) => address.to_string(),
-        other => other.to_string(),
-    });
+    let host = endpoint.host_port().map(|at| at.host.server_name());
     let name = args.servername.clone().or(host);
     let name = name.ok_or_else(|| usage("say who the certificate must be for: --servername NAME"))?;
     let client = match &args.ca {

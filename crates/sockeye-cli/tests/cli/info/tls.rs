@@ -7,6 +7,7 @@ use serde_json::json;
 use sockeye::{Connection, Handler, Running, Server, TlsServer};
 
 use super::{found, info, page};
+use crate::serve::Serving;
 use crate::sockeye::words;
 
 struct Quiet;
@@ -128,6 +129,20 @@ fn programs_get_the_handshake_and_the_certificate() {
             .as_u64()
             .is_some_and(|bytes| bytes > 0)
     );
+}
+
+#[test]
+fn a_certificate_made_at_start_is_for_this_machine_and_the_endpoint() {
+    let serving = Serving::start(&[], &["echo@tls://127.0.0.2:0"]);
+    let endpoint = format!("tls://{}", serving.address(0));
+    let (report, _) = found(&[&endpoint, "--insecure"]);
+    let certificate = &report["tls"]["certificates"][0];
+    assert_eq!(certificate["subject"], "CN=Sockeye");
+    assert_eq!(
+        certificate["names"],
+        json!(["localhost", "127.0.0.1", "::1", "127.0.0.2"])
+    );
+    assert!([json!(364), json!(365)].contains(&certificate["days_left"]));
 }
 
 #[test]
