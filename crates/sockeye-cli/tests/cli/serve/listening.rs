@@ -157,15 +157,14 @@ fn plain_serve_starts_everything_that_it_can() {
         service.schemes.iter().map(at)
     });
     let mut missing: Vec<String> = usual.collect();
-    // Another program on this machine may have one of the ports: then that one is left out, and said to be.
+    // Another program on this machine may have some of the ports: then they are left out, and said to be.
+    let mut has_all = true;
     while let Some(at) = missing.first().cloned() {
         let line = program.line().expect("a line for each listener");
-        if line.starts_with("left out: ") {
+        if line.contains(" has port ") || line.contains(" have port ") {
+            has_all = false;
             let advice = program.line().expect("what to do");
-            assert!(
-                line.contains(" port ") && advice.contains("sockeye serve echo@"),
-                "{line}"
-            );
+            assert!(advice.contains("sockeye serve echo@"), "{advice}");
             let ports: Vec<&str> = line.split([' ', ',', '/']).collect();
             missing.retain(|one| !ports.contains(&one.rsplit(':').next().unwrap_or_default()));
         } else {
@@ -174,6 +173,9 @@ fn plain_serve_starts_everything_that_it_can() {
             let try_it = program.line().expect("a command");
             assert!(try_it.starts_with("    try: "), "{try_it}");
         }
+    }
+    if !has_all {
+        return;
     }
     // Whoever comes second has nothing to serve, and says so in one message.
     let second = run(&["serve"]);
