@@ -183,6 +183,24 @@ fn the_name_must_be_the_certificates() {
 }
 
 #[test]
+fn names_of_any_letters_are_asked_for_in_ascii() {
+    let site = Site::new();
+    let endpoint = format!("tls://ｌｏｃａｌｈｏｓｔ:{}", site.port());
+    let (report, code) = found(&[&endpoint, "--ca", site.file()]);
+    assert_eq!(
+        (code, &report["tls"]["trusted"]),
+        (Some(0), &json!(true)),
+        "{report}"
+    );
+    let output = info(&[&site.endpoint(), "--insecure", "--servername", "a b"]);
+    assert!(
+        words(&output).ends_with("\"a b\" is no name for a certificate\n"),
+        "{}",
+        words(&output)
+    );
+}
+
+#[test]
 fn a_server_without_tls_fails_the_handshake() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     let address = listener.local_addr().expect("bound");
