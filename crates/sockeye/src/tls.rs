@@ -36,6 +36,10 @@ fn failed(op: &'static str, cause: impl Into<Box<dyn std::error::Error + Send + 
 }
 
 /// What a server needs for TLS 1.2 and 1.3: a certificate and its key.
+///
+/// Under [`Model::Process`](crate::Model::Process) each connection's process seeds its own random numbers. aws-lc takes
+/// 40 ms for that unless it is built with `AWS_LC_SYS_NO_JITTER_ENTROPY=1` in the environment, which this project's
+/// `.cargo/config.toml` sets and a program that depends on the crate sets in its own.
 #[derive(Clone)]
 pub struct TlsServer {
     config: Arc<ServerConfig>,
@@ -182,7 +186,8 @@ impl TlsClient {
     }
 
     fn verified_by(verifier: Arc<dyn ServerCertVerifier>) -> Result<Self> {
-        // The first random number of a thread gathers entropy for up to a tenth of a second: not in the first handshake.
+        // Unless aws-lc was built without it, the first random number gathers entropy for up to a tenth of a second: not
+        // in the first handshake.
         if let Err(error) = provider().secure_random.fill(&mut [0]) {
             return Err(failed("configure TLS", format!("{error:?}")));
         }
