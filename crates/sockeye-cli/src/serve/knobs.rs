@@ -200,7 +200,7 @@ pub(super) const KNOBS: &[Knob] = &[
             draft.certificates = Some(file(text)?);
             Ok(())
         },
-        "the certificate chain, PEM (one made at start, for localhost)",
+        "the certificate chain, PEM (one made at start for this machine)",
     ),
     knob(
         "key",
