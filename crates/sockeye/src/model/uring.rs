@@ -236,18 +236,13 @@ impl Ring {
             }));
     }
 
-    /// Lets the next few that were taken take effect; false if there are none.
-    fn complete(&self, count: usize) -> bool {
-        let next = || self.completed.borrow_mut().pop_front();
-        let mut some = false;
-        for completion in std::iter::from_fn(next).take(count) {
-            some = true;
-            if !completion.more() {
-                self.under_way.set(self.under_way.get() - 1);
-            }
-            self.take_effect(completion);
+    /// The next completion that was taken, no longer counted as under way.
+    fn next(&self) -> Option<Completion> {
+        let next = self.completed.borrow_mut().pop_front()?;
+        if !next.more() {
+            self.under_way.set(self.under_way.get() - 1);
         }
-        some
+        Some(next)
     }
 
     fn take_effect(&self, completion: Completion) {
@@ -299,7 +294,8 @@ impl Turn for Uring {
     }
 
     fn more(&self) -> bool {
-        self.shared.complete(AT_ONCE)
+        let next = std::iter::from_fn(|| self.shared.next()).take(AT_ONCE);
+        next.map(|completion| self.shared.take_effect(completion)).count() > 0
     }
 
     fn turn(&self, limit: Option<Duration>) -> io::Result<()> {
@@ -342,9 +338,13 @@ impl Drop for Ring {
         let pushed = unsafe { self.push(&all.user_data(token(Kind::Cancel, 0))) };
         let mut failed = pushed.is_err();
         while self.under_way.get() > 0 && !failed {
+            failed = self.enter(1, None).is_err();
             self.collect();
-            if !self.complete(usize::MAX) {
-                failed = self.enter(1, None).is_err();
+            while let Some(completion) = self.next() {
+                // A descriptor that has come is closed; everything else has nobody left whom it concerns.
+                if completion.token & 15 == Kind::Accept as u64 {
+                    self.take_effect(completion);
+                }
             }
         }
         if failed {
