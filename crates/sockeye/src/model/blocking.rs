@@ -43,18 +43,12 @@ struct Half {
 }
 
 impl Half {
-    fn over(&self) {
-        self.waiting.set(false);
-        self.due.set(None);
-    }
-
     fn wait(&self, wish: Wish, cx: &Context<'_>) {
         let known = matches!(&*self.waker.borrow(), Some(waker) if waker.will_wake(cx.waker()));
         if !known {
             // Dropped when nothing is borrowed any more, for a waker's drop may run anything.
             let _before = self.waker.replace(Some(cx.waker().clone()));
         }
-        self.waiting.set(true);
         self.may_block.set(wish.may_block);
         self.limit.set(wish.limit);
     }
@@ -70,6 +64,9 @@ pub(crate) struct Blocking {
     sources: RefCell<Slab<Rc<Source>>>,
     timers: Timers,
     tasks: Tasks,
+    /// How many operations wait, and the one that began to wait last.
+    waiting: Cell<usize>,
+    latest: Cell<Option<(usize, Way)>>,
     /// The operation that may block now.
     turn: Cell<Option<(usize, Way)>>,
     gate: Option<Arc<Gate>>,
@@ -88,6 +85,8 @@ impl Blocking {
             sources: RefCell::default(),
             timers: Timers::new(),
             tasks: Tasks::reached_by(remote),
+            waiting: Cell::new(0),
+            latest: Cell::new(None),
             turn: Cell::new(None),
             gate: None,
             own: None,
@@ -123,7 +122,7 @@ impl Blocking {
             give_timeout(source, wish)?;
             half.given.set(wish.limit);
         }
-        half.over();
+        self.over(half);
         match attempt(Permit::Block) {
             Ok(done) => Ok(Some(done.value)),
             // The call has waited as long as it may.
@@ -142,20 +141,40 @@ impl Blocking {
         }
     }
 
+    fn begin(&self, source: &Source, wish: Wish, cx: &Context<'_>) {
+        let half = &source.halves[wish.way as usize];
+        half.wait(wish, cx);
+        if !half.waiting.replace(true) {
+            self.waiting.set(self.waiting.get() + 1);
+        }
+        self.latest.set(Some((source.key, wish.way)));
+    }
+
+    /// The operation is over: the next wait begins anew.
+    fn over(&self, half: &Half) {
+        half.due.set(None);
+        self.roused(half);
+    }
+
+    /// The operation is about to be tried again; when its limit passes stays as it was.
+    fn roused(&self, half: &Half) {
+        if half.waiting.replace(false) {
+            self.waiting.set(self.waiting.get() - 1);
+        }
+    }
+
     /// The one operation that waits, when it may block and nothing else can wake the main future.
     fn alone(&self) -> Option<(usize, Way)> {
+        let (key, way) = self.latest.get().filter(|_| self.waiting.get() == 1)?;
         let sources = self.sources.borrow();
-        let mut waiting = sources.iter().flat_map(|(key, source)| {
-            WAYS.into_iter()
-                .map(move |way| (key, way, &source.halves[way as usize]))
-                .filter(|(_, _, half)| half.waiting.get())
-        });
-        let (key, way, half) = waiting.next()?;
-        let reachable = self
-            .own
-            .is_none_or(|own| sources.get(key).is_some_and(|source| source.fd == own));
-        let alone = waiting.next().is_none() && half.may_block.get() && reachable;
-        (alone && self.tasks.main_is_alone(half.waker.borrow().as_ref()?)).then_some((key, way))
+        let source = sources.get(key)?;
+        let half = &source.halves[way as usize];
+        let reachable = self.own.is_none_or(|own| own == source.fd);
+        let alone = half.waiting.get()
+            && half.may_block.get()
+            && reachable
+            && self.tasks.main_is_alone(half.waker.borrow().as_ref()?);
+        alone.then_some((key, way))
     }
 
     /// Lets the one operation block, by polling the future again.
@@ -165,7 +184,7 @@ impl Blocking {
         if self.turn.take().is_some() && polled.is_pending() {
             // The future has given that operation up.
             if let Some(source) = self.sources.borrow().get(key) {
-                source.halves[way as usize].over();
+                self.over(&source.halves[way as usize]);
             }
         }
         Ok(polled)
@@ -194,12 +213,12 @@ impl Blocking {
         let now = self.timers.tick();
         for ((source, way), ready) in waits.iter().zip(told) {
             let half = &source.halves[*way as usize];
-            if ready {
-                half.ready.set(true);
-                half.waiting.set(false);
-            }
             if ready || half.due.get().is_some_and(|due| due <= now) {
                 half.waker.borrow().as_ref().map(Waker::wake_by_ref);
+            }
+            if ready {
+                half.ready.set(true);
+                self.roused(half);
             }
         }
         self.timers.fire(now);
@@ -262,6 +281,7 @@ impl Reactor for Blocking {
     }
 
     fn deregister(&self, source: &Rc<Source>, _: BorrowedFd<'_>) {
+        source.halves.iter().for_each(|half| self.over(half));
         let gone = self.sources.borrow_mut().remove(source.key);
         drop(gone);
     }
@@ -286,7 +306,7 @@ impl Reactor for Blocking {
             match attempt(Permit::Try) {
                 Ok(done) => {
                     half.ready.set(!done.spent);
-                    half.over();
+                    self.over(half);
                     return Poll::Ready(Ok(done.value));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => half.ready.set(false),
@@ -295,10 +315,10 @@ impl Reactor for Blocking {
             }
         }
         if half.due.get().is_some_and(|due| due <= self.timers.now()) {
-            half.over();
+            self.over(half);
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        half.wait(wish, cx);
+        self.begin(source, wish, cx);
         Poll::Pending
     }
 }

@@ -11,14 +11,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// A timer, perhaps of an earlier operation.
-#[derive(Clone, Copy)]
-struct Armed {
-    key: TimerKey,
-    due: Instant,
-    limit: Duration,
-}
-
 /// One way of one descriptor. Its cells are shared by the link and its reactor.
 #[derive(Default)]
 pub(crate) struct Side {
@@ -32,7 +24,9 @@ pub(crate) struct Side {
     /// Kept from wait to wait, so that waiting again costs no clone.
     waker: RefCell<Option<Waker>>,
     since: Cell<Option<Instant>>,
-    timer: Cell<Option<Armed>>,
+    /// The limit that a timer is armed for, perhaps since an earlier operation.
+    limit: Cell<Option<Duration>>,
+    timer: Cell<Option<(TimerKey, Instant)>>,
 }
 
 impl Side {
@@ -44,15 +38,16 @@ impl Side {
             // Dropped when nothing is borrowed any more, for a waker's drop may run anything.
             let _before = self.waker.replace(Some(cx.waker().clone()));
         }
-        let Some(limit) = limit else { return Ok(()) };
         let now = timers.now();
         let since = self.since.get().unwrap_or(now);
         self.since.set(Some(since));
         // As a rule the timer of an earlier wait is still armed (it isn't due yet), for the same waker, and, as its limit
         // was the same, not later than this one's.
-        match self.timer.get() {
-            Some(armed) if known && armed.limit == limit && now < armed.due => Ok(()),
-            _ => self.arm_timer(since, limit, timers, cx),
+        let armed = known && self.limit.get() == limit;
+        match (limit, self.timer.get()) {
+            (None, _) => Ok(()),
+            (_, Some((_, due))) if armed && now < due => Ok(()),
+            (Some(limit), _) => self.arm_timer(since, limit, timers, cx),
         }
     }
 
@@ -73,8 +68,8 @@ impl Side {
             self.done();
             return Err(io::ErrorKind::TimedOut.into());
         }
-        let key = timers.insert(due, cx.waker());
-        self.timer.set(Some(Armed { key, due, limit }));
+        self.timer.set(Some((timers.insert(due, cx.waker()), due)));
+        self.limit.set(Some(limit));
         Ok(())
     }
 
@@ -91,8 +86,8 @@ impl Side {
 
     /// The descriptor goes away.
     pub(crate) fn cancel(&self, timers: &Timers) {
-        if let Some(armed) = self.timer.take() {
-            timers.cancel(armed.key);
+        if let Some((key, _)) = self.timer.take() {
+            timers.cancel(key);
         }
     }
 
