@@ -28,6 +28,7 @@ use crate::buffer::Chunk;
 use crate::error::{Class, Error, Result};
 use crate::server::Job;
 pub(crate) use local::Ready;
+pub(crate) use mmsg::LocalEnd;
 use rustix::net::SocketAddrAny;
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -81,10 +82,24 @@ pub(crate) trait AcceptLink {
     fn fd(&self) -> BorrowedFd<'_>;
 }
 
+/// The longest message within the machine that is received: more than the 212,960 bytes that Linux lets a sender have
+/// under way unless that asks for more.
+pub(crate) const MESSAGE: usize = 256 << 10;
+
 /// A datagram and where it came from (`None` from an unnamed Unix socket).
 pub(crate) struct Received {
     pub(crate) bytes: Chunk,
+    /// How long it was; more than the bytes that are left when it was over the limit.
+    pub(crate) length: usize,
     pub(crate) from: Option<SocketAddrAny>,
+    /// Where it came to, on a socket that is bound to all addresses.
+    pub(crate) local: Option<LocalEnd>,
+}
+
+/// Where a datagram goes to, and where it leaves from if the routes aren't to say.
+pub(crate) struct Route {
+    pub(crate) to: SocketAddrAny,
+    pub(crate) from: Option<LocalEnd>,
 }
 
 /// A datagram socket as a model drives it.
@@ -95,10 +110,10 @@ pub(crate) trait PacketLink {
         &mut self,
         cx: &mut Context<'_>,
         bytes: &[u8],
-        to: Option<&SocketAddrAny>,
+        to: Option<&Route>,
     ) -> Poll<io::Result<usize>>;
     /// Sends as many of the front as the kernel takes without waiting.
-    fn send_batch(&mut self, packets: &[(Chunk, SocketAddrAny)]) -> io::Result<usize>;
+    fn send_batch(&mut self, packets: &[(Chunk, Route)]) -> io::Result<usize>;
     fn set_limits(&mut self, read: Option<Duration>, write: Option<Duration>);
     fn fd(&self) -> BorrowedFd<'_>;
 }

@@ -4,10 +4,10 @@
 //! Descriptors stay in blocking mode; each call says for itself that it must not wait (`MSG_DONTWAIT`). So a model
 //! that may block does it in the very call, and no model pays an `fcntl` per connection.
 
-use super::{AcceptLink, Accepted, PacketLink, Received, StreamLink, mmsg};
+use super::{AcceptLink, Accepted, PacketLink, Received, Route, StreamLink, mmsg};
 use crate::buffer::{Chunk, RECEIVE, Spare};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, SocketAddrAny, SocketFlags};
+use rustix::net::{RecvFlags, SendFlags, SocketFlags};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -237,10 +237,9 @@ pub(crate) struct Packets<R: Reactor> {
 
 impl<R: Reactor> Packets<R> {
     pub(crate) fn new(reactor: Rc<R>, fd: OwnedFd) -> io::Result<Self> {
-        Ok(Packets {
-            socket: Socket::new(reactor, fd)?,
-            batch: mmsg::Batch::new(),
-        })
+        let batch = mmsg::Batch::new(fd.as_fd());
+        let socket = Socket::new(reactor, fd)?;
+        Ok(Packets { socket, batch })
     }
 }
 
@@ -260,11 +259,14 @@ impl<R: Reactor> PacketLink for Packets<R> {
         &mut self,
         cx: &mut Context<'_>,
         bytes: &[u8],
-        to: Option<&SocketAddrAny>,
+        to: Option<&Route>,
     ) -> Poll<io::Result<usize>> {
         self.socket.poll(Way::Write, true, cx, |fd, permit| {
             let count = match to {
-                Some(to) => rustix::net::sendto(fd, bytes, permit.send(), to),
+                Some(route) => {
+                    let one = std::iter::once((bytes, route));
+                    mmsg::send::<1>(fd.as_fd(), permit == Permit::Block, one).map(|_| bytes.len())
+                }
                 None => rustix::net::send(fd, bytes, permit.send()),
             }?;
             Ok(Done {
@@ -274,8 +276,13 @@ impl<R: Reactor> PacketLink for Packets<R> {
         })
     }
 
-    fn send_batch(&mut self, packets: &[(Chunk, SocketAddrAny)]) -> io::Result<usize> {
-        mmsg::send(self.socket.fd.as_fd(), packets)
+    fn send_batch(&mut self, packets: &[(Chunk, Route)]) -> io::Result<usize> {
+        let packets = packets.iter().map(|(bytes, route)| (&**bytes, route));
+        Ok(mmsg::send::<{ mmsg::BATCH }>(
+            self.socket.fd.as_fd(),
+            false,
+            packets,
+        )?)
     }
 
     fn set_limits(&mut self, read: Option<Duration>, write: Option<Duration>) {

@@ -33,7 +33,10 @@ fn descriptors_run_out_and_the_server_goes_on(model: Model) {
     // Both are looked at after the failures, so that a slow machine only allows more of them.
     let pauses = began.elapsed().as_millis() / PAUSE.as_millis() + 1;
     let allowed = usize::try_from(pauses).expect("a test's length") + served.count("event closed");
-    assert!(failures <= allowed, "{failures} failures to accept, {allowed} allowed: it spins");
+    assert!(
+        failures <= allowed,
+        "{failures} failures to accept, {allowed} allowed: it spins"
+    );
     if model.shares_memory() {
         let short = failures + served.count("event refused");
         assert!(short > 0, "{CLIENTS} clients were not too many");
