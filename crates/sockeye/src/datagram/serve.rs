@@ -2,20 +2,28 @@
 
 use super::message::{peer, too_long};
 use super::packet::{Packet, Socket};
+use crate::buffer::Chunk;
 use crate::error::Class;
 use crate::handler::PacketHandler;
-use crate::model::{PacketLink, Received, spawn_local};
+use crate::model::{PacketLink, Received, Route, spawn_local};
 use crate::server::guard::caught;
 use crate::server::{BACKOFF, Event, Reason, Shared, Stage, reached};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::SocketAddrAny;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::sync::watch;
+
+/// How long answers within the machine wait for room in the socket's own buffer, where they stay until they are read. Peers
+/// that read make room in less; one that doesn't holds the others up no longer than this, once.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Answers the packets of a socket until the server stops.
 pub(crate) async fn serve<H: PacketHandler>(link: Box<dyn PacketLink>, handler: Arc<H>, shared: Arc<Shared>) {
@@ -54,16 +62,22 @@ struct Desk {
     shared: Arc<Shared>,
     /// Packets whose handlers wait for something.
     under_way: Rc<Cell<usize>>,
+    send_buffer: Cell<Buffer>,
 }
 
 impl Desk {
     fn new(socket: Rc<Socket>, shared: Arc<Shared>) -> Self {
-        socket.link.borrow_mut().set_limits(None, shared.limits.write);
-        let under_way = Rc::default();
+        let limit = shared.limits.write;
+        let limit = match socket.per_peer {
+            true => Some(limit.map_or(PATIENCE, |limit| limit.min(PATIENCE))),
+            false => limit,
+        };
+        socket.link.borrow_mut().set_limits(None, limit);
         Desk {
             socket,
             shared,
-            under_way,
+            under_way: Rc::default(),
+            send_buffer: Cell::new(Buffer::Open),
         }
     }
 
@@ -143,37 +157,78 @@ impl Desk {
         let mut link = self.socket.link.borrow_mut();
         let mut at = 0;
         while at < outbox.len() {
-            let failed = match link.send_batch(&outbox[at..]) {
+            let sent = match self.send_buffer.get() {
+                Buffer::Awaited => Err(io::ErrorKind::WouldBlock.into()),
+                _ => link.send_batch(&outbox[at..]),
+            };
+            // The first one's own failure, or a full buffer.
+            let failed = match sent {
                 Ok(count) => {
+                    self.send_buffer.set(Buffer::Open);
                     at += count;
                     continue;
                 }
-                Err(error) => error,
-            };
-            let (bytes, route) = &outbox[at];
-            // The first one's own failure, or a full buffer to wait for.
-            let sent = match failed.kind() {
-                // A Unix socket blocks on one peer's full queue, while it is ready for all others: that peer loses its
-                // answer.
-                io::ErrorKind::WouldBlock if self.socket.per_peer => Err(failed),
-                io::ErrorKind::WouldBlock => match link.poll_send(cx, bytes, Some(route)) {
-                    Poll::Ready(sent) => sent.map(drop),
-                    Poll::Pending => {
-                        outbox.drain(..at);
-                        return Poll::Pending;
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    match self.poll_again(&mut **link, &outbox[at], cx) {
+                        Poll::Ready(sent) => sent.err(),
+                        Poll::Pending => {
+                            outbox.drain(..at);
+                            return Poll::Pending;
+                        }
                     }
-                },
-                io::ErrorKind::Interrupted => continue,
-                _ => Err(failed),
+                }
+                Err(error) => Some(error),
             };
-            if let Err(error) = sent {
-                self.tell(Some(&route.to), Reason::Failed(format!("reply: {error}")));
+            if let Some(error) = failed {
+                let to = Some(&outbox[at].1.to);
+                self.tell(to, Reason::Failed(format!("reply: {error}")));
             }
             at += 1;
         }
         outbox.clear();
         Poll::Ready(())
     }
+
+    /// Sends one answer that has met a full buffer.
+    fn poll_again(
+        &self,
+        link: &mut dyn PacketLink,
+        answer: &(Chunk, Route),
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let state = self.send_buffer.get();
+        if self.socket.per_peer && state != Buffer::Awaited {
+            if is_writable(link.fd()) {
+                // It is the peer's queue that is full, or the buffer just has become free.
+                return Poll::Ready(link.send_batch(std::slice::from_ref(answer)).map(drop));
+            }
+            if state == Buffer::Clogged {
+                return Poll::Ready(Err(io::ErrorKind::WouldBlock.into()));
+            }
+        }
+        self.send_buffer.set(Buffer::Awaited);
+        let sent = ready!(link.poll_send(cx, &answer.0, Some(&answer.1)));
+        let in_vain = matches!(&sent, Err(error) if error.kind() == io::ErrorKind::TimedOut);
+        self.send_buffer
+            .set(if in_vain { Buffer::Clogged } else { Buffer::Open });
+        Poll::Ready(sent.map(drop))
+    }
+}
+
+/// What is known of the socket's own buffer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Buffer {
+    Open,
+    /// It is full, and the first answer waits for it.
+    Awaited,
+    /// It was waited for in vain: it is full of what somebody doesn't read.
+    Clogged,
+}
+
+fn is_writable(fd: BorrowedFd<'_>) -> bool {
+    let mut polled = [PollFd::from_borrowed_fd(fd, PollFlags::OUT)];
+    rustix::event::poll(&mut polled, Some(&Timespec::default())).is_ok_and(|count| count > 0)
 }
 
 fn exhausted(error: &io::Error) -> bool {

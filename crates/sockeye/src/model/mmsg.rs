@@ -5,7 +5,7 @@ mod local_end;
 use super::{MESSAGE, Received, Route};
 use crate::buffer::{Chunk, Lender, Loan};
 use local_end::Control;
-pub(crate) use local_end::LocalEnd;
+pub(crate) use local_end::{LocalEnd, ask_for_local_end};
 use rustix::io::Errno;
 use rustix::net::addr::SocketAddrStorage;
 use rustix::net::{AddressFamily, SocketAddrAny, sockopt};
@@ -38,12 +38,13 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    pub(crate) fn new(fd: BorrowedFd<'_>) -> Rc<Self> {
+    /// `told` says that each datagram comes with its [`LocalEnd`].
+    pub(crate) fn new(fd: BorrowedFd<'_>, told: bool) -> Rc<Self> {
         let room = match sockopt::socket_domain(fd) {
             Ok(AddressFamily::INET | AddressFamily::INET6) => IP_ROOM,
             _ => MESSAGE,
         };
-        let controls = if local_end::ask(fd) { BATCH } else { 0 };
+        let controls = if told { BATCH } else { 0 };
         let memory = Box::leak(vec![0u8; MEMORY].into_boxed_slice());
         Rc::new(Batch {
             memory: NonNull::from(memory).cast(),

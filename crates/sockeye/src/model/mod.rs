@@ -10,6 +10,7 @@ mod coroutine;
 mod epoll;
 mod gate;
 mod local;
+mod messages;
 mod mmsg;
 mod name;
 mod process;
@@ -29,7 +30,7 @@ use crate::error::{Class, Error, Result};
 use crate::server::Job;
 pub(crate) use local::Ready;
 pub(crate) use mmsg::LocalEnd;
-use rustix::net::SocketAddrAny;
+use rustix::net::{SocketAddrAny, SocketType, sockopt};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
@@ -106,6 +107,8 @@ pub(crate) struct Route {
 pub(crate) trait PacketLink {
     /// Adds at least one datagram, and all that are there up to a batch.
     fn poll_recv(&mut self, cx: &mut Context<'_>, into: &mut Vec<Received>) -> Poll<io::Result<()>>;
+    /// One datagram, into no more memory than it needs: for sockets that are many.
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Received>>;
     fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
@@ -139,6 +142,22 @@ pub(crate) fn current() -> Result<Rc<dyn Driver>> {
         Error::new("wait", Class::General, "no model is running on this thread")
             .advise("call this inside sockeye::run, sockeye::block_on or a handler")
     })
+}
+
+/// A connected socket of this thread's driver.
+pub(crate) fn stream(fd: OwnedFd, scheme: &str) -> Result<Box<dyn StreamLink>> {
+    let driver = current()?;
+    // TCP has one kind of sockets; of the others one must ask.
+    let is_stream = matches!(scheme, "tcp" | "tls")
+        || sockopt::socket_type(&fd).is_ok_and(|kind| kind != SocketType::SEQPACKET);
+    let link = if is_stream {
+        driver.stream(fd)
+    } else {
+        driver
+            .packets(fd)
+            .map(|link| Box::new(messages::Messages::new(link)) as Box<_>)
+    };
+    link.map_err(|error| Error::io("make socket", error))
 }
 
 /// Makes `driver` this thread's own while `body` runs.

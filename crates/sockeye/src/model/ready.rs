@@ -4,7 +4,7 @@
 //! Descriptors stay in blocking mode; each call says for itself that it must not wait (`MSG_DONTWAIT`). So a model
 //! that may block does it in the very call, and no model pays an `fcntl` per connection.
 
-use super::{AcceptLink, Accepted, PacketLink, Received, Route, StreamLink, mmsg};
+use super::{AcceptLink, Accepted, PacketLink, Received, Route, StreamLink, messages, mmsg};
 use crate::buffer::{Chunk, RECEIVE, Spare};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags};
@@ -232,25 +232,40 @@ impl<R: Reactor> AcceptLink for Socket<R> {
 /// A datagram socket with the memory that its batches are received into.
 pub(crate) struct Packets<R: Reactor> {
     socket: Socket<R>,
-    batch: Rc<mmsg::Batch>,
+    /// Whether it is told where each datagram came to.
+    told: bool,
+    /// Made when it is first needed.
+    batch: Option<Rc<mmsg::Batch>>,
 }
 
 impl<R: Reactor> Packets<R> {
     pub(crate) fn new(reactor: Rc<R>, fd: OwnedFd) -> io::Result<Self> {
-        let batch = mmsg::Batch::new(fd.as_fd());
-        let socket = Socket::new(reactor, fd)?;
-        Ok(Packets { socket, batch })
+        Ok(Packets {
+            told: mmsg::ask_for_local_end(fd.as_fd()),
+            socket: Socket::new(reactor, fd)?,
+            batch: None,
+        })
     }
 }
 
 impl<R: Reactor> PacketLink for Packets<R> {
     fn poll_recv(&mut self, cx: &mut Context<'_>, into: &mut Vec<Received>) -> Poll<io::Result<()>> {
-        let batch = &self.batch;
+        let fd = self.socket.fd.as_fd();
+        let batch = self.batch.get_or_insert_with(|| mmsg::Batch::new(fd, self.told));
         self.socket.poll(Way::Read, true, cx, |fd, permit| {
             let full = batch.receive(fd.as_fd(), permit == Permit::Block, into)?;
             Ok(Done {
                 value: (),
                 spent: !full,
+            })
+        })
+    }
+
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Received>> {
+        self.socket.poll(Way::Read, true, cx, |fd, permit| {
+            Ok(Done {
+                value: messages::receive(fd.as_fd(), permit.receive())?,
+                spent: false,
             })
         })
     }

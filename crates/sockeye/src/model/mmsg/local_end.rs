@@ -42,7 +42,7 @@ enum Source {
 }
 
 /// Has the kernel tell our end of each datagram, on a socket that is bound to all addresses. On others it is known.
-pub(super) fn ask(fd: BorrowedFd<'_>) -> bool {
+pub(crate) fn ask_for_local_end(fd: BorrowedFd<'_>) -> bool {
     let Ok(Address::Inet(bound)) = local_address(fd) else {
         return false;
     };
