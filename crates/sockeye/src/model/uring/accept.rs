@@ -109,9 +109,12 @@ impl AcceptLink for Acceptor {
                 .build();
             // SAFETY: a multishot accept points to nothing.
             #[allow(unsafe_code)]
-            unsafe {
-                self.ring
-                    .push(&entry.user_data(token(Kind::Accept, self.place)))?;
+            let pushed = unsafe { self.ring.push(&entry.user_data(token(Kind::Accept, self.place))) };
+            if let Err(error) = pushed {
+                if let Some(Place::Accept(state)) = self.ring.places.borrow_mut().get_mut(self.place) {
+                    state.accepting = false;
+                }
+                return Poll::Ready(Err(error));
             }
         }
         Poll::Pending

@@ -84,9 +84,8 @@ impl Polls {
             .user_data(token(Kind::Poll, place));
         // SAFETY: a poll points to nothing.
         #[allow(unsafe_code)]
-        unsafe {
-            self.ring.push(&entry)?;
-        }
+        let pushed = unsafe { self.ring.push(&entry) };
+        pushed.inspect_err(|_| drop(self.ring.places.borrow_mut().remove(place)))?;
         source.armed |= bit;
         self.places.borrow_mut().insert((key, bit), place);
         Ok(())

@@ -7,6 +7,7 @@ use crate::model::StreamLink;
 use crate::model::sources::Side;
 use io_uring::types::Fd;
 use io_uring::{cqueue, opcode};
+use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -15,8 +16,12 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::io::ReadBuf;
 
-/// Chunks that may wait for a handler before the receive is called off, until it has caught up.
+/// Chunks that may wait for a handler before the receive is called off, until it has caught up: each holds a buffer that
+/// the ring's other connections want.
 const INBOX: usize = 8;
+
+/// Bytes that may wait so, with what the kernel has under way meanwhile: as much as sockets usually buffer by themselves.
+const INBOX_BYTES: usize = 4 * RECEIVE;
 
 /// Up to this much may be under way when a send returns, as a socket's own buffer would take it; with more, it waits
 /// until the kernel has it.
@@ -51,8 +56,9 @@ impl State {
         self.orphaned && !self.receiving && self.sending.is_none() && !self.polling
     }
 
-    fn waiting_chunks(&self) -> usize {
-        usize::from(self.next.is_some()) + self.later.len()
+    fn has_enough(&self) -> bool {
+        let waiting = self.next.iter().chain(&self.later);
+        waiting.clone().count() >= INBOX || waiting.map(|chunk| chunk.len()).sum::<usize>() >= INBOX_BYTES
     }
 
     fn put(&mut self, chunk: Chunk) {
@@ -90,7 +96,7 @@ impl State {
             Err(error) => self.ended = Some(Some(error)),
         }
         self.read.rise().into_iter().for_each(Waker::wake_by_ref);
-        if self.receiving && !self.calling_off && self.waiting_chunks() >= INBOX {
+        if self.receiving && !self.calling_off && self.has_enough() {
             self.calling_off = true;
             return After::CallOff;
         }
@@ -280,6 +286,38 @@ impl Stream {
         })?
     }
 
+    /// Until the kernel says that the socket can be written to (or is broken).
+    fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let (limit, timers) = (self.limits[1], &self.ring.timers);
+        let mut ask = false;
+        let writable = self.with(|state| {
+            let writable = std::mem::take(&mut state.writable);
+            if !writable {
+                state.write.wait(limit, timers, cx)?;
+                ask = !std::mem::replace(&mut state.polling, true);
+            }
+            Ok(writable)
+        })?;
+        if ask {
+            let entry = opcode::PollAdd::new(Fd(self.fd), libc::POLLOUT as u32).build();
+            // SAFETY: a poll points to nothing.
+            #[allow(unsafe_code)]
+            let pushed = unsafe { self.ring.push(&entry.user_data(token(Kind::Poll, self.place))) };
+            if let Err(error) = pushed {
+                self.with(|state| {
+                    state.polling = false;
+                    Ok(())
+                })?;
+                return Poll::Ready(Err(error));
+            }
+        }
+        if writable {
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Pending
+        }
+    }
+
     /// Begins to send the whole chunk; nothing may be under way.
     fn start(&mut self, chunk: Chunk) -> io::Result<()> {
         self.with(|state| {
@@ -385,37 +423,37 @@ impl StreamLink for Stream {
         offset: u64,
         count: usize,
     ) -> Poll<io::Result<usize>> {
-        ready!(self.poll_idle(cx))?;
-        let mut spare = Spare::take();
-        let room = spare.bytes().len().min(count);
-        let read = rustix::io::pread(file, &mut spare.bytes()[..room], offset)?;
-        if read > 0 {
-            self.start(spare.filled(read))?;
+        // What was sent before goes first. (To look whether it has gone would begin the wait anew.)
+        if self.with(|state| Ok(state.sending.is_some() || state.send_error.is_some()))? {
+            ready!(self.poll_idle(cx))?;
         }
-        Poll::Ready(Ok(read))
+        loop {
+            if !crate::model::task::spend(cx) {
+                return Poll::Pending;
+            }
+            let mut at = offset;
+            // sendfile(2) has no flag for "don't wait": the descriptor itself must say it, while no operation begins.
+            rustix::io::ioctl_fionbio(self.fd(), true)?;
+            let sent = rustix::fs::sendfile(self.fd(), file, Some(&mut at), count);
+            rustix::io::ioctl_fionbio(self.fd(), false)?;
+            match sent {
+                Err(Errno::AGAIN) => {}
+                Err(Errno::INTR) => continue,
+                Err(error) => return Poll::Ready(Err(error.into())),
+                Ok(count) => {
+                    self.with(|state| {
+                        state.write.done();
+                        Ok(())
+                    })?;
+                    return Poll::Ready(Ok(count));
+                }
+            }
+            ready!(self.poll_writable(cx))?;
+        }
     }
 
     fn poll_connected(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let (limit, timers) = (self.limits[1], &self.ring.timers);
-        let mut ask = false;
-        let writable = self.with(|state| {
-            if !state.writable {
-                state.write.wait(limit, timers, cx)?;
-                ask = !std::mem::replace(&mut state.polling, true);
-            }
-            Ok(state.writable)
-        })?;
-        if ask {
-            let entry = opcode::PollAdd::new(Fd(self.fd), libc::POLLOUT as u32).build();
-            // SAFETY: a poll points to nothing.
-            #[allow(unsafe_code)]
-            unsafe {
-                self.ring.push(&entry.user_data(token(Kind::Poll, self.place)))?;
-            }
-        }
-        if !writable {
-            return Poll::Pending;
-        }
+        ready!(self.poll_writable(cx))?;
         let failed = rustix::net::sockopt::socket_error(self.fd())?;
         Poll::Ready(failed.map_err(io::Error::from))
     }

@@ -100,7 +100,7 @@ fn what_is_too_long_is_told(model: Model) {
     };
     let why = "of 300000 bytes, over the limit of 262144, is lost";
 
-    let mut served = serve(model, &abstract_name("unixgram", model));
+    let mut served = serve(model, &format!("{}-long", abstract_name("unixgram", model)));
     let client = served.connect();
     send_long(&client);
     let told = served.wait_for_words("event packet-failed ");
@@ -108,7 +108,7 @@ fn what_is_too_long_is_told(model: Model) {
     send_packet(&client, b"as before");
     assert_eq!(receive_some(&client), b"as before");
 
-    let mut served = serve(model, &abstract_name("unixseq", model));
+    let mut served = serve(model, &format!("{}-long", abstract_name("unixseq", model)));
     let client = served.connect();
     send_long(&client);
     let told = served.wait_for_closed().reason;
