@@ -57,7 +57,7 @@ pub(crate) fn bind_resolved(endpoint: &Endpoint, found: Vec<Resolved>, options: 
 }
 
 fn bind_one(endpoint: &Endpoint, address: &Address, options: &Options) -> Result<Bound> {
-    let failed = |errno: Errno| explain(Error::io("listen", errno).at(endpoint), errno);
+    let failed = |errno: Errno| explain(Error::io("listen", errno).at(endpoint), address, errno);
     let fd = socket_for(endpoint, address, options)?;
     let any = address.to_any()?;
     match address {
@@ -97,10 +97,13 @@ fn bind_one(endpoint: &Endpoint, address: &Address, options: &Options) -> Result
     Ok(Bound { fd, endpoint, file })
 }
 
-fn explain(error: Error, errno: Errno) -> Error {
+fn explain(error: Error, address: &Address, errno: Errno) -> Error {
     match errno {
         Errno::ADDRINUSE => error.advise("another server has it; stop that one or choose another port"),
         Errno::ACCESS | Errno::PERM => error.advise("ports below 1024 want root or CAP_NET_BIND_SERVICE"),
+        Errno::ADDRNOTAVAIL if matches!(address, Address::Vsock { .. }) => {
+            error.advise("this machine has no such CID; its own (1) wants the kernel module vsock_loopback")
+        }
         Errno::ADDRNOTAVAIL => {
             error.advise("this machine has no such address; `ip address` lists those it has")
         }

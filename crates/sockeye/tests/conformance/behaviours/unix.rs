@@ -3,14 +3,16 @@
 use super::behaviours;
 use crate::client::{self, end_writing, receive_some, receive_to_end, send_packet};
 use crate::dice::Dice;
+use crate::driven;
 use crate::process_facts::eventually;
 use crate::served::Served;
 use crate::spec::Spec;
-use sockeye::Model;
+use sockeye::{Class, Listener, Model, block_on, dial};
 use std::io::ErrorKind;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
+use tokio::io::AsyncReadExt;
 
 behaviours![
     unix_streams_echo,
@@ -19,6 +21,7 @@ behaviours![
     what_is_too_long_is_told,
     a_packet_peer_that_does_not_read_hurts_itself_only,
     a_socket_file_goes_with_its_server,
+    vsock_echoes_where_the_kernel_has_it,
 ];
 
 /// A name without a file, which no other test has.
@@ -154,4 +157,30 @@ fn a_socket_file_goes_with_its_server(model: Model) {
         *error == Some(ErrorKind::ConnectionRefused)
     });
     serve(model, &format!("unix://{path}")).expect_alive();
+}
+
+/// Within one machine vsock wants the kernel module vsock_loopback; without it one is told so.
+fn vsock_echoes_where_the_kernel_has_it(model: Model) {
+    if let Err(error) = block_on(Listener::bind("vsock://local:0")).expect("a thread can wait") {
+        let text = error.to_string();
+        assert!(
+            ["listen vsock://1:0: ", "make socket vsock://1:0: "]
+                .iter()
+                .any(|words| text.starts_with(words)),
+            "{text}"
+        );
+        assert_eq!(error.class(), Class::General);
+        return;
+    }
+    let mut served = serve(model, "vsock://local:0");
+    let bytes = Dice::new(21).bytes(100_000);
+    let back = driven::client(model, async {
+        let mut conn = dial(served.endpoint()).await?;
+        conn.send_all(&bytes).await?;
+        let mut back = vec![0; 100_000];
+        conn.read_exact(&mut back).await?;
+        Ok(back)
+    });
+    assert!(back == bytes, "other bytes came back");
+    assert_eq!(served.wait_for_closed().received, 100_000);
 }
