@@ -93,9 +93,7 @@ impl Connection {
     pub fn adopt(fd: OwnedFd) -> Result<Self> {
         let peer = crate::address::peer_address(&fd)?;
         let scheme = scheme_of(&peer);
-        let link = model::current()?
-            .stream(fd)
-            .map_err(|error| Error::io("adopt", error))?;
+        let link = model::stream(fd, scheme).map_err(|error| error.renamed("adopt"))?;
         Ok(Self::new(link, Entry::new(0, peer), scheme))
     }
 
@@ -114,9 +112,7 @@ impl Connection {
     /// A connection that a server has accepted, and can reach from outside.
     pub(crate) fn accepted(fd: OwnedFd, entry: Arc<Entry>, scheme: &'static str) -> Result<Self> {
         let raw = fd.as_raw_fd();
-        let link = model::current()?
-            .stream(fd)
-            .map_err(|error| Error::io("accept", error))?;
+        let link = model::stream(fd, scheme).map_err(|error| error.renamed("accept"))?;
         entry.hold(|| Box::new(SocketGrip(raw)));
         Ok(Self::new(link, entry, scheme))
     }

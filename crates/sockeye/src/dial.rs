@@ -250,7 +250,8 @@ impl Dialer {
         self.options.apply(&fd).map_err(|error| error.at(endpoint))?;
         rustix::io::ioctl_fionbio(&fd, true).map_err(|errno| failed(errno.into()))?;
         let connected = rustix::net::connect(&fd, &address.to_any()?);
-        let mut link = model::current()?.stream(fd).map_err(failed)?;
+        let mut link =
+            model::stream(fd, endpoint.scheme()).map_err(|error| error.renamed("dial").at(endpoint))?;
         match connected {
             Ok(()) => {}
             Err(Errno::INPROGRESS) => poll_fn(|cx| link.poll_connected(cx)).await.map_err(failed)?,

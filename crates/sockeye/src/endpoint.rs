@@ -61,8 +61,8 @@ pub enum Endpoint {
     Unix(UnixName),
     /// `unixgram:`: packets within the machine.
     UnixGram(UnixName),
-    /// `unixseq:`: a connection within the machine that keeps messages apart (each of 64 KiB at the most; what is longer
-    /// is cut).
+    /// `unixseq:`: a connection within the machine that keeps messages apart (each of 256 KiB at the most; receiving a
+    /// longer one fails).
     UnixSeq(UnixName),
     /// `vsock://`: a stream ([vsock(7)](https://man7.org/linux/man-pages/man7/vsock.7.html)).
     Vsock {

@@ -10,6 +10,7 @@ mod coroutine;
 mod epoll;
 mod gate;
 mod local;
+mod messages;
 mod mmsg;
 mod name;
 mod process;
@@ -28,7 +29,8 @@ use crate::buffer::Chunk;
 use crate::error::{Class, Error, Result};
 use crate::server::Job;
 pub(crate) use local::Ready;
-use rustix::net::SocketAddrAny;
+pub(crate) use mmsg::LocalEnd;
+use rustix::net::{SocketAddrAny, SocketType, sockopt};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
@@ -82,24 +84,40 @@ pub(crate) trait AcceptLink {
     fn fd(&self) -> BorrowedFd<'_>;
 }
 
+/// The longest message within the machine that is received: more than the 212,960 bytes that Linux lets a sender have
+/// under way unless that asks for more.
+pub(crate) const MESSAGE: usize = 256 << 10;
+
 /// A datagram and where it came from (`None` from an unnamed Unix socket).
 pub(crate) struct Received {
     pub(crate) bytes: Chunk,
+    /// How long it was; more than the bytes that are left when it was over the limit.
+    pub(crate) length: usize,
     pub(crate) from: Option<SocketAddrAny>,
+    /// Where it came to, on a socket that is bound to all addresses.
+    pub(crate) local: Option<LocalEnd>,
+}
+
+/// Where a datagram goes to, and where it leaves from if the routes aren't to say.
+pub(crate) struct Route {
+    pub(crate) to: SocketAddrAny,
+    pub(crate) from: Option<LocalEnd>,
 }
 
 /// A datagram socket as a model drives it.
 pub(crate) trait PacketLink {
     /// Adds at least one datagram, and all that are there up to a batch.
     fn poll_recv(&mut self, cx: &mut Context<'_>, into: &mut Vec<Received>) -> Poll<io::Result<()>>;
+    /// One datagram, into no more memory than it needs: for sockets that are many.
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Received>>;
     fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
         bytes: &[u8],
-        to: Option<&SocketAddrAny>,
+        to: Option<&Route>,
     ) -> Poll<io::Result<usize>>;
     /// Sends as many of the front as the kernel takes without waiting.
-    fn send_batch(&mut self, packets: &[(Chunk, SocketAddrAny)]) -> io::Result<usize>;
+    fn send_batch(&mut self, packets: &[(Chunk, Route)]) -> io::Result<usize>;
     fn set_limits(&mut self, read: Option<Duration>, write: Option<Duration>);
     fn fd(&self) -> BorrowedFd<'_>;
 }
@@ -125,6 +143,22 @@ pub(crate) fn current() -> Result<Rc<dyn Driver>> {
         Error::new("wait", Class::General, "no model is running on this thread")
             .advise("call this inside sockeye::run, sockeye::block_on or a handler")
     })
+}
+
+/// A connected socket of this thread's driver.
+pub(crate) fn stream(fd: OwnedFd, scheme: &str) -> Result<Box<dyn StreamLink>> {
+    let driver = current()?;
+    // TCP has one kind of sockets; of the others one must ask.
+    let is_stream = matches!(scheme, "tcp" | "tls")
+        || sockopt::socket_type(&fd).is_ok_and(|kind| kind != SocketType::SEQPACKET);
+    let link = if is_stream {
+        driver.stream(fd)
+    } else {
+        driver
+            .packets(fd)
+            .map(|link| Box::new(messages::Messages::new(link)) as Box<_>)
+    };
+    link.map_err(|error| Error::io("make socket", error))
 }
 
 /// Makes `driver` this thread's own while `body` runs.

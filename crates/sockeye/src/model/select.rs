@@ -144,7 +144,10 @@ impl Turn for Select {
                 };
                 // It stays wanted while its handler reads and waits again, as nearly all do; if it is told of once
                 // more and nobody waits, it is taken out.
-                let waited = self.sources.get(key).is_some_and(|source| source.side(way).rise());
+                let waited = self
+                    .sources
+                    .get(key)
+                    .is_some_and(|source| source.side(way).rise());
                 if !waited || way == Way::Write {
                     fd_set_remove(&mut wanted[way as usize], fd);
                 }

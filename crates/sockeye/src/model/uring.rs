@@ -10,6 +10,7 @@
 mod accept;
 mod buffers;
 mod polls;
+mod state;
 mod stream;
 
 use super::local::{AT_ONCE, Turn};
@@ -79,13 +80,9 @@ impl Completion {
 }
 
 /// A place of a link and its operations.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all are streams, and a box would cost each of them a line of cache"
-)]
 enum Place {
-    Stream(stream::State),
-    Accept(accept::State),
+    Stream(Rc<RefCell<state::State>>),
+    Accept(Box<accept::State>),
     Poll(polls::State),
 }
 
@@ -268,19 +265,10 @@ impl Ring {
         }
     }
 
-    /// Gives the place up once its link is gone and its operations are over.
-    fn release(&self, place: usize) {
-        let mut places = self.places.borrow_mut();
-        let over = match &places[place] {
-            Place::Stream(state) => state.is_over(),
-            Place::Accept(state) => state.is_over(),
-            Place::Poll(_) => false, // it goes with its one completion
-        };
-        if over {
-            let gone = places.remove(place);
-            drop(places);
-            drop(gone); // closes the descriptor
-        }
+    /// Gives a place up whose link is gone and whose operations are over.
+    fn remove(&self, place: usize) {
+        let gone = self.places.borrow_mut().try_remove(place);
+        drop(gone); // closes the descriptor, when nothing is borrowed any more
     }
 }
 

@@ -53,12 +53,15 @@ impl Ring {
         state.side.rise();
         let enough = state.accepting && !state.calling_off && state.accepted.len() >= WAITING;
         state.calling_off |= enough;
+        let over = state.is_over();
         drop(places);
         if enough {
             // If that can't be handed over, a few more are accepted.
             let _ = self.cancel(Kind::Accept, place);
         }
-        self.release(place);
+        if over {
+            self.remove(place);
+        }
     }
 }
 
@@ -82,7 +85,7 @@ impl Acceptor {
             error: None,
             side: Side::default(),
         };
-        let place = ring.places.borrow_mut().insert(Place::Accept(state));
+        let place = ring.places.borrow_mut().insert(Place::Accept(Box::new(state)));
         Ok(Acceptor { ring, place, fd: raw })
     }
 }
@@ -109,9 +112,12 @@ impl AcceptLink for Acceptor {
                 .build();
             // SAFETY: a multishot accept points to nothing.
             #[allow(unsafe_code)]
-            unsafe {
-                self.ring
-                    .push(&entry.user_data(token(Kind::Accept, self.place)))?;
+            let pushed = unsafe { self.ring.push(&entry.user_data(token(Kind::Accept, self.place))) };
+            if let Err(error) = pushed {
+                if let Some(Place::Accept(state)) = self.ring.places.borrow_mut().get_mut(self.place) {
+                    state.accepting = false;
+                }
+                return Poll::Ready(Err(error));
             }
         }
         Poll::Pending
@@ -134,9 +140,10 @@ impl Drop for Acceptor {
             }
             _ => return,
         };
-        if accepting && self.ring.cancel(Kind::Accept, self.place).is_err() {
+        if !accepting {
+            self.ring.remove(self.place);
+        } else if self.ring.cancel(Kind::Accept, self.place).is_err() {
             tracing::debug!("accepting goes on until the ring ends");
         }
-        self.ring.release(self.place);
     }
 }

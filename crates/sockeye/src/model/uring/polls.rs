@@ -1,5 +1,6 @@
 //! Readiness on the ring, for what is received in batches: the ring polls the socket, `recvmmsg(2)` reads it.
 
+use super::state::After;
 use super::{Kind, Place, Ring, token};
 use crate::model::ready::Way;
 use crate::model::sources::{Source, Sources, Watch};
@@ -12,6 +13,7 @@ use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
 /// A poll that is under way, and for which source.
+#[derive(Clone)]
 pub(super) struct State {
     source: Rc<Source>,
     way: Way,
@@ -32,23 +34,21 @@ fn wish_bit(way: Way) -> u32 {
 
 impl Ring {
     pub(super) fn polled(&self, place: usize) {
-        let mut places = self.places.borrow_mut();
-        match places.get_mut(place) {
-            Some(Place::Stream(state)) => {
-                state.polled();
-                drop(places);
-                self.release(place);
+        let state = match self.places.borrow().get(place) {
+            Some(Place::Poll(state)) => state.clone(),
+            _ => {
+                return self.with_stream(place, |state| {
+                    state.polled();
+                    After::Nothing
+                });
             }
-            Some(Place::Poll(_)) => {
-                let Place::Poll(State { source, way }) = places.remove(place) else {
-                    return;
-                };
-                drop(places);
-                source.armed.set(source.armed.get() & !wish_bit(way));
-                source.side(way).rise();
-            }
-            _ => {}
-        }
+        };
+        self.remove(place);
+        state
+            .source
+            .armed
+            .set(state.source.armed.get() & !wish_bit(state.way));
+        state.source.side(state.way).rise();
     }
 }
 
@@ -98,7 +98,7 @@ impl Watch for Polls {
         #[allow(unsafe_code)]
         let pushed = unsafe { self.ring.push(&entry) };
         if let Err(error) = pushed {
-            self.ring.places.borrow_mut().remove(place);
+            self.ring.remove(place);
             return Err(error);
         }
         source.armed.set(source.armed.get() | bit);
