@@ -10,6 +10,7 @@ pub(crate) use serve::serve;
 
 use crate::address::{Address, local_address};
 use crate::buffer::Chunk;
+use crate::dial::explain;
 use crate::endpoint::{Endpoint, ToEndpoint};
 use crate::error::{Class, Error, Result};
 use crate::listen::{self, SocketFile, socket_for};
@@ -102,7 +103,7 @@ impl Datagram {
             }
             match rustix::net::connect(&fd, &resolved.address.to_any()?) {
                 Ok(()) => return Self::new(fd, endpoint.with_address(&resolved.address), None),
-                Err(errno) => last = Some(Error::io("dial", errno).at(&endpoint)),
+                Err(errno) => last = Some(explain(Error::io("dial", errno), &endpoint, &resolved.address)),
             }
         }
         Err(last

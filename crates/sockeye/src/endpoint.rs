@@ -1,5 +1,6 @@
 //! Where to listen or whom to dial, as a text: `tcp://127.0.0.1:8080`, `unix:@echo`.
 
+mod ascii;
 mod given;
 mod host_port;
 #[cfg(test)]
@@ -9,6 +10,7 @@ mod unix;
 use std::fmt;
 use std::str::FromStr;
 
+pub(crate) use ascii::ascii_name;
 pub use given::ToEndpoint;
 pub use host_port::{Host, HostPort, MAX_HOST_NAME, Port};
 pub use unix::{MAX_UNIX_NAME, UnixName};

@@ -73,12 +73,12 @@ impl StreamLink for Messages {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_send(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<usize>> {
-        let sent = self.poll_write(cx, chunk);
-        if let Poll::Ready(Ok(count)) = &sent {
-            chunk.advance(*count);
+    fn poll_send(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<()>> {
+        if !chunk.is_empty() {
+            let count = ready!(self.poll_write(cx, chunk))?;
+            chunk.advance(count);
         }
-        sent
+        Poll::Ready(Ok(()))
     }
 
     /// One message.

@@ -48,8 +48,9 @@ pub(crate) trait StreamLink {
     /// At least one byte, or an empty chunk at the end of the stream.
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Chunk>>;
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>>;
-    /// Takes what it can from the front of the chunk, perhaps the memory as well.
-    fn poll_send(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<usize>>;
+    /// Takes from the front of the chunk, perhaps the memory as well, until nothing is left of it and it is
+    /// [pushed](Self::poll_pushed). What was taken before a wait or an error is gone from the chunk.
+    fn poll_send(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<()>>;
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
     /// Until no more is on its way to the kernel than a socket's own buffer would take.
     fn poll_pushed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

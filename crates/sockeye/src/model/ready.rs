@@ -66,13 +66,16 @@ pub(crate) struct Wish {
 
 /// Waits until descriptors are ready; a file for each way to do it.
 pub(crate) trait Reactor: Sized + 'static {
-    fn register(&self, fd: BorrowedFd<'_>) -> io::Result<usize>;
-    fn deregister(&self, key: usize, fd: BorrowedFd<'_>);
+    /// What a link keeps of its place here.
+    type Place;
+
+    fn register(&self, fd: BorrowedFd<'_>) -> io::Result<Self::Place>;
+    fn deregister(&self, place: &Self::Place, fd: BorrowedFd<'_>);
 
     /// Makes attempts, each as soon as the descriptor is ready, until one doesn't say "would block".
     fn poll_io<T>(
         &self,
-        key: usize,
+        place: &Self::Place,
         wish: Wish,
         cx: &mut Context<'_>,
         attempt: impl FnMut(Permit) -> io::Result<Done<T>>,
@@ -81,23 +84,25 @@ pub(crate) trait Reactor: Sized + 'static {
 
 /// A descriptor and its place in a reactor.
 pub(crate) struct Socket<R: Reactor> {
+    // Dropped in this order: a place may still use the descriptor as it goes.
+    place: R::Place,
     fd: OwnedFd,
-    key: usize,
     reactor: Rc<R>,
     limits: [Option<Duration>; 2],
 }
 
 impl<R: Reactor> Socket<R> {
     pub(crate) fn new(reactor: Rc<R>, fd: OwnedFd) -> io::Result<Self> {
-        let key = reactor.register(fd.as_fd())?;
+        let place = reactor.register(fd.as_fd())?;
         Ok(Socket {
             fd,
-            key,
+            place,
             reactor,
             limits: [None; 2],
         })
     }
 
+    #[inline]
     fn poll<T>(
         &self,
         way: Way,
@@ -111,13 +116,13 @@ impl<R: Reactor> Socket<R> {
             may_block,
         };
         self.reactor
-            .poll_io(self.key, wish, cx, |permit| Ok(attempt(&self.fd, permit)?))
+            .poll_io(&self.place, wish, cx, |permit| Ok(attempt(&self.fd, permit)?))
     }
 }
 
 impl<R: Reactor> Drop for Socket<R> {
     fn drop(&mut self) {
-        self.reactor.deregister(self.key, self.fd.as_fd());
+        self.reactor.deregister(&self.place, self.fd.as_fd());
     }
 }
 
@@ -146,14 +151,17 @@ impl<R: Reactor> StreamLink for Socket<R> {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_send(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<usize>> {
-        let sent = self.poll_write(cx, chunk);
-        match &sent {
-            Poll::Ready(Ok(count)) => chunk.advance(*count),
-            Poll::Ready(Err(_)) => {}
-            Poll::Pending => chunk.settle(),
+    fn poll_send(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<()>> {
+        while !chunk.is_empty() {
+            match self.poll_write(cx, chunk) {
+                Poll::Ready(count) => chunk.advance(count?),
+                Poll::Pending => {
+                    chunk.settle();
+                    return Poll::Pending;
+                }
+            }
         }
-        sent
+        Poll::Ready(Ok(()))
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 /// Accepted connections that may wait for the server; while it is at its limit, the others wait in the backlog.
 const WAITING: usize = 32;
@@ -50,7 +50,7 @@ impl Ring {
             Err(error) if error.raw_os_error() == Some(libc::ECANCELED) => {}
             Err(error) => state.error = Some(error),
         }
-        state.side.rise().into_iter().for_each(Waker::wake_by_ref);
+        state.side.rise();
         let enough = state.accepting && !state.calling_off && state.accepted.len() >= WAITING;
         state.calling_off |= enough;
         drop(places);
@@ -101,7 +101,7 @@ impl AcceptLink for Acceptor {
         if let Some(error) = state.error.take() {
             return Poll::Ready(Err(error));
         }
-        state.side.wait(None, &self.ring.timers, cx)?;
+        state.side.wait(None, &self.ring.sources.timers, cx)?;
         if !std::mem::replace(&mut state.accepting, true) {
             drop(places);
             let entry = opcode::AcceptMulti::new(Fd(self.fd))

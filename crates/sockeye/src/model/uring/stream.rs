@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::ReadBuf;
 
@@ -95,7 +95,7 @@ impl State {
                 ) => {}
             Err(error) => self.ended = Some(Some(error)),
         }
-        self.read.rise().into_iter().for_each(Waker::wake_by_ref);
+        self.read.rise();
         if self.receiving && !self.calling_off && self.has_enough() {
             self.calling_off = true;
             return After::CallOff;
@@ -119,19 +119,19 @@ impl State {
             Err(error) => self.send_error = Some(error),
         }
         self.sending = None;
-        self.write.rise().into_iter().for_each(Waker::wake_by_ref);
+        self.write.rise();
         After::Nothing
     }
 
     /// The rest could not be handed over.
     fn unsent(&mut self, error: io::Error) {
         (self.sending, self.send_error) = (None, Some(error));
-        self.write.rise().into_iter().for_each(Waker::wake_by_ref);
+        self.write.rise();
     }
 
     pub(super) fn polled(&mut self) {
         (self.polling, self.writable) = (false, true);
-        self.write.rise().into_iter().for_each(Waker::wake_by_ref);
+        self.write.rise();
     }
 }
 
@@ -246,7 +246,7 @@ impl Stream {
         if !crate::model::task::spend(cx) {
             return Poll::Pending;
         }
-        let (limit, timers) = (self.limits[0], &self.ring.timers);
+        let (limit, timers) = (self.limits[0], &self.ring.sources.timers);
         let mut ask = false;
         let polled = self.with(|state| {
             if let Some(chunk) = state.pop() {
@@ -272,7 +272,7 @@ impl Stream {
 
     /// Until no send is under way.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let (limit, timers) = (self.limits[1], &self.ring.timers);
+        let (limit, timers) = (self.limits[1], &self.ring.sources.timers);
         self.with(|state| {
             if let Some(error) = state.send_error.take() {
                 return Err(error);
@@ -288,7 +288,7 @@ impl Stream {
 
     /// Until the kernel says that the socket can be written to (or is broken).
     fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let (limit, timers) = (self.limits[1], &self.ring.timers);
+        let (limit, timers) = (self.limits[1], &self.ring.sources.timers);
         let mut ask = false;
         let writable = self.with(|state| {
             let writable = std::mem::take(&mut state.writable);
@@ -335,7 +335,7 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        let timers = &self.ring.timers;
+        let timers = &self.ring.sources.timers;
         let under_way = self.with(|state| {
             state.orphaned = true;
             state.read.cancel(timers);
@@ -383,20 +383,12 @@ impl StreamLink for Stream {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_send(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<usize>> {
-        ready!(self.poll_idle(cx))?;
-        let count = chunk.len();
-        self.start(std::mem::take(chunk))?;
-        Poll::Ready(Ok(count))
-    }
-
-    fn poll_pushed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let much = self.with(|state| Ok(state.sending.as_ref().is_some_and(|chunk| chunk.len() > AHEAD)))?;
-        if much {
-            self.poll_idle(cx)
-        } else {
-            Poll::Ready(Ok(()))
+    fn poll_send(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<()>> {
+        if !chunk.is_empty() {
+            ready!(self.poll_idle(cx))?;
+            self.start(std::mem::take(chunk))?;
         }
+        self.poll_pushed(cx)
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
@@ -410,6 +402,15 @@ impl StreamLink for Stream {
             self.start(chunk)?;
         }
         Poll::Ready(Ok(count))
+    }
+
+    fn poll_pushed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let much = self.with(|state| Ok(state.sending.as_ref().is_some_and(|chunk| chunk.len() > AHEAD)))?;
+        if much {
+            self.poll_idle(cx)
+        } else {
+            Poll::Ready(Ok(()))
+        }
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
