@@ -120,7 +120,7 @@ fn explain(error: Error, address: &Address, errno: Errno) -> Error {
         Errno::NOENT | Errno::NOTDIR if is_unix => "make the folder first, or choose another path",
         Errno::ROFS => "choose a path where files can be made",
         Errno::ADDRNOTAVAIL if matches!(address, Address::Vsock { .. }) => {
-            "this machine has no such CID; its own (1) wants the kernel module vsock_loopback, and vsock://:PORT is any"
+            "this machine has no such context (CID): vsock://:PORT is any that it has, and 1 wants the kernel module vsock_loopback"
         }
         Errno::ADDRNOTAVAIL => "this machine has no such address; `ip address` lists those it has",
         _ => return error,

@@ -185,12 +185,14 @@ fn stopping_lets_the_packets_under_way_be_answered(model: Model) {
 
 fn a_flood_of_packets_does_not_keep_a_server_from_stopping(model: Model) {
     let mut served = serve(model, "echo");
-    for _ in 0..4 {
-        let client = served.connect();
+    let clients = [0; 4].map(|_| served.connect());
+    for client in &clients {
+        exchange(client, b"the flood begins");
+    }
+    for client in clients {
         // Until the server's machine says that nobody is there any more.
         std::thread::spawn(move || while client.send(b"more").is_ok() {});
     }
-    exchange(&served.connect(), b"the flood has begun");
     served.stop();
     served.join();
 }
