@@ -28,6 +28,7 @@ use crate::buffer::Chunk;
 use crate::error::{Class, Error, Result};
 use crate::server::Job;
 pub(crate) use local::Ready;
+pub(crate) use process::keep_to_itself;
 use rustix::net::SocketAddrAny;
 use std::cell::{Cell, RefCell};
 use std::future::Future;
