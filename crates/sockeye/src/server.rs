@@ -79,7 +79,7 @@ impl Shared {
     }
 
     /// This is a forked process that has nothing but one connection.
-    pub(crate) fn alone_with(&self, entry: &Entry) {
+    pub(crate) fn alone_with(&self, entry: &Arc<Entry>) {
         self.registry.keep_only(entry);
         self.close();
     }

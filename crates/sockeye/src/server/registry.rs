@@ -4,6 +4,7 @@ use crate::Address;
 use crate::server::Limits;
 use rustix::net::Shutdown as How;
 use std::collections::HashMap;
+use std::mem::ManuallyDrop;
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -276,9 +277,11 @@ impl Registry {
         self.left.notify_waiters();
     }
 
-    /// Forgets all but one, without a word: the others are another process'.
-    pub(crate) fn keep_only(&self, entry: &Entry) {
-        lock(&self.books).entries.retain(|id, _| *id == entry.id);
+    /// Forgets all but one: the others are another process'. They aren't even dropped, for a forked process copies each
+    /// page that it writes to.
+    pub(crate) fn keep_only(&self, entry: &Arc<Entry>) {
+        let own = HashMap::from([(entry.id, entry.clone())]);
+        let _others = ManuallyDrop::new(std::mem::replace(&mut lock(&self.books).entries, own));
     }
 
     pub(crate) fn len(&self) -> usize {
