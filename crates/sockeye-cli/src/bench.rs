@@ -22,6 +22,7 @@ mod rounds;
 mod server;
 mod table;
 
+use crate::cli::count;
 use anyhow::Context;
 use sockeye::Endpoint;
 use std::io::{self, IsTerminal, Write};
@@ -31,27 +32,39 @@ use std::process::ExitCode;
 const EXAMPLES: &str = "\
 Examples:
   sockeye bench tcp://127.0.0.1:8080
-      Any echo server: 64 connections, one message of 64 bytes on its way on each, for 5 seconds.
-  sockeye bench tls://localhost:8443 --insecure --connections 1,64 --size 64,16KiB --depth 16
+      Any echo server: 64 connections, one message of 64 bytes on its way on
+      each, for 5 seconds.
+  sockeye bench tls://localhost:8443 --insecure -c 1,64 -s 64,16KiB -d 16
       Four cases. --insecure accepts any certificate.
   sockeye bench --models all --connections 1,64,1000 --report models.html
       Every model of concurrency beside the others, and a page with charts.
   sockeye bench --models epoll-lt,uring --udp --connections 16 --depth 8
       Datagrams: what is lost, late, doubled or out of order is counted.
   sockeye bench --models epoll-lt --against 'mine=python3 server.py {port}'
-      Any other server in the same run. {port} becomes the port on which it is to listen, on 127.0.0.1.
+      Any other server in the same run. {port} becomes the port on which it is
+      to listen, on 127.0.0.1.
 
 Columns, each the median over the rounds:
-  requests/s   messages that came back whole and right; below it the least and the greatest round
+  requests/s   messages that came back whole and right; below it the least and
+               the greatest round
   ratio        requests/s to the best server's of the same round
   p50 … p99.9  half, 99 % and 99.9 % of the messages came back within this time
-  CPU/request  what the server's processes spent for a message: steadier than requests/s, for the load generator's
-               core is often full first
-  mem/conn     what the server's processes grew by while all connections were under load, for each of them
-  trouble      connections that broke (errors), brought other bytes than were sent (wrong) or got no answer at all
-               (silent); of datagrams also the lost, late, doubled and reordered
+  CPU/request  what the server's processes spent for a message: steadier than
+               requests/s, for the load generator's core is often full first
+  mem/conn     what the server's processes grew by while all connections were
+               under load, for each of them
+  trouble      connections that broke (errors), brought other bytes than were
+               sent (wrong) or got no answer at all (silent); of datagrams also
+               the lost, late, doubled and reordered
 
-Exit code: 0 all was measured; 1 a server failed, or wrong bytes came back; 2 the request makes no sense.";
+Exit codes:
+  0  all was measured
+  1  a server failed, or wrong bytes came back
+  2  the request makes no sense";
+
+const USAGE: &str = "\
+sockeye bench [OPTIONS] ENDPOINT
+       sockeye bench [OPTIONS] --models MODEL,… [--against COMMAND]";
 
 /// Measure echo servers: requests/s, latency, CPU and memory, with every byte checked
 ///
@@ -60,10 +73,14 @@ Exit code: 0 all was measured; 1 a server failed, or wrong bytes came back; 2 th
 /// fresh one for each measurement) and measured in turn, round after round, so that what else happens on the machine
 /// hits all of them alike; the server gets one core and the load another.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = EXAMPLES, after_help = "--help says what the columns mean, with examples.")]
+#[command(
+    override_usage = USAGE,
+    after_long_help = EXAMPLES,
+    after_help = "What the columns mean, and examples: sockeye bench --help"
+)]
 pub(crate) struct Args {
     /// An echo server that runs already: tcp://, tls://, unix:, unixseq:, vsock://, udp:// or unixgram:
-    #[arg(value_name = "ENDPOINT", required_unless_present_any = ["models", "against"])]
+    #[arg(value_name = "ENDPOINT")]
     endpoint: Option<Endpoint>,
 
     /// Sockeye's own echo under these models (or `all`), each in a process of its own
@@ -75,35 +92,35 @@ pub(crate) struct Args {
     against: Vec<String>,
 
     /// Connections at once
-    #[arg(long, short, value_delimiter = ',', default_value = "64", value_name = "N,…")]
+    #[arg(long, short, value_delimiter = ',', default_value = "64", value_parser = count, allow_negative_numbers = true, value_name = "N,…")]
     connections: Vec<usize>,
 
     /// Bytes of a message, such as 64 or 16KiB
-    #[arg(long, short, value_delimiter = ',', default_value = "64", value_parser = size, value_name = "BYTES,…")]
+    #[arg(long, short, value_delimiter = ',', default_value = "64", value_parser = size, allow_negative_numbers = true, value_name = "BYTES,…")]
     size: Vec<usize>,
 
     /// Messages on their way at once on each connection
-    #[arg(long, short, value_delimiter = ',', default_value = "1", value_name = "N,…")]
+    #[arg(long, short, value_delimiter = ',', default_value = "1", value_parser = count, allow_negative_numbers = true, value_name = "N,…")]
     depth: Vec<usize>,
 
     /// Seconds of each measurement [default: 5, with --models or --against 2]
-    #[arg(long, value_parser = seconds, value_name = "S")]
+    #[arg(long, value_parser = seconds, allow_negative_numbers = true, value_name = "S")]
     seconds: Option<f64>,
 
     /// Seconds under load before each measurement; longer where connections still wait for their first answer
-    #[arg(long, value_parser = seconds, default_value = "0.3", value_name = "S")]
+    #[arg(long, value_parser = seconds, allow_negative_numbers = true, default_value = "0.3", value_name = "S")]
     warm_up: f64,
 
     /// How often everything is measured [default: 1, with --models or --against 3]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = count, allow_negative_numbers = true, value_name = "N")]
     rounds: Option<usize>,
 
     /// Threads of the load generator
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value = "1", value_parser = count, allow_negative_numbers = true, value_name = "N")]
     threads: usize,
 
     /// Workers of each model's server, where the model has them
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value = "1", value_parser = count, allow_negative_numbers = true, value_name = "N")]
     workers: usize,
 
     /// Datagrams, for --models and --against
@@ -138,7 +155,7 @@ const MAX_SECONDS: f64 = 86_400.0;
 fn seconds(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(number) if (0.001..=MAX_SECONDS).contains(&number) => Ok(number),
-        _ => Err(format!("a number of seconds from 0.001 to {MAX_SECONDS}")),
+        _ => Err(format!("write a number of seconds from 0.001 to {MAX_SECONDS}")),
     }
 }
 

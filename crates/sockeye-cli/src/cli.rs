@@ -4,9 +4,20 @@ use clap::{Parser, Subcommand};
 
 use crate::{bench, info, log, serve};
 
+const EXAMPLES: &str = "\
+Examples:
+  sockeye serve                         every service, for this machine alone
+  sockeye serve echo@tcp://0.0.0.0:7    one service, where you want it
+  sockeye info localhost 8080           who is there, and what the connection is
+  sockeye info example.org https --tls  the same with TLS and its certificates
+  sockeye bench tcp://127.0.0.1:8080    how fast an echo server is
+  sockeye bench --models all            the models of concurrency compared
+
+Each command has more of them: sockeye COMMAND --help";
+
 /// Everything one does with a socket: serve, look, measure.
 #[derive(Debug, Parser)]
-#[command(name = "sockeye", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "sockeye", version, propagate_version = true, max_term_width = 100, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) log: log::Args,
@@ -30,4 +41,10 @@ impl Command {
             Command::Info(_) | Command::Bench(_) => false, // their JSON goes to standard output
         }
     }
+}
+
+/// A number in an option, for clap.
+pub(crate) fn count(text: &str) -> Result<usize, String> {
+    text.parse()
+        .map_err(|_| "write a whole number, such as 4".to_owned())
 }

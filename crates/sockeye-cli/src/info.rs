@@ -35,15 +35,19 @@ use report::{Report, micros};
 const EXAMPLES: &str = "\
 Examples:
   sockeye info localhost                        what the name stands for
-  sockeye info localhost 8080                   connect, and tell everything about it
-  sockeye info example.org https --tls          TLS: protocol, cipher, certificates, days left
-  sockeye info tls://127.0.0.1:8443 --insecure  look at a certificate that nobody vouches for
-  sockeye info example.org 80 --all --reverse   every address, and the names of the addresses
+  sockeye info localhost 8080                   connect, and tell all about it
+  sockeye info example.org https --tls          protocol, cipher, certificates
+  sockeye info tls://127.0.0.1:8443 --insecure  a certificate nobody vouches for
+  sockeye info example.org 80 --all --reverse   every address, and their names
+  sockeye info udp://127.0.0.1:8013             whether UDP is refused there
   sockeye info unix:///run/sockeye.sock         a Unix socket
   sockeye info example.org 443 --tls --json     for programs
 
-Exit codes: 0 it is as asked for; 1 something failed (with --all, an address did not answer; with
---reverse, no address has a name); 2 the arguments make no sense.";
+Exit codes:
+  0  it is as asked for
+  1  something failed; with --all, also when an address did not answer; with
+     --reverse, also when no address has a name
+  2  the arguments make no sense";
 
 /// Resolve a name, connect, and tell everything about the connection
 #[derive(Debug, clap::Args)]

@@ -14,14 +14,17 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::exit::Usage;
 
+/// In the help, behind what a subcommand is about.
+const LAST: usize = 100;
+
 /// Options of every subcommand.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Log more: each connection; twice, what the library does; three times, all there is
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    /// Log more: -v each connection, -vv what the library does, -vvv all there is
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, display_order = LAST)]
     verbose: u8,
-    /// What is logged, such as `debug` or `off` or `sockeye=trace` (else the variable RUST_LOG says)
-    #[arg(long, global = true, value_name = "FILTER")]
+    /// What is logged: off, error, warn, info, debug, trace (else the variable RUST_LOG says)
+    #[arg(long, global = true, value_name = "FILTER", display_order = LAST)]
     log: Option<String>,
 }
 

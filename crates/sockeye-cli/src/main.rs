@@ -7,6 +7,7 @@
 //! | [`log`] | what goes to standard error, and how much of it |
 //! | [`descriptors`] | the limit of open files |
 //! | [`serve`] | `sockeye serve`: services at endpoints, until a signal |
+//! | [`ports`] | who has a port |
 //! | [`info`] | `sockeye info`: what a name stands for, who answers there, what the connection is like |
 //! | [`bench`] | `sockeye bench`: load on echo servers, and the comparison of the models |
 
@@ -16,6 +17,7 @@ mod descriptors;
 mod exit;
 mod info;
 mod log;
+mod ports;
 mod serve;
 
 use std::process::ExitCode;

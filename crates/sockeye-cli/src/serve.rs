@@ -9,8 +9,11 @@
 //! | [`report`] | says where they listen, and how to try them |
 //! | [`events`] | logs what happens to them |
 //! | [`signals`] | waits for the end |
-//! | [`help`] | the tables of the help |
+//! | [`data`] | makes the folder for data |
+//! | [`help`], [`columns`] | the tables of the help |
 
+mod columns;
+mod data;
 mod events;
 mod help;
 mod knobs;
@@ -26,12 +29,13 @@ use std::process::ExitCode;
 
 use sockeye::Model;
 
+use crate::cli::count;
 use crate::descriptors;
 use report::Report;
 
 /// Serve services at endpoints, until Ctrl-C
 ///
-/// Without listeners it serves every service on loopback at its usual port; a port that is taken is reported, and the
+/// Without listeners it serves every service on loopback at its usual port; ports that are taken are reported, and the
 /// others are served. Listeners that are named are served all or not at all. Each says `listening SERVICE ENDPOINT` on
 /// standard error when it is ready. Ctrl-C (or SIGTERM) lets the connections end and leaves; a second one cuts them.
 #[derive(Debug, clap::Args)]
@@ -44,9 +48,9 @@ pub(crate) struct Args {
     #[arg(short, long)]
     model: Option<Model>,
     /// Threads that serve each listener, for models that have workers; 0 is one per core
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
     workers: Option<usize>,
-    /// The folder where services keep their data (none of today's keeps any)
+    /// The folder for what services keep; made for its owner alone if missing. No service keeps anything yet
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Report and log in JSON, an object a line
@@ -57,6 +61,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let descriptors = descriptors::raise_limit();
     let plan = plan::Plan::of(&args, descriptors)?;
+    if let Some(folder) = &args.data {
+        data::prepare(folder)?;
+    }
     let report = Report { json: args.json };
     let bound = start::bind(plan, &report)?;
     let serving = start::start(bound)?;

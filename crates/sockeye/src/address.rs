@@ -256,6 +256,8 @@ mod tests {
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::net::{UnixDatagram, UnixStream};
 
+    use proptest::prelude::*;
+
     use super::*;
 
     fn round_trip(address: &Address) -> Address {
@@ -361,6 +363,34 @@ mod tests {
         let read = local_address(&socket);
         std::fs::remove_dir_all(&folder).expect("remove the folder");
         assert_eq!(read.expect("getsockname"), full);
+    }
+
+    proptest! {
+        /// Whatever a kernel or an unknown family writes is read and printed, and goes back as it came.
+        #[test]
+        fn no_bytes_of_the_kernel_panic(
+            family in prop_oneof![
+                proptest::sample::select(vec![libc::AF_INET, libc::AF_INET6, libc::AF_UNIX, libc::AF_VSOCK]),
+                0..i32::from(u16::MAX),
+            ],
+            rest in proptest::collection::vec(any::<u8>(), 0..126),
+        ) {
+            let bytes = [&(family as u16).to_ne_bytes(), &rest[..]].concat();
+            let mut storage = [0_u64; 16];
+            for (word, bytes) in storage.iter_mut().zip(bytes.chunks(8)) {
+                let mut eight = [0; 8];
+                eight[..bytes.len()].copy_from_slice(bytes);
+                *word = u64::from_ne_bytes(eight);
+            }
+            // SAFETY: the storage is as large and as aligned as any address, and all of it initialised.
+            #[allow(unsafe_code)]
+            let any = unsafe { SocketAddrAny::read(storage.as_ptr().cast(), bytes.len() as u32) };
+            let address = Address::from_any(&any);
+            let _ = (address.to_string(), address.endpoint("s"), address.is_loopback(), address.port());
+            if let Ok(back) = address.to_any() {
+                prop_assert_eq!(Address::from_any(&back), address);
+            }
+        }
     }
 
     #[test]

@@ -21,21 +21,33 @@ const KEPT: usize = 32;
 /// don't pin a whole [`RECEIVE`] buffer each.
 const SHRINK_BELOW: usize = RECEIVE / 2;
 
+type Buffer = Box<[u8; RECEIVE]>;
+
 thread_local! {
-    static POOL: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    static POOL: RefCell<Vec<Buffer>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Without a detour over the stack, which an array would take.
+#[cold]
+fn allocate() -> Option<Buffer> {
+    vec![0; RECEIVE].into_boxed_slice().try_into().ok()
 }
 
 /// A buffer of [`RECEIVE`] bytes to receive into, from this thread's pool.
-pub(crate) struct Spare(Option<Vec<u8>>);
+pub(crate) struct Spare(Option<Buffer>);
 
 impl Spare {
+    #[inline]
     pub(crate) fn take() -> Spare {
-        let kept = POOL.with_borrow_mut(Vec::pop);
-        Spare(Some(kept.unwrap_or_else(|| vec![0; RECEIVE])))
+        Spare(POOL.with_borrow_mut(Vec::pop).or_else(allocate))
     }
 
+    #[inline]
     pub(crate) fn bytes(&mut self) -> &mut [u8] {
-        self.0.as_deref_mut().unwrap_or_default()
+        match &mut self.0 {
+            Some(buffer) => &mut buffer[..],
+            None => &mut [],
+        }
     }
 
     /// The first `count` bytes, as a chunk.

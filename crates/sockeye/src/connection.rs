@@ -11,7 +11,7 @@ use crate::time::{at_once, shortest};
 use crate::tls::{Distrust, TlsClient, TlsFacts, TlsServer};
 use rustix::net::Shutdown as How;
 use std::fs::File;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::pin::Pin;
@@ -93,9 +93,7 @@ impl Connection {
     pub fn adopt(fd: OwnedFd) -> Result<Self> {
         let peer = crate::address::peer_address(&fd)?;
         let scheme = scheme_of(&peer);
-        let link = model::current()?
-            .stream(fd)
-            .map_err(|error| Error::io("adopt", error))?;
+        let link = model::stream(fd, scheme).map_err(|error| error.renamed("adopt"))?;
         Ok(Self::new(link, Entry::new(0, peer), scheme))
     }
 
@@ -114,9 +112,7 @@ impl Connection {
     /// A connection that a server has accepted, and can reach from outside.
     pub(crate) fn accepted(fd: OwnedFd, entry: Arc<Entry>, scheme: &'static str) -> Result<Self> {
         let raw = fd.as_raw_fd();
-        let link = model::current()?
-            .stream(fd)
-            .map_err(|error| Error::io("accept", error))?;
+        let link = model::stream(fd, scheme).map_err(|error| error.renamed("accept"))?;
         entry.hold(|| Box::new(SocketGrip(raw)));
         Ok(Self::new(link, entry, scheme))
     }
@@ -189,10 +185,12 @@ impl Connection {
     ///
     /// # Errors
     /// When the peer reset the connection, or the read timeout passed ([`Class::Timeout`](crate::Class::Timeout)).
-    pub async fn recv(&mut self) -> Result<Chunk> {
-        poll_fn(|cx| self.poll_recv(cx))
-            .await
-            .map_err(|error| self.failed("recv", error))
+    pub fn recv(&mut self) -> impl Future<Output = Result<Chunk>> {
+        poll_fn(|cx| match self.poll_recv(cx) {
+            Poll::Ready(Ok(chunk)) => Poll::Ready(Ok(chunk)),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(self.failed("recv", error))),
+            Poll::Pending => Poll::Pending,
+        })
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Chunk>> {
@@ -240,16 +238,13 @@ impl Connection {
     ///
     /// # Errors
     /// When the connection is broken, or the peer takes nothing for longer than the write timeout.
-    pub async fn send(&mut self, chunk: impl Into<Chunk>) -> Result<()> {
+    pub fn send(&mut self, chunk: impl Into<Chunk>) -> impl Future<Output = Result<()>> {
         let mut chunk = chunk.into();
-        poll_fn(|cx| {
-            while !chunk.is_empty() {
-                ready!(self.transport.poll_send(cx, &mut chunk))?;
-            }
-            self.poll_pushed(cx)
+        poll_fn(move |cx| match self.transport.poll_send(cx, &mut chunk) {
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(self.failed("send", error))),
+            Poll::Pending => Poll::Pending,
         })
-        .await
-        .map_err(|error| self.failed("send", error))
     }
 
     /// Sends all of the bytes (Python's `sendall`).
@@ -260,17 +255,9 @@ impl Connection {
         self.write_all(bytes)
             .await
             .map_err(|error| self.failed("send", error))?;
-        poll_fn(|cx| self.poll_pushed(cx))
+        poll_fn(|cx| self.transport.poll_pushed(cx))
             .await
             .map_err(|error| self.failed("send", error))
-    }
-
-    /// TLS keeps records back until it is flushed; a plain stream at most what a socket's buffer would.
-    fn poll_pushed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.transport {
-            Transport::Plain(wire) => wire.poll_pushed(cx),
-            other => other.poll_flush(cx),
-        }
     }
 
     /// Sends `count` bytes of a file from `offset` on, by `sendfile(2)` where the connection is plain; returns how many

@@ -1,16 +1,20 @@
 //! Packets: each whole, none sure to arrive.
 
+mod message;
 mod packet;
+mod serve;
 
+pub use message::Message;
 pub use packet::Packet;
-pub(crate) use packet::serve;
+pub(crate) use serve::serve;
 
 use crate::address::{Address, local_address};
 use crate::buffer::Chunk;
+use crate::dial::explain;
 use crate::endpoint::{Endpoint, ToEndpoint};
 use crate::error::{Class, Error, Result};
 use crate::listen::{self, SocketFile, socket_for};
-use crate::model::{self, PacketLink, Received};
+use crate::model::{self, PacketLink, Received, Route};
 use crate::options::Options;
 use crate::resolve::resolve;
 use crate::time::shortest;
@@ -43,6 +47,8 @@ pub struct Datagram {
     arrived: VecDeque<Received>,
     batch: Vec<Received>,
     limits: [Option<Duration>; 2],
+    /// Its own, once somebody has wanted to know where a packet was sent to.
+    port: Option<u16>,
     _file: Option<SocketFile>,
 }
 
@@ -97,7 +103,7 @@ impl Datagram {
             }
             match rustix::net::connect(&fd, &resolved.address.to_any()?) {
                 Ok(()) => return Self::new(fd, endpoint.with_address(&resolved.address), None),
-                Err(errno) => last = Some(Error::io("dial", errno).at(&endpoint)),
+                Err(errno) => last = Some(explain(Error::io("dial", errno), &endpoint, &resolved.address)),
             }
         }
         Err(last
@@ -123,6 +129,7 @@ impl Datagram {
             arrived,
             batch,
             limits,
+            port: None,
             _file: file,
         })
     }
@@ -152,17 +159,13 @@ impl Datagram {
         (self.limits[0], self.limits[1])
     }
 
-    /// Receives one packet, whole, and who sent it (Python's `recvfrom`). One of no bytes is a packet like others.
-    ///
-    /// # Errors
-    /// When the timeout passed, or the dialled peer's machine says that nobody is there.
-    pub async fn recv_from(&mut self) -> Result<(Chunk, Address)> {
+    async fn next(&mut self) -> Result<Received> {
         loop {
             if let Some(packet) = self.arrived.pop_front() {
-                let from = packet
-                    .from
-                    .map_or(Address::Unix(None), |from| Address::from_any(&from));
-                return Ok((packet.bytes, from));
+                return match message::too_long(&packet) {
+                    Some(error) => Err(error.at(&self.endpoint)),
+                    None => Ok(packet),
+                };
             }
             let (link, batch) = (&mut self.link, &mut self.batch);
             let received = poll_fn(|cx| link.poll_recv(cx, batch)).await;
@@ -171,23 +174,83 @@ impl Datagram {
         }
     }
 
+    /// Receives one packet, whole, and who sent it (Python's `recvfrom`). One of no bytes is a packet like others.
+    ///
+    /// # Errors
+    /// When the timeout passed, the dialled peer's machine says that nobody is there, or the packet is longer than 256 KiB
+    /// (a Unix socket's may be, if its sender has asked for it): that one is lost, the next is as usual.
+    pub async fn recv_from(&mut self) -> Result<(Chunk, Address)> {
+        let Received { bytes, from, .. } = self.next().await?;
+        let from = message::peer(from.as_ref());
+        Ok((bytes, from))
+    }
+
+    /// Receives one packet, and which of this machine's addresses it was sent to (Python's `recvmsg`).
+    ///
+    /// ```
+    /// use sockeye::{Datagram, block_on};
+    /// let answer = block_on(async {
+    ///     let mut server = Datagram::bind("udp://0.0.0.0:0").await?; // all addresses
+    ///     let there = format!("udp://127.0.0.2:{}", server.endpoint().port().unwrap_or(0));
+    ///     let mut client = Datagram::dial(&there).await?;
+    ///     client.send(b"dog").await?;
+    ///     let message = server.recv_message().await?;
+    ///     assert_eq!(message.local().map(|address| address.endpoint("udp")), Some(there));
+    ///     server.reply(&message, b"cat").await?; // from 127.0.0.2, for the client hears nobody else
+    ///     client.recv().await
+    /// })??;
+    /// assert_eq!(&answer[..], b"cat");
+    /// # Ok::<(), sockeye::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`recv_from`](Self::recv_from).
+    pub async fn recv_message(&mut self) -> Result<Message> {
+        let received = self.next().await?;
+        if received.local.is_some() && self.port.is_none() {
+            self.port = self.local()?.port();
+        }
+        Ok(Message::new(received, self.port.unwrap_or(0)))
+    }
+
     /// Receives one packet.
     ///
     /// # Errors
     /// As [`recv_from`](Self::recv_from).
     pub async fn recv(&mut self) -> Result<Chunk> {
-        Ok(self.recv_from().await?.0)
+        Ok(self.next().await?.bytes)
     }
 
-    /// Sends one packet to an address (Python's `sendto`).
+    /// Sends one packet to an address (Python's `sendto`), from the address that the routes choose if the socket is bound to
+    /// all: an answer goes by [`reply`](Self::reply).
     ///
     /// # Errors
     /// When the packet is larger than its kind can be (65,507 bytes over UDP and IPv4), or the system can't send there.
     pub async fn send_to(&mut self, bytes: &[u8], to: &Address) -> Result<()> {
-        let any = to.to_any()?;
-        let sent = poll_fn(|cx| self.link.poll_send(cx, bytes, Some(&any))).await;
-        sent.map(drop)
-            .map_err(|error| self.failed("send", error).at(to.endpoint(self.endpoint.scheme())))
+        let route = Route {
+            to: to.to_any()?,
+            from: None,
+        };
+        self.send_by(bytes, &route).await
+    }
+
+    /// Answers a packet with another, from the address that the first was sent to.
+    ///
+    /// # Errors
+    /// As [`send_to`](Self::send_to), or when the peer has no address.
+    pub async fn reply(&mut self, message: &Message, bytes: &[u8]) -> Result<()> {
+        match &message.route {
+            Some(route) => self.send_by(bytes, route).await,
+            None => Err(message::no_address()),
+        }
+    }
+
+    async fn send_by(&mut self, bytes: &[u8], route: &Route) -> Result<()> {
+        let sent = poll_fn(|cx| self.link.poll_send(cx, bytes, Some(route))).await;
+        sent.map(drop).map_err(|error| {
+            let to = Address::from_any(&route.to);
+            self.failed("send", error).at(to.endpoint(self.endpoint.scheme()))
+        })
     }
 
     /// Sends one packet to the dialled peer.

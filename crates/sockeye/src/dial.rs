@@ -2,7 +2,7 @@
 
 use crate::address::Address;
 use crate::connection::Connection;
-use crate::endpoint::{Endpoint, ToEndpoint};
+use crate::endpoint::{Endpoint, ToEndpoint, UnixName};
 use crate::error::{Class, Error, Result};
 use crate::listen::socket_for;
 use crate::model;
@@ -161,8 +161,8 @@ impl Dialer {
         let mut conn = self.race(endpoint, addresses).await?;
         if let Endpoint::Tls(at) = endpoint {
             let tls = self.tls.clone().map_or_else(TlsClient::system, Ok)?;
-            let name = self.tls_name.clone().unwrap_or_else(|| at.host.to_string());
-            conn.start_tls(&tls, name.trim_matches(['[', ']'])).await?;
+            let name = self.tls_name.clone().unwrap_or_else(|| at.host.server_name());
+            conn.start_tls(&tls, &name).await?;
         }
         Ok(conn)
     }
@@ -250,7 +250,8 @@ impl Dialer {
         self.options.apply(&fd).map_err(|error| error.at(endpoint))?;
         rustix::io::ioctl_fionbio(&fd, true).map_err(|errno| failed(errno.into()))?;
         let connected = rustix::net::connect(&fd, &address.to_any()?);
-        let mut link = model::current()?.stream(fd).map_err(failed)?;
+        let mut link =
+            model::stream(fd, endpoint.scheme()).map_err(|error| error.renamed("dial").at(endpoint))?;
         match connected {
             Ok(()) => {}
             Err(Errno::INPROGRESS) => poll_fn(|cx| link.poll_connected(cx)).await.map_err(failed)?,
@@ -286,20 +287,39 @@ impl Drop for Tries<'_> {
     }
 }
 
-fn explain(error: Error, endpoint: &Endpoint, address: &Address) -> Error {
+pub(crate) fn explain(error: Error, endpoint: &Endpoint, address: &Address) -> Error {
     let literal = endpoint.with_address(address);
     let error = if literal == *endpoint {
         error.at(endpoint)
     } else {
         error.at(format!("{endpoint} ({address})"))
     };
-    match error.io_kind() {
-        Some(std::io::ErrorKind::ConnectionRefused) => {
-            error.advise("nobody listens there, or a firewall says no")
-        }
-        Some(std::io::ErrorKind::NotFound) => error.advise("there is no such socket; is the server running?"),
-        _ => error,
+    match advice(endpoint, &error) {
+        Some(advice) => error.advise(advice),
+        None => error,
     }
+}
+
+/// What to do, as far as the kind of endpoint and the kernel's answer tell.
+fn advice(endpoint: &Endpoint, error: &Error) -> Option<&'static str> {
+    let errno = Errno::from_raw_os_error(error.raw_os_error()?);
+    let is_vsock = matches!(endpoint, Endpoint::Vsock { .. });
+    Some(match (errno, endpoint.unix_name()) {
+        (Errno::CONNREFUSED, Some(UnixName::Path(_))) => "the file is there, but its server has ended",
+        (Errno::CONNREFUSED, Some(UnixName::Abstract(_))) => "no server has this name; is it running?",
+        (Errno::NOENT, Some(_)) => "is the server running?",
+        (Errno::PROTOTYPE, Some(_)) => "the socket there is of another kind: unix:, unixgram: or unixseq:",
+        (Errno::AGAIN, Some(_)) => "the server does not accept the connections that wait already",
+        (Errno::ACCESS | Errno::PERM, Some(_)) => "the permissions of the socket's file or folder forbid it",
+        // What a machine says by vsock that has no listener there.
+        (Errno::CONNRESET, None) if is_vsock => "nobody listens there",
+        (Errno::NODEV, None) if is_vsock => {
+            "this machine has no such context (CID), or is no virtual machine"
+        }
+        (Errno::CONNREFUSED, None) => "nobody listens there, or a firewall says no",
+        (Errno::NETUNREACH, None) => "this machine has no route to it; see `ip route`",
+        _ => return None,
+    })
 }
 
 /// Connects to an endpoint with the defaults of [`Dialer`].

@@ -1,5 +1,6 @@
 //! Where to listen or whom to dial, as a text: `tcp://127.0.0.1:8080`, `unix:@echo`.
 
+mod ascii;
 mod given;
 mod host_port;
 #[cfg(test)]
@@ -9,6 +10,7 @@ mod unix;
 use std::fmt;
 use std::str::FromStr;
 
+pub(crate) use ascii::ascii_name;
 pub use given::ToEndpoint;
 pub use host_port::{Host, HostPort, MAX_HOST_NAME, Port};
 pub use unix::{MAX_UNIX_NAME, UnixName};
@@ -59,8 +61,8 @@ pub enum Endpoint {
     Unix(UnixName),
     /// `unixgram:`: packets within the machine.
     UnixGram(UnixName),
-    /// `unixseq:`: a connection within the machine that keeps messages apart (each of 64 KiB at the most; what is longer
-    /// is cut).
+    /// `unixseq:`: a connection within the machine that keeps messages apart (each of 256 KiB at the most; receiving a
+    /// longer one fails).
     UnixSeq(UnixName),
     /// `vsock://`: a stream ([vsock(7)](https://man7.org/linux/man-pages/man7/vsock.7.html)).
     Vsock {

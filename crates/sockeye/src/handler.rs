@@ -68,6 +68,10 @@ pub trait Handler: Send + Sync + 'static {
 ///     }
 /// }
 /// ```
+///
+/// An answer within the machine stays in the server's own send buffer until it is read. A Unix socket that is connected to
+/// the server and never reads can fill all of it, since the kernel bounds the queues only of peers that aren't connected;
+/// then the others' answers are lost too (and told of) until it reads or closes, so let no stranger reach such a socket.
 pub trait PacketHandler: Send + Sync + 'static {
     /// Answers one datagram, or doesn't. Handlers of other datagrams go on while this one waits.
     ///

@@ -41,7 +41,7 @@ mod units;
 pub use address::{Address, local_address, peer_address};
 pub use buffer::Chunk;
 pub use connection::Connection;
-pub use datagram::{Datagram, Packet};
+pub use datagram::{Datagram, Message, Packet};
 pub use dial::{ATTEMPT_DELAY, Attempt, CONNECT_TIMEOUT, Dialer, dial};
 pub use endpoint::{Endpoint, Host, HostPort, MAX_HOST_NAME, MAX_UNIX_NAME, Port, ToEndpoint, UnixName};
 pub use error::{Class, Error, Result};

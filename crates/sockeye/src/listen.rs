@@ -15,6 +15,9 @@ use std::path::PathBuf;
 /// kernel caps it at `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
+/// Ports below this one are for privileged programs (`net.ipv4.ip_unprivileged_port_start` unless changed; vsock(7)).
+const FIRST_FREE_PORT: u32 = 1024;
+
 /// A bound socket, and the file that names it if it is a Unix socket's.
 pub(crate) struct Bound {
     pub(crate) fd: OwnedFd,
@@ -57,7 +60,7 @@ pub(crate) fn bind_resolved(endpoint: &Endpoint, found: Vec<Resolved>, options: 
 }
 
 fn bind_one(endpoint: &Endpoint, address: &Address, options: &Options) -> Result<Bound> {
-    let failed = |errno: Errno| explain(Error::io("listen", errno).at(endpoint), errno);
+    let failed = |errno: Errno| explain(Error::io("listen", errno).at(endpoint), address, errno);
     let fd = socket_for(endpoint, address, options)?;
     let any = address.to_any()?;
     match address {
@@ -97,15 +100,32 @@ fn bind_one(endpoint: &Endpoint, address: &Address, options: &Options) -> Result
     Ok(Bound { fd, endpoint, file })
 }
 
-fn explain(error: Error, errno: Errno) -> Error {
-    match errno {
-        Errno::ADDRINUSE => error.advise("another server has it; stop that one or choose another port"),
-        Errno::ACCESS | Errno::PERM => error.advise("ports below 1024 want root or CAP_NET_BIND_SERVICE"),
-        Errno::ADDRNOTAVAIL => {
-            error.advise("this machine has no such address; `ip address` lists those it has")
+/// What to do about it, as far as the kind of address tells.
+fn explain(error: Error, address: &Address, errno: Errno) -> Error {
+    let is_unix = matches!(address, Address::Unix(_));
+    let port = match address {
+        Address::Inet(inet) => Some(u32::from(inet.port())),
+        Address::Vsock { port, .. } => Some(*port),
+        _ => None,
+    };
+    let advice = match errno {
+        Errno::ADDRINUSE if is_unix => "another server has this name; stop that one or choose another name",
+        Errno::ADDRINUSE => "another server has it; stop that one or choose another port",
+        Errno::ACCESS | Errno::PERM if is_unix => {
+            "making the socket's file takes the right to write to its folder"
         }
-        _ => error,
-    }
+        Errno::ACCESS | Errno::PERM if port.is_some_and(|port| port < FIRST_FREE_PORT) => {
+            "ports below 1024 want root or CAP_NET_BIND_SERVICE"
+        }
+        Errno::NOENT | Errno::NOTDIR if is_unix => "make the folder first, or choose another path",
+        Errno::ROFS => "choose a path where files can be made",
+        Errno::ADDRNOTAVAIL if matches!(address, Address::Vsock { .. }) => {
+            "this machine has no such CID; its own (1) wants the kernel module vsock_loopback, and vsock://:PORT is any"
+        }
+        Errno::ADDRNOTAVAIL => "this machine has no such address; `ip address` lists those it has",
+        _ => return error,
+    };
+    error.advise(advice)
 }
 
 /// A socket of the endpoint's kind for one of its addresses.
@@ -124,8 +144,18 @@ pub(crate) fn socket_for(endpoint: &Endpoint, address: &Address, options: &Optio
     };
     let mptcp = options.is_mptcp() && endpoint.is_stream() && matches!(address, Address::Inet(_));
     let protocol = mptcp.then_some(rustix::net::ipproto::MPTCP);
-    rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, protocol)
-        .map_err(|errno| Error::io("make socket", errno).at(endpoint))
+    rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, protocol).map_err(|errno| {
+        let error = Error::io("make socket", errno).at(endpoint);
+        match (errno, address) {
+            (Errno::AFNOSUPPORT, Address::Inet(inet)) if inet.is_ipv6() => {
+                error.advise("this machine has no IPv6; use an address of IPv4")
+            }
+            (Errno::AFNOSUPPORT, Address::Vsock { .. }) => {
+                error.advise("this machine's kernel has no vsock; the module is called vsock")
+            }
+            _ => error,
+        }
+    })
 }
 
 /// Removes the file of a Unix socket that nobody listens on any more. Any other file stays.
@@ -133,13 +163,14 @@ fn remove_stale(endpoint: &Endpoint, path: &PathBuf, any: &SocketAddrAny) -> Res
     let Ok(meta) = std::fs::symlink_metadata(path) else {
         return Ok(());
     };
-    let in_use = |why: &str| {
+    let taken = |why: &str, advice: &str| {
         Err(Error::new("listen", Class::General, why)
             .at(endpoint)
-            .advise("choose another path, or remove it"))
+            .advise(advice))
     };
     if !meta.file_type().is_socket() {
-        return in_use("the path is taken by a file that is no socket");
+        let why = "the path is taken by a file that is no socket";
+        return taken(why, "choose another path, or remove the file");
     }
     let kind = match endpoint {
         Endpoint::UnixGram(_) => SocketType::DGRAM,
@@ -157,7 +188,17 @@ fn remove_stale(endpoint: &Endpoint, path: &PathBuf, any: &SocketAddrAny) -> Res
         Err(Errno::CONNREFUSED) => {
             std::fs::remove_file(path).map_err(|error| Error::io("remove stale socket", error).at(endpoint))
         }
-        _ => in_use("another server listens there"),
+        // The file is gone meanwhile: so much the better.
+        Err(Errno::NOENT) => Ok(()),
+        Err(Errno::ACCESS) => taken(
+            "the path is taken by somebody else's socket",
+            "choose another path, or remove the file if its server has ended",
+        ),
+        // It answers, is busy, or is of another kind.
+        _ => taken(
+            "another server listens there",
+            "stop that one or choose another path",
+        ),
     }
 }
 
@@ -186,6 +227,38 @@ mod tests {
             let first = bind(&endpoint, &Options::new()).expect("a free port");
             let error = bind(&first.endpoint, &Options::new()).err().expect("it is taken");
             assert_eq!(error.raw_os_error(), Some(libc::EADDRINUSE), "{error}");
+            assert!(
+                error
+                    .advice()
+                    .is_some_and(|advice| advice.contains("another port"))
+            );
+        }
+    }
+
+    #[test]
+    fn advice_is_for_the_kind_of_endpoint() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| format!("unix://{}/{name}", folder.path().display());
+        std::fs::write(folder.path().join("plain"), "").expect("a file");
+        let listening = at("s").parse().expect("an endpoint");
+        let _listening = bind(&listening, &Options::new()).expect("a free path");
+        let name = format!("@sockeye-advice-{}", std::process::id());
+        let named = format!("unix:{name}").parse().expect("an endpoint");
+        let _named = bind(&named, &Options::new()).expect("a free name");
+        for (endpoint, advice) in [
+            (at("s"), "stop that one or choose another path"),
+            (
+                at("s").replace("unix:", "unixgram:"),
+                "stop that one or choose another path",
+            ),
+            (at("plain"), "choose another path, or remove the file"),
+            (at("no/s"), "make the folder first, or choose another path"),
+            (format!("unix:{name}"), "stop that one or choose another name"),
+            ("tcp://192.0.2.1:0".to_owned(), "`ip address` lists those it has"),
+        ] {
+            let bound = bind(&endpoint.parse().expect("an endpoint"), &Options::new());
+            let error = bound.err().expect("it can't be bound");
+            assert!(error.to_string().ends_with(advice), "{endpoint}: {error}");
         }
     }
 }

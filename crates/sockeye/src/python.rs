@@ -22,6 +22,7 @@
 //! | [`sendall`](#sendall) | [`Connection::send_all`] |
 //! | [`sendfile`](#sendfile) | [`Connection::send_file`] |
 //! | [`recvfrom`](#recvfrom) | [`Datagram::recv_from`] |
+//! | [`recvmsg`](#recvmsg) | [`Datagram::recv_message`], [`Datagram::reply`] |
 //! | [`sendto`](#sendto) | [`Datagram::send_to`] |
 //! | [`getpeername`](#getpeername) | [`Connection::peer`], [`peer_address`] |
 //! | [`getsockname`](#getsockname) | [`Connection::local`], [`Datagram::local`], [`local_address`] |
@@ -89,7 +90,8 @@
 //! ```
 //!
 //! # `SOCK_SEQPACKET`
-//! Connections that keep messages apart: `unixseq:` endpoints, or a descriptor made elsewhere.
+//! Connections that keep messages apart: `unixseq:` endpoints, or a descriptor made elsewhere. Each comes whole; receiving
+//! one over 256 KiB is an error, where Python's `recv(n)` loses what is beyond `n` in silence.
 //! ```
 //! use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 //! use sockeye::{Connection, block_on};
@@ -274,7 +276,8 @@
 //! ```
 //!
 //! # `recvfrom`
-//! A packet comes whole, whatever its size: there is no buffer to choose too small. One of no bytes is no end.
+//! A packet comes whole, whatever its size: there is no buffer to choose too small. (Unix sockets have packets over
+//! 256 KiB if one asks for them; those are an error.) One of no bytes is no end.
 //! ```
 //! use sockeye::{Datagram, block_on};
 //! block_on(async {
@@ -283,6 +286,24 @@
 //!     client.send(&[7; 65_507]).await?;
 //!     let (packet, from) = server.recv_from().await?;
 //!     assert_eq!((packet.len(), from), (65_507, client.local()?));
+//!     Ok::<_, sockeye::Error>(())
+//! })??;
+//! # Ok::<(), sockeye::Error>(())
+//! ```
+//!
+//! # `recvmsg`
+//! With `IP_PKTINFO` it tells a server of all addresses which of them was meant, and so where its answer is to come from.
+//! ```
+//! use sockeye::{Datagram, block_on};
+//! block_on(async {
+//!     let mut server = Datagram::bind("udp://0.0.0.0:0").await?;
+//!     let port = server.endpoint().port().unwrap_or(0);
+//!     let mut client = Datagram::dial(&format!("udp://127.0.0.2:{port}")).await?;
+//!     client.send(b"dog").await?;
+//!     let message = server.recv_message().await?;
+//!     assert_eq!(message.local().map(ToString::to_string), Some(format!("127.0.0.2:{port}")));
+//!     server.reply(&message, b"cat").await?;
+//!     assert_eq!(&client.recv().await?[..], b"cat");
 //!     Ok::<_, sockeye::Error>(())
 //! })??;
 //! # Ok::<(), sockeye::Error>(())

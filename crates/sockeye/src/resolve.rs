@@ -18,7 +18,7 @@ pub use order::{interleave, interleave_by};
 pub use system::LookupError;
 
 use crate::address::Address;
-use crate::endpoint::{Endpoint, Host, HostPort, Port};
+use crate::endpoint::{Endpoint, Host, HostPort, Port, ascii_name};
 use crate::error::{Class, Error, Result};
 use crate::services::{Protocol, Source, service_by_name};
 
@@ -152,7 +152,7 @@ fn inet(at: &HostPort, protocol: Protocol, passive: bool) -> Result<Vec<Resolved
             vec![literal(SocketAddrV6::new(*host, port, 0, scope).into())]
         }
         Host::Name(name) => {
-            let found = system::addresses_of(name, protocol)?;
+            let found = system::addresses_of(&ascii_name(name)?, protocol)?;
             let resolved = |mut address: SocketAddr| {
                 address.set_port(port);
                 let canonical = found.canonical.clone();

@@ -15,7 +15,7 @@ pub use shutdown::Shutdown;
 pub(crate) use shutdown::{Stage, reached};
 pub(crate) use work::{Job, StreamWork, Worker};
 
-use crate::endpoint::{Endpoint, ToEndpoint};
+use crate::endpoint::{Endpoint, Host, ToEndpoint};
 use crate::error::{Class, Error, Result};
 use crate::handler::{Handler, PacketHandler};
 use crate::listen::{self, Bound, SocketFile};
@@ -135,6 +135,8 @@ impl Shared {
 /// ```
 pub struct Server {
     bound: Bound,
+    /// The host as it was asked for, which `bound` has as an address.
+    host: Option<Host>,
     options: Options,
     model: Model,
     workers: usize,
@@ -146,7 +148,7 @@ pub struct Server {
 
 impl Server {
     /// Binds an endpoint now, so that a port that is taken is known at once. A `tls://` endpoint makes itself a
-    /// certificate unless [`tls`](Self::tls) brings one.
+    /// certificate, for this host by its name and address, unless [`tls`](Self::tls) brings one.
     ///
     /// # Errors
     /// When the endpoint can't be bound: the name is unknown, the port is taken, or it wants privileges.
@@ -159,8 +161,10 @@ impl Server {
     /// # Errors
     /// As [`bind`](Self::bind), or when the kernel refuses an option.
     pub fn bind_with(endpoint: impl ToEndpoint, options: Options) -> Result<Self> {
-        let bound = listen::bind(&endpoint.to_endpoint()?, &options)?;
-        Ok(Self::of(bound, options))
+        let endpoint = endpoint.to_endpoint()?;
+        let mut server = Self::of(listen::bind(&endpoint, &options)?, options);
+        server.host = endpoint.host_port().map(|at| at.host.clone());
+        Ok(server)
     }
 
     /// Serves on a socket that was made elsewhere: listening already, or bound for packets. `endpoint` is what it is
@@ -179,6 +183,7 @@ impl Server {
     fn of(bound: Bound, options: Options) -> Self {
         model::keep_to_itself(bound.fd.as_fd());
         Server {
+            host: bound.endpoint.host_port().map(|at| at.host.clone()),
             bound,
             options,
             model: Model::default(),
@@ -287,7 +292,8 @@ impl Server {
             self.limits.connections = self.limits.connections.min(most);
         }
         if self.tls.is_none() && matches!(self.bound.endpoint, Endpoint::Tls(_)) {
-            self.tls = Some(TlsServer::self_signed(&["localhost", "127.0.0.1", "::1"])?);
+            let bound = self.bound.endpoint.host_port().map(|at| &at.host);
+            self.tls = Some(TlsServer::self_signed_for(self.host.iter().chain(bound))?);
         }
         let workers = self.worker_count()?;
         let mut listeners = Vec::with_capacity(workers);

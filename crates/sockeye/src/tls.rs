@@ -1,11 +1,13 @@
 //! TLS over any connection, by rustls.
 
 mod distrust;
+mod self_signed;
 mod verify;
 
 pub use distrust::Distrust;
 
 use crate::connection::Wire;
+use crate::endpoint::{Host, ascii_name};
 use crate::error::{Class, Error, Result};
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -16,7 +18,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
-use verify::{Anybody, Trusted};
+use verify::Verifier;
 
 /// Where Linux distributions keep the certificates that a machine trusts.
 const SYSTEM_ROOTS: [&str; 3] = [
@@ -34,6 +36,10 @@ fn failed(op: &'static str, cause: impl Into<Box<dyn std::error::Error + Send + 
 }
 
 /// What a server needs for TLS 1.2 and 1.3: a certificate and its key.
+///
+/// Under [`Model::Process`](crate::Model::Process) each connection's process seeds its own random numbers. aws-lc takes
+/// 40 ms for that unless it is built with `AWS_LC_SYS_NO_JITTER_ENTROPY=1` in the environment, which this project's
+/// `.cargo/config.toml` sets and a program that depends on the crate sets in its own.
 #[derive(Clone)]
 pub struct TlsServer {
     config: Arc<ServerConfig>,
@@ -52,7 +58,8 @@ impl TlsServer {
         Self::new(chain, key)
     }
 
-    /// A certificate made now for these names and addresses, signed by itself. Its clients must be told to trust it.
+    /// A certificate made now for these names and addresses, signed by itself and valid for a year. Its clients must be
+    /// told to trust it.
     ///
     /// # Errors
     /// When a name can't be part of a certificate.
@@ -63,11 +70,25 @@ impl TlsServer {
     /// # Ok::<(), sockeye::Error>(())
     /// ```
     pub fn self_signed(names: &[&str]) -> Result<Self> {
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let made =
-            rcgen::generate_simple_self_signed(names).map_err(|error| failed("make certificate", error))?;
-        let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
-        Self::new(vec![made.cert.der().clone()], key)
+        let (certificate, key) = self_signed::make(names)?;
+        Self::new(vec![certificate], key)
+    }
+
+    /// A self-signed certificate for this machine by every name that it has for itself, and for these hosts.
+    pub(crate) fn self_signed_for<'a>(hosts: impl Iterator<Item = &'a Host>) -> Result<Self> {
+        let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into();
+        let is_one = |host: &&Host| match host {
+            Host::Any => false,
+            Host::Name(_) => true,
+            Host::V4(address) => !address.is_unspecified(),
+            Host::V6(address, _) => !address.is_unspecified(),
+        };
+        for name in hosts.filter(is_one).map(Host::server_name) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        Self::self_signed(&names.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self> {
@@ -160,12 +181,13 @@ impl TlsClient {
             ));
         }
         let verifier =
-            Trusted::new(roots, own, provider()).map_err(|error| failed("configure TLS", error))?;
+            Verifier::trusting(roots, own, provider()).map_err(|error| failed("configure TLS", error))?;
         Self::verified_by(Arc::new(verifier))
     }
 
     fn verified_by(verifier: Arc<dyn ServerCertVerifier>) -> Result<Self> {
-        // The first random number of a thread gathers entropy for up to a tenth of a second: not in the first handshake.
+        // Unless aws-lc was built without it, the first random number gathers entropy for up to a tenth of a second: not
+        // in the first handshake.
         if let Err(error) = provider().secure_random.fill(&mut [0]) {
             return Err(failed("configure TLS", format!("{error:?}")));
         }
@@ -183,7 +205,7 @@ impl TlsClient {
     /// # Errors
     /// Never with the built-in cryptography.
     pub fn unverified() -> Result<Self> {
-        Self::verified_by(Arc::new(Anybody(provider())))
+        Self::verified_by(Arc::new(Verifier::credulous(&provider())))
     }
 
     /// Offers these protocols to the server, the one liked best first (ALPN, RFC 7301): `h2`, `http/1.1`.
@@ -206,7 +228,8 @@ fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier
 }
 
 pub(crate) fn server_name(name: &str) -> io::Result<ServerName<'static>> {
-    ServerName::try_from(name.to_owned()).map_err(|_| {
+    let ascii = ascii_name(name)?;
+    ServerName::try_from(ascii.into_owned()).map_err(|_| {
         io::Error::new(
             io::ErrorKind::InvalidInput,
             format!("{name:?} is no name for a certificate"),

@@ -18,6 +18,9 @@ const PER_CONNECTION: Duration = Duration::from_millis(20);
 /// Rounds beyond which nobody waits.
 const MAX_ROUNDS: usize = 1000;
 
+const NOTHING: &str = "what is to be measured? Name an echo server, such as tcp://127.0.0.1:8080, or let servers be \
+                       started with --models all or --against 'COMMAND {port}'; examples: sockeye bench --help";
+
 /// Who is measured.
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
@@ -73,6 +76,9 @@ pub(super) struct Plan {
 
 pub(super) fn make(args: Args) -> Result<Plan> {
     let contestants = contestants(&args)?;
+    if contestants.is_empty() {
+        return Err(Usage::new(NOTHING).into());
+    }
     let started = !args.models.is_empty() || !args.against.is_empty();
     let rounds = args.rounds.unwrap_or(if started { 3 } else { 1 });
     let window = args.seconds.unwrap_or(if started { 2.0 } else { 5.0 });
@@ -119,6 +125,10 @@ fn contestants(args: &Args) -> Result<Vec<Contestant>> {
         all.push(Contestant { name, kind });
     };
     if let Some(endpoint) = &args.endpoint {
+        if endpoint.port() == Some(0) {
+            let why = "nobody can be reached at port 0: write the port that the server said it listens at";
+            return Err(Usage::new(format!("{endpoint}: {why}")).into());
+        }
         add(endpoint.to_string(), Kind::Running(endpoint.clone()));
     }
     for name in &args.models {

@@ -8,9 +8,6 @@ use std::time::Duration;
 /// whatever it counts in itself.
 const TICKS: u64 = 100;
 
-/// State "listening" in `/proc/net/tcp`.
-const LISTENING: &str = "0A";
-
 /// A process and the live processes that descend from it.
 pub(super) fn family(pid: u32) -> Vec<u32> {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
@@ -126,25 +123,6 @@ pub(super) fn kibibytes(text: &str, key: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// Whether somebody listens on a TCP port, or has bound a UDP port, of this machine: looked up without a connection,
-/// which a server might count as its first client.
-pub(super) fn is_bound(port: u16, udp: bool) -> bool {
-    let tables = if udp { ["udp", "udp6"] } else { ["tcp", "tcp6"] };
-    tables.iter().any(|table| {
-        let text = fs::read_to_string(format!("/proc/net/{table}")).unwrap_or_default();
-        has_port(&text, port, udp)
-    })
-}
-
-fn has_port(table: &str, port: u16, udp: bool) -> bool {
-    table.lines().skip(1).any(|line| {
-        let mut fields = line.split_whitespace().skip(1);
-        let local = fields.next().and_then(|local| local.rsplit(':').next());
-        let here = local.and_then(|port| u16::from_str_radix(port, 16).ok()) == Some(port);
-        here && (udp || fields.nth(1) == Some(LISTENING))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,22 +162,9 @@ mod tests {
     }
 
     #[test]
-    fn ports_in_the_kernel_s_tables() {
-        let table = "  sl  local_address rem_address   st\n\
-            0: 0100007F:1F90 00000000:0000 0A 00000000:00000000\n\
-            1: 0100007F:1F91 0100007F:C350 01 00000000:00000000\n";
-        assert!(has_port(table, 8080, false));
-        assert!(!has_port(table, 8081, false), "a connection is no listener");
-        assert!(has_port(table, 8081, true));
-        assert!(!has_port(table, 0xC350, true), "that is the peer's");
-    }
-
-    #[test]
     fn this_very_process() {
         let me = std::process::id();
         assert!(family(me).contains(&me));
         assert!(memory(&[me]) > 10_000);
-        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        assert!(is_bound(socket.local_addr().unwrap().port(), true));
     }
 }

@@ -2,8 +2,9 @@
 
 use super::cores::{self, Cores};
 use super::plan::{Contestant, Kind, Plan};
-use super::proc;
+use crate::ports::{self, Port};
 use anyhow::{Context, Result, anyhow, bail};
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use sockeye::Endpoint;
 use std::collections::VecDeque;
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 const START_LIMIT: Duration = Duration::from_secs(10);
 /// How long it may take to end by itself when it is asked to.
 const STOP_LIMIT: Duration = Duration::from_secs(2);
-/// Between two looks at a process.
+/// Between two looks at whether a port is bound, or an interrupt has come, while there are no news.
 const LOOK: Duration = Duration::from_millis(5);
 /// Lines of output that are kept.
 const KEPT_LINES: usize = 10;
@@ -31,6 +32,14 @@ pub(super) struct Server {
     group: Pid,
     endpoint: Endpoint,
     output: Output,
+    news: Receiver<News>,
+    _guard: Guard,
+}
+
+/// What is heard of a server. When nothing more can come, the channel of news is closed.
+enum News {
+    Line(String),
+    Ended,
 }
 
 impl Server {
@@ -52,52 +61,62 @@ impl Server {
         let started = command.spawn();
         cores.into_iter().for_each(|cores| cores::pin(&cores.load));
         let mut child = started.with_context(|| format!("start {}", contestant.name))?;
-        let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        let (output, lines) = Output::of(&mut child);
+        let group = Pid::from_child(&child);
+        let guard = Guard::of(group).context("start /bin/sh")?;
+        let (sender, news) = channel();
+        let output = Output::of(&mut child, &sender);
+        std::thread::spawn(move || {
+            wait_for(group);
+            let _ = sender.send(News::Ended);
+        });
         let mut server = Server {
             child,
-            group: group.context("the system gave a process no number")?,
+            group,
             endpoint: plan.endpoint(port),
             output,
+            news,
+            _guard: guard,
+        };
+        server.wait_until_ready(plan, contestant, port, stopped)?;
+        tracing::debug!("{} listens at {}", contestant.name, server.endpoint);
+        Ok(server)
+    }
+
+    /// Until it announces its endpoint, where it chooses its port itself (0), or has bound the port it was told.
+    fn wait_until_ready(
+        &mut self,
+        plan: &Plan,
+        contestant: &Contestant,
+        port: u16,
+        stopped: impl Fn() -> bool,
+    ) -> Result<()> {
+        let wanted = Port {
+            number: port,
+            udp: plan.udp,
         };
         let deadline = Instant::now() + START_LIMIT;
         loop {
-            if server.is_ready(plan, port, &lines) {
-                tracing::debug!("{} listens at {}", contestant.name, server.endpoint);
-                return Ok(server);
+            if port != 0 && ports::is_bound(wanted) {
+                return Ok(());
             }
-            if let Some(why) = server.ended() {
-                bail!("{} {why}", contestant.name);
+            match self.news.recv_timeout(LOOK) {
+                Ok(News::Line(line)) if port == 0 => {
+                    if let Some(endpoint) = announced(&line) {
+                        self.endpoint = endpoint;
+                        return Ok(());
+                    }
+                }
+                Ok(News::Line(_)) | Err(RecvTimeoutError::Timeout) => {}
+                Ok(News::Ended) | Err(RecvTimeoutError::Disconnected) => {
+                    bail!("{} {}", contestant.name, self.last_words());
+                }
             }
             if stopped() {
                 bail!("interrupted");
             }
             if Instant::now() >= deadline {
                 let limit = sockeye::format_duration(START_LIMIT);
-                bail!(
-                    "{} does not listen after {limit}{}",
-                    contestant.name,
-                    server.output
-                );
-            }
-        }
-    }
-
-    /// Looks whether it listens by now, after a moment: by its announcement where it chooses its port itself.
-    fn is_ready(&mut self, plan: &Plan, port: u16, lines: &Receiver<String>) -> bool {
-        if port != 0 {
-            std::thread::sleep(LOOK);
-            return proc::is_bound(port, plan.udp);
-        }
-        match lines.recv_timeout(LOOK) {
-            Ok(line) => announced(&line).is_some_and(|endpoint| {
-                self.endpoint = endpoint;
-                true
-            }),
-            Err(RecvTimeoutError::Timeout) => false,
-            Err(RecvTimeoutError::Disconnected) => {
-                std::thread::sleep(LOOK);
-                false
+                bail!("{} does not listen after {limit}{}", contestant.name, self.output);
             }
         }
     }
@@ -112,15 +131,22 @@ impl Server {
 
     /// How it ended, with its last words; `None` while it runs.
     pub(super) fn ended(&mut self) -> Option<String> {
-        if !self.has_exited() {
-            return None;
-        }
-        let status = self
-            .child
-            .wait()
-            .map_or_else(|error| error.to_string(), |status| status.to_string());
-        self.output.finish();
-        Some(format!("ended ({status}){}", self.output))
+        self.has_exited().then(|| self.last_words())
+    }
+
+    /// Of a server that has ended: what a descendant of it that holds its outputs may yet say is not waited for long.
+    fn last_words(&mut self) -> String {
+        self.wait_for_news(|_| false);
+        let status = self.child.wait();
+        let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+        format!("ended ({status}){}", self.output)
+    }
+
+    /// Until such news, or the last, but not for long.
+    fn wait_for_news(&self, wanted: impl Fn(&News) -> bool) {
+        let deadline = Instant::now() + STOP_LIMIT;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        while self.news.recv_timeout(left()).is_ok_and(|news| !wanted(&news)) {}
     }
 
     /// Without waiting for it in the system's sense: as long as nobody has, its group's number is nobody else's.
@@ -130,16 +156,46 @@ impl Server {
     }
 }
 
+/// Blocks until a child has ended, and leaves it to be waited for.
+fn wait_for(child: Pid) {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+    while let Err(Errno::INTR) = waitid(WaitId::Pid(child), options) {}
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         // A group that is gone needs no signal.
         let _ = kill_process_group(self.group, Signal::TERM);
-        let deadline = Instant::now() + STOP_LIMIT;
-        while !self.has_exited() && Instant::now() < deadline {
-            std::thread::sleep(LOOK);
+        if !self.has_exited() {
+            self.wait_for_news(|news| matches!(news, News::Ended));
         }
         let _ = kill_process_group(self.group, Signal::KILL);
         let _ = self.child.wait();
+    }
+}
+
+/// Ends a server with its descendants when this program was killed and could not: a shell that reads from a pipe until
+/// nobody holds the other end, in a group of its own. It is gone when the server is, before its number is another's.
+struct Guard(Child);
+
+impl Guard {
+    fn of(group: Pid) -> std::io::Result<Self> {
+        let script = "read -r _; kill -s KILL -- \"-$1\"";
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script, "sockeye-guard", &group.to_string()]);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0);
+        command.spawn().map(Guard)
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -193,14 +249,11 @@ fn announced(line: &str) -> Option<Endpoint> {
 }
 
 /// The last lines that a server said, on either of its outputs.
-struct Output {
-    last: Arc<Mutex<VecDeque<String>>>,
-    readers: Vec<std::thread::JoinHandle<()>>,
-}
+struct Output(Arc<Mutex<VecDeque<String>>>);
 
 impl Output {
-    fn of(child: &mut Child) -> (Self, Receiver<String>) {
-        let (sender, lines) = channel();
+    /// Reads both outputs, on threads that end with them.
+    fn of(child: &mut Child, news: &Sender<News>) -> Self {
         let last = Arc::new(Mutex::new(VecDeque::new()));
         let out = child
             .stdout
@@ -210,27 +263,15 @@ impl Output {
             .stderr
             .take()
             .map(|pipe| Box::new(pipe) as Box<dyn Read + Send>);
-        let readers = out
-            .into_iter()
-            .chain(err)
-            .map(|pipe| {
-                let (last, sender) = (last.clone(), sender.clone());
-                std::thread::spawn(move || keep(pipe, &last, &sender))
-            })
-            .collect();
-        (Output { last, readers }, lines)
-    }
-
-    /// Waits for the last words of a server that has ended, unless a descendant of it holds the pipes.
-    fn finish(&mut self) {
-        let deadline = Instant::now() + STOP_LIMIT;
-        while self.readers.iter().any(|reader| !reader.is_finished()) && Instant::now() < deadline {
-            std::thread::sleep(LOOK);
+        for pipe in out.into_iter().chain(err) {
+            let (last, news) = (last.clone(), news.clone());
+            std::thread::spawn(move || keep(pipe, &last, &news));
         }
+        Output(last)
     }
 }
 
-fn keep(pipe: Box<dyn Read + Send>, last: &Mutex<VecDeque<String>>, sender: &Sender<String>) {
+fn keep(pipe: Box<dyn Read + Send>, last: &Mutex<VecDeque<String>>, news: &Sender<News>) {
     let mut pipe = BufReader::new(pipe);
     let mut line = Vec::new();
     // A line without end must not fill the memory: the rest of it counts as further lines.
@@ -248,13 +289,13 @@ fn keep(pipe: Box<dyn Read + Send>, last: &Mutex<VecDeque<String>>, sender: &Sen
         last.push_back(text.clone());
         drop(last);
         // Nobody waits for lines once the server listens.
-        let _ = sender.send(text);
+        let _ = news.send(News::Line(text));
     }
 }
 
 impl std::fmt::Display for Output {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if last.is_empty() {
             return f.write_str("; it said nothing");
         }

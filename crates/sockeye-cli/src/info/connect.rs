@@ -14,6 +14,9 @@ use super::failure::{Failure, Kind, Step};
 use super::plan::Plan;
 use super::report::{Attempt, Ends, Report, micros};
 
+/// How long an answer or a refusal of a datagram is waited for: far longer than a way around the world and back.
+const PROBE_WAIT: Duration = Duration::from_millis(500);
+
 /// A way to the peer.
 pub(super) enum Socket {
     Stream(Connection),
@@ -126,23 +129,23 @@ async fn one_by_one(
     let begun = Instant::now();
     let (mut first, mut missed) = (None, None);
     for one in found {
-        // Packets need no second address: to "connect" them asks nobody.
+        // Packets need no second address where the first is not known to be wrong.
         if first.is_some() && !plan.all {
             break;
         }
         let literal = endpoint.with_address(&one.address);
         let address = one.address.to_string();
         let started = begun.elapsed();
-        let dialled = time::timeout(plan.limit, dial(&literal, one)).await;
+        let dialled = time::timeout(plan.limit, dial(plan, &literal, one)).await;
         let took = begun.elapsed() - started;
         let dialled = dialled
             .map_err(|_| late(plan, &literal))
             .and_then(|dialled| dialled);
         report
             .attempts
-            .push(tried(address, [started, took], dialled.as_ref().err()));
+            .push(tried(address, [started, took], dialled.as_ref()));
         match dialled {
-            Ok(socket) => {
+            Ok((socket, _)) => {
                 first.get_or_insert(socket);
             }
             Err(error) => missed = Some(Failure::new(Step::Connect, &error)),
@@ -161,24 +164,57 @@ async fn one_by_one(
     }
 }
 
-fn tried(address: String, [started, took]: [Duration; 2], error: Option<&Error>) -> Attempt {
-    let in_time = error.is_none_or(|error| error.class() != Class::Timeout);
+fn tried(
+    address: String,
+    [started, took]: [Duration; 2],
+    dialled: Result<&(Socket, Answer), &Error>,
+) -> Attempt {
+    let error = dialled.err();
+    let connected = dialled.is_ok_and(|(_, answer)| *answer == Answer::Heard);
+    let in_time = match error {
+        Some(error) => error.class() != Class::Timeout,
+        None => connected,
+    };
     Attempt {
         address,
         started_us: micros(started),
         took_us: in_time.then_some(micros(took)),
-        connected: error.is_none(),
+        connected,
         kind: error.map(|error| Kind::of(Step::Connect, error)),
         error: error.map(Error::cause),
     }
 }
 
-async fn dial(literal: &Endpoint, one: Resolved) -> sockeye::Result<Socket> {
+/// Whether the peer is known to be there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Heard,
+    Silence,
+}
+
+async fn dial(plan: &Plan, literal: &Endpoint, one: Resolved) -> sockeye::Result<(Socket, Answer)> {
     if literal.is_packet() {
-        return Datagram::dial(literal).await.map(Socket::Packets);
+        let mut socket = Datagram::dial(literal).await?;
+        let answer = match literal {
+            Endpoint::Udp(_) => probe(plan, &mut socket).await?,
+            // The kernel knows whether a Unix socket is there.
+            _ => Answer::Heard,
+        };
+        return Ok((Socket::Packets(socket), answer));
     }
-    let dialled = Dialer::new().dial_resolved(literal, vec![one]).await;
-    dialled.map(Socket::Stream)
+    let dialled = Dialer::new().dial_resolved(literal, vec![one]).await?;
+    Ok((Socket::Stream(dialled), Answer::Heard))
+}
+
+/// Sends an empty datagram, since to "connect" a socket of UDP asks nobody. What comes back is an answer, a refusal of
+/// the machine there (ICMP), or nothing, from which nothing follows.
+async fn probe(plan: &Plan, socket: &mut Datagram) -> sockeye::Result<Answer> {
+    socket.send(b"").await?;
+    // Before the limit of the whole attempt passes, which would be a failure.
+    match time::timeout(PROBE_WAIT.min(plan.limit / 2), socket.recv()).await {
+        Ok(received) => received.map(|_| Answer::Heard),
+        Err(_) => Ok(Answer::Silence),
+    }
 }
 
 fn late(plan: &Plan, endpoint: &Endpoint) -> Error {

@@ -1,5 +1,6 @@
 //! TLS: whether the server is believed, and what the handshake settles.
 
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use sockeye::{Address, Connection, Distrust, Error, TlsClient, TlsFacts, time};
@@ -33,7 +34,11 @@ pub(super) async fn tls(plan: &Plan, report: &mut Report, socket: Socket) -> Res
         Err(error) => error,
     };
     let Some(why) = Distrust::of(&error) else {
-        return Err(failed(&error.advise("does the server speak TLS on this port?")));
+        let is_ours = error.io_kind() == Some(ErrorKind::InvalidInput); // a name that no certificate can have
+        return Err(failed(&match is_ours {
+            true => error,
+            false => error.advise("does the server speak TLS on this port?"),
+        }));
     };
     let peer = conn.peer().clone();
     drop(conn); // a server that serves one at a time is free for the second look

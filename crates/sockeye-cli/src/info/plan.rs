@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::Result;
-use sockeye::{Endpoint, Host, HostPort, Port, TlsClient};
+use sockeye::{Endpoint, HostPort, Port, TlsClient};
 
 use super::Args;
 use crate::exit::Usage;
@@ -80,6 +80,8 @@ impl Plan {
     }
 }
 
+const PORT_0: &str = "nobody can be reached at port 0: a server asks for it to get a free one";
+
 fn usage(why: impl Into<String>) -> anyhow::Error {
     Usage::new(why).into()
 }
@@ -94,31 +96,47 @@ fn endpoint(host: &str, port: Option<&str>) -> Result<(Endpoint, bool)> {
         || Endpoint::SCHEMES
             .iter()
             .any(|scheme| host.starts_with(&format!("{scheme}:")));
-    let endpoint: Endpoint = match (is_endpoint, port) {
+    // What was typed is what an error names.
+    let endpoint = match (is_endpoint, port) {
         (true, None) => host.parse().map_err(wrong)?,
-        (true, Some(port)) => {
+        (_, Some(port)) if is_endpoint || host.parse::<HostPort>().is_ok() => {
             let why = format!("`{host}` names its port itself: leave `{port}` out");
             return Err(usage(why));
         }
-        (false, Some(port)) => format!("tcp://{}:{port}", bracketed(host))
-            .parse()
-            .map_err(wrong)?,
+        (_, Some(port)) => {
+            let at = format!("{}:{port}", bracketed(host)).parse::<HostPort>();
+            let advise = |error: sockeye::Error| error.advise("write HOST PORT, such as localhost 8080");
+            Endpoint::Tcp(at.map_err(|error| wrong(advise(error.at(format!("{host} {port}")))))?)
+        }
         (false, None) => match host.parse::<HostPort>() {
             Ok(at) => Endpoint::Tcp(at),
-            Err(_) => {
-                let endpoint: Endpoint = format!("tcp://{}:0", bracketed(host)).parse().map_err(wrong)?;
-                return match endpoint.host_port().map(|at| &at.host) {
-                    Some(Host::Any) | None => Err(usage("the host is missing")),
-                    Some(_) => Ok((endpoint, true)),
-                };
-            }
+            Err(error) => return names(host, error).map(|endpoint| (endpoint, true)),
         },
     };
     match endpoint.host_port() {
-        Some(at) if at.port == Port::Number(0) => Err(usage(
-            "nobody can be reached at port 0: a server asks for it to get a free one",
-        )),
+        Some(at) if at.port == Port::Number(0) => Err(usage(format!("{endpoint}: {PORT_0}"))),
         _ => Ok((endpoint, false)),
+    }
+}
+
+/// A host alone, which is no `HOST:PORT` for this reason.
+fn names(host: &str, no_port: sockeye::Error) -> Result<Endpoint> {
+    if host.is_empty() {
+        return Err(usage("the host is missing"));
+    }
+    match format!("{}:0", bracketed(host)).parse() {
+        Ok(at) => Ok(Endpoint::Tcp(at)),
+        // It has the look of an endpoint whose scheme was forgotten, which the parser of endpoints knows to write.
+        Err(_) if host.starts_with(['@', '/', '.']) => {
+            Err(wrong(host.parse::<Endpoint>().err().unwrap_or(no_port)))
+        }
+        Err(_) if host.contains(':') => Err(wrong(no_port)),
+        Err(error) => {
+            let error: sockeye::Error = error;
+            Err(wrong(error.at(host.escape_debug()).advise(
+                "write a host name or an address, such as localhost or ::1",
+            )))
+        }
     }
 }
 
@@ -135,11 +153,7 @@ fn tls(args: &Args, endpoint: &Endpoint) -> Result<TlsPlan> {
     if endpoint.is_packet() {
         return Err(usage("TLS goes over a stream, not over packets"));
     }
-    let host = endpoint.host_port().map(|at| match &at.host {
-        Host::Any => "localhost".to_owned(),
-        Host::V6(address, _) => address.to_string(),
-        other => other.to_string(),
-    });
+    let host = endpoint.host_port().map(|at| at.host.server_name());
     let name = args.servername.clone().or(host);
     let name = name.ok_or_else(|| usage("say who the certificate must be for: --servername NAME"))?;
     let client = match &args.ca {
@@ -196,7 +210,26 @@ mod tests {
             ("h", Some("70000"), "65535"),
             ("h", Some("0"), "nobody can be reached at port 0"),
             ("", None, "the host is missing"),
-            ("a b", Some("80"), "does not belong into a host name"),
+            (
+                "a b",
+                Some("80"),
+                "parse address a b 80: ` ` does not belong into a host name",
+            ),
+            (
+                "a b",
+                None,
+                "parse address a b: ` ` does not belong into a host name; write a host name",
+            ),
+            (
+                "@x",
+                None,
+                "parse endpoint @x: the scheme is missing; write unix:@x",
+            ),
+            ("/run/x", None, "write unix:///run/x"),
+            ("h:70000", None, "parse address h:70000: port 70000 is greater"),
+            ("h:80x!", None, "parse address h:80x!: `80x!` is neither"),
+            ("h:80", Some("80"), "leave `80` out"),
+            ("user@h", None, "parse address user@h: `@` does not belong"),
         ] {
             let error = read(host, port).expect_err(host);
             assert!(error.contains(part), "{host} {port:?}: {error}");

@@ -19,7 +19,7 @@ pub(super) struct Report {
     pub(super) error: Option<Failure>,
     pub(super) resolve: Option<Resolution>,
     pub(super) service: Option<Services>,
-    /// Whether it is about packets, which have no connections: nothing is sent then.
+    /// Whether it is about packets, which have no connections.
     pub(super) packets: bool,
     /// Every address that was tried, in the order in which the attempts ended.
     pub(super) attempts: Vec<Attempt>,
@@ -87,8 +87,9 @@ pub(super) struct Attempt {
     pub(super) address: String,
     /// Since the first attempt began.
     pub(super) started_us: u64,
-    /// `null` when it was given up: another was faster, or time was up.
+    /// `null` when it was given up: another was faster, time was up, or UDP brought no answer.
     pub(super) took_us: Option<u64>,
+    /// Of UDP: whether something came back.
     pub(super) connected: bool,
     /// The class of failure; `null` where only the text is known.
     pub(super) kind: Option<Kind>,

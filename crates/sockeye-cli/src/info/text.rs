@@ -23,7 +23,9 @@ pub(super) fn step(page: &Page, report: &Report, step: Step) -> String {
 /// The last line.
 pub(super) fn ends(page: &Page, report: &Report) -> String {
     let nothing = report.ok && report.service.is_none() && report.attempts.is_empty();
+    let silent = report.packets && !report.attempts.iter().any(|one| one.connected);
     let word = match (report.ok, nothing) {
+        (true, false) if silent => (Ink::Warn, "nothing is known: UDP has no handshake".to_owned()),
         (true, true) => (
             Ink::Dim,
             "no port was named, so nothing was connected to".to_owned(),
@@ -102,7 +104,8 @@ fn attempts(page: &Page, attempts: &[Attempt], packets: bool) -> String {
         let label = if text.is_empty() { "connect" } else { "" };
         let outcome = match (&one.error, one.took_us) {
             (Some(error), _) => (Ink::Bad, error.clone()),
-            (None, Some(_)) if packets => dim("nothing was sent: packets have no connections"),
+            (None, None) if packets => dim("neither answered nor refused an empty datagram"),
+            (None, Some(_)) if packets => (Ink::Good, "answered".to_owned()),
             (None, Some(_)) => (Ink::Good, "connected".to_owned()),
             (None, None) => dim("given up before it answered"),
         };

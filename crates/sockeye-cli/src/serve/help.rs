@@ -5,12 +5,13 @@ use std::fmt::Write;
 use sockeye::Options;
 use sockeye_services::catalog;
 
+use super::columns::row;
 use super::knobs::KNOBS;
 
 const EXAMPLES: &str = "\
 Examples:
-  sockeye serve                                    every service, on loopback, at its usual port
-  sockeye serve echo                               one service at its usual port
+  sockeye serve                   every service, on loopback, at its usual port
+  sockeye serve echo              one service at its usual port
   sockeye serve echo@tcp://0.0.0.0:7 echo@udp://0.0.0.0:7
   sockeye serve --model uring --workers 0 echo@tcp://[::]:8080
   sockeye serve 'echo@tcp://127.0.0.1:0?model=process&connections=100'
@@ -38,15 +39,12 @@ pub(super) fn long() -> String {
     );
     for service in catalog::ALL {
         let at = format!("{}/{}", service.port, service.schemes.join("+"));
-        row(
-            &mut text,
-            10,
-            service.name,
-            &format!("{at:13}  {}", service.about),
-        );
+        row(&mut text, 22, &format!("{:8} {at}", service.name), service.about);
     }
     text.push_str(
-        "\nOptions of a listener, as SERVICE@ENDPOINT?NAME=VALUE&NAME=VALUE (write %26 for &, %25 for %):\n",
+        "\nOptions of a listener, as SERVICE@ENDPOINT?NAME=VALUE&NAME=VALUE\n\
+         (in a value, write %26 for & and %25 for %; what is given here in brackets holds\n\
+         unless said otherwise):\n",
     );
     for knob in KNOBS {
         row(
@@ -70,16 +68,6 @@ pub(super) fn long() -> String {
         }
     }
     text.push_str("\nOptions of its socket:\n");
-    for names in Options::NAMES.chunks(6) {
-        let _ = writeln!(text, "  {}", names.join(", "));
-    }
+    row(&mut text, 0, "", &Options::NAMES.join(", "));
     text + "\n" + EXAMPLES
-}
-
-/// Two columns; a first one that is too wide has a line of its own.
-fn row(text: &mut String, width: usize, left: &str, right: &str) {
-    let _ = match left.len() <= width {
-        true => writeln!(text, "  {left:width$}  {right}"),
-        false => writeln!(text, "  {left}\n  {:width$}  {right}", ""),
-    };
 }

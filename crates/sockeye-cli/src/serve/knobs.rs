@@ -5,7 +5,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
-use sockeye::{Endpoint, Limits, Model, Options, parse_duration};
+use sockeye::{Endpoint, Limits, Model, Options, format_duration, parse_duration};
+
+/// Looking again pays while it takes less than to sleep and be woken, which is some 50 µs: two hundred times that is
+/// beyond any gain, and looks like a slip of the unit.
+const MAX_SPIN: Duration = Duration::from_millis(10);
 
 /// What a query has set, before it is known whether it can be had together.
 #[derive(Default)]
@@ -98,9 +102,15 @@ pub(super) const KNOBS: &[Knob] = &[
         Fits::All,
         |draft, text| {
             draft.spin = parse_duration(text)?;
+            if draft.spin > MAX_SPIN {
+                bail!(
+                    "a core would be busy with waiting; write {} or less",
+                    format_duration(MAX_SPIN)
+                );
+            }
             Ok(())
         },
-        "how long to look again before sleeping, such as 50us (0)",
+        "how long to look again before sleeping, such as 50us (0; 10ms at most)",
     ),
     knob(
         "connections",
@@ -190,7 +200,7 @@ pub(super) const KNOBS: &[Knob] = &[
             draft.certificates = Some(file(text)?);
             Ok(())
         },
-        "the certificate chain, PEM (one made at start, for localhost)",
+        "the certificate chain, PEM (one made at start for this machine)",
     ),
     knob(
         "key",

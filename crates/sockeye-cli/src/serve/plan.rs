@@ -6,6 +6,7 @@ use sockeye_services::catalog::{self, Service, Starter};
 use sockeye_services::settings::Settings;
 use std::time::Duration;
 
+use super::columns::row;
 use super::knobs::{self, Draft, KNOBS};
 use super::target::Target;
 use super::{Args, nearest};
@@ -189,12 +190,9 @@ fn unknown_service(name: &str) -> anyhow::Error {
 }
 
 fn unknown_option(service: &Service, endpoint: &Endpoint, name: &str) -> anyhow::Error {
-    let fitting = KNOBS
-        .iter()
-        .filter(|knob| knob.misfit(endpoint).is_none())
-        .map(|knob| knob.name);
-    let mut own: Vec<&str> = fitting.collect();
-    own.extend(service.settings().map(|setting| setting.name));
+    let fitting = KNOBS.iter().filter(|knob| knob.misfit(endpoint).is_none());
+    let listener: Vec<&str> = fitting.map(|knob| knob.name).collect();
+    let own: Vec<&str> = service.settings().map(|setting| setting.name).collect();
     let plain = name.replace('_', "-");
     let elsewhere: Vec<&str> = catalog::ALL
         .iter()
@@ -202,15 +200,23 @@ fn unknown_option(service: &Service, endpoint: &Endpoint, name: &str) -> anyhow:
         .map(|other| other.name)
         .collect();
     let hint = match elsewhere.as_slice() {
-        [] => nearest::hint(name, own.iter().copied().chain(Options::NAMES.iter().copied())),
+        [] => nearest::hint(name, [&listener[..], &own, Options::NAMES].concat().into_iter()),
         others => format!(" (it is one of {})", others.join(", ")),
     };
+    let mut lists = String::new();
+    for (whose, names) in [
+        ("the listener:", &listener[..]),
+        (&format!("{}:", service.name), &own),
+        ("the socket:", Options::NAMES),
+    ] {
+        if !names.is_empty() {
+            row(&mut lists, 13, whose, &names.join(", "));
+        }
+    }
     anyhow!(
-        "{} over {} has no option `{}`{hint}\n  its options are {}\n  and those of its socket {}",
+        "{} over {} has no option `{}`{hint}\nThere are options of\n{lists}What they do: sockeye serve --help",
         service.name,
         endpoint.scheme(),
         name.escape_debug(),
-        own.join(", "),
-        Options::NAMES.join(", ")
     )
 }

@@ -1,11 +1,14 @@
 //! What `serve` says on standard error of its listeners: words for people, or JSON for programs.
 
+use std::io::ErrorKind;
+
 use serde_json::json;
 use sockeye::{Endpoint, Host, HostPort};
 use sockeye_services::catalog::Service;
 
 use super::start::Serving;
 use crate::exit::tell;
+use crate::ports::{self, Owner, Port};
 
 /// How to say it.
 pub(super) struct Report {
@@ -32,19 +35,13 @@ impl Report {
         }
     }
 
-    /// A listener that nobody asked for by name can't be had.
-    pub(super) fn left_out(&self, service: &Service, endpoint: &Endpoint, error: &sockeye::Error) {
-        let line = match self.json {
-            true => json!({
-                "event": "left out",
-                "service": service.name,
-                "endpoint": endpoint.to_string(),
-                "error": error.to_string(),
-            })
-            .to_string(),
-            false => format!("left out {} {endpoint}: {error}", service.name),
-        };
-        tell(&line);
+    /// Listeners that nobody asked for by name can't be had, and others can.
+    pub(super) fn left_out(&self, those: &[LeftOut]) {
+        match self.json {
+            true => those.iter().for_each(|one| tell(&one.json().to_string())),
+            false if those.is_empty() => {}
+            false => tell(&format!("left out: {}", reasons(those))),
+        }
     }
 
     /// A signal has come.
@@ -55,6 +52,65 @@ impl Report {
         };
         tell(&line);
     }
+}
+
+/// A listener that can't be had.
+pub(super) struct LeftOut {
+    pub(super) service: &'static Service,
+    pub(super) endpoint: Endpoint,
+    pub(super) error: sockeye::Error,
+}
+
+impl LeftOut {
+    fn json(&self) -> serde_json::Value {
+        json!({
+            "event": "left out",
+            "service": self.service.name,
+            "endpoint": self.endpoint.to_string(),
+            "error": self.error.to_string(),
+        })
+    }
+
+    /// Its port, if that is another program's.
+    fn port_taken(&self) -> Option<Port> {
+        let udp = matches!(self.endpoint, Endpoint::Udp(_));
+        let number = self.endpoint.port()?;
+        (self.error.io_kind() == Some(ErrorKind::AddrInUse)).then_some(Port { number, udp })
+    }
+}
+
+/// Why listeners can't be had: the ports that are taken together and first, with their owners and what to do.
+pub(super) fn reasons(those: &[LeftOut]) -> String {
+    let (taken, others): (Vec<&LeftOut>, _) = those.iter().partition(|one| one.port_taken().is_some());
+    let taken: Vec<Port> = taken.into_iter().filter_map(LeftOut::port_taken).collect();
+    let taken = (!taken.is_empty()).then(|| words_of_taken(&taken, &ports::owners(&taken)));
+    let others = others
+        .into_iter()
+        .map(|one| format!("{}: {}", one.service.name, one.error));
+    let all: Vec<String> = taken.into_iter().chain(others).collect();
+    all.join("\nleft out: ")
+}
+
+fn words_of_taken(taken: &[Port], owners: &[Owner]) -> String {
+    let with = |port: &Port| {
+        let udp = !port.udp;
+        match taken.contains(&Port { udp, ..*port }) {
+            true => port.number.to_string(),
+            false => format!("{}/{}", port.number, if port.udp { "udp" } else { "tcp" }),
+        }
+    };
+    let mut list: Vec<String> = taken.iter().map(with).collect();
+    list.dedup(); // TCP and UDP of a service stand side by side
+    let owner = |one: &Owner| format!("{} (process {})", one.name, one.pid);
+    let whose = match owners {
+        [] => "another program has".to_owned(),
+        [one] => format!("{} has", owner(one)),
+        many => format!("{} have", many.iter().map(owner).collect::<Vec<_>>().join(", ")),
+    };
+    format!(
+        "{whose} port {}\n    stop it first, or serve elsewhere, such as: sockeye serve echo@tcp://127.0.0.1:0",
+        list.join(", ")
+    )
 }
 
 /// A command that shows the service at work.
@@ -102,6 +158,20 @@ fn words(at: &HostPort) -> String {
 mod tests {
     use super::*;
     use sockeye_services::catalog;
+
+    #[test]
+    fn ports_are_told_with_who_has_them() {
+        let port = |number, udp| Port { number, udp };
+        let taken = [port(7, false), port(7, true), port(9, true)];
+        let owner = Owner {
+            pid: 5,
+            name: "nc".to_owned(),
+        };
+        let words = words_of_taken(&taken, &[owner]);
+        assert!(words.starts_with("nc (process 5) has port 7, 9/udp\n"), "{words}");
+        let words = words_of_taken(&taken[..1], &[]);
+        assert!(words.starts_with("another program has port 7/tcp\n"), "{words}");
+    }
 
     #[test]
     fn there_is_a_command_for_every_kind_of_endpoint() {

@@ -6,7 +6,7 @@ use sockeye_services::catalog::{Service, Starter};
 
 use super::events;
 use super::plan::{Listener, Plan};
-use super::report::Report;
+use super::report::{LeftOut, Report, reasons};
 
 /// A listener that is bound and not yet served.
 pub(super) struct Bound {
@@ -31,20 +31,23 @@ pub(super) struct Serving {
 /// # Errors
 /// When a listener that was asked for can't be bound, or none at all.
 pub(super) fn bind(plan: Plan, report: &Report) -> Result<Vec<Bound>> {
-    let mut bound = Vec::new();
+    let (mut bound, mut left_out) = (Vec::new(), Vec::new());
     for listener in plan.listeners {
         let (service, endpoint) = (listener.service, listener.endpoint.clone());
         match bind_one(listener, plan.usual) {
             Ok(one) => bound.push(one),
-            Err(error) if plan.usual => report.left_out(service, &endpoint, &error),
+            Err(error) if plan.usual => left_out.push(LeftOut {
+                service,
+                endpoint,
+                error,
+            }),
             Err(error) => return Err(error.into()),
         }
     }
     if bound.is_empty() {
-        bail!(
-            "none of the usual ports can be had; name others, such as: sockeye serve echo@tcp://127.0.0.1:0"
-        );
+        bail!("nothing can be served: {}", reasons(&left_out));
     }
+    report.left_out(&left_out);
     Ok(bound)
 }
 

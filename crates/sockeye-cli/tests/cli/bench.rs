@@ -232,7 +232,24 @@ fn what_cannot_be_is_refused_with_the_reason() {
         (&["tcp://127.0.0.1:9", "--depth", "0"], "depth is 0"),
         (&["tcp://127.0.0.1:9", "--rounds", "0"], "--rounds must be from 1"),
         (&["tcp://127.0.0.1"], "the port is missing"),
-        (&[], "required"),
+        (
+            &["tcp://localhost:0"],
+            "tcp://localhost:0: nobody can be reached at port 0",
+        ),
+        (
+            &["tcp://127.0.0.1:9", "--udp"],
+            "an ENDPOINT says itself what it carries",
+        ),
+        (
+            &["tcp://127.0.0.1:9", "--workers", "2"],
+            "for servers that are started here",
+        ),
+        (
+            &["tcp://127.0.0.1:9", "--seconds", "-1"],
+            "write a number of seconds from 0.001",
+        ),
+        (&["tcp://127.0.0.1:9", "--depth", "-1"], "write a whole number"),
+        (&[], "--models all"),
     ] {
         let output = run(&[&["bench"], args].concat());
         assert_eq!(output.status.code(), Some(2), "{args:?}: {}", words(&output));
@@ -299,4 +316,32 @@ fn an_interrupt_tells_what_there_is_and_leaves_no_server_behind() {
         TcpStream::connect(format!("127.0.0.1:{port}")).is_err(),
         "the server is still there"
     );
+}
+
+#[test]
+fn a_bench_that_is_killed_leaves_no_server_behind() {
+    for server in [
+        ["--models", "process"],
+        ["--against", "SOCKEYE serve echo@tcp://127.0.0.1:{port}"],
+    ] {
+        let server = server.map(|word| word.replace("SOCKEYE", env!("CARGO_BIN_EXE_sockeye")));
+        let mut command = sockeye(&["bench", "--seconds", "600", "-vv", "--no-pin"]);
+        command.args(server).stdout(std::process::Stdio::null());
+        let mut program = Background::start(command);
+        let line = program.line_with("listens");
+        let port = line.rsplit(':').next().unwrap().trim();
+        let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
+        crate::serve::echoes(&mut stream, "here\n");
+        stream.set_read_timeout(Some(crate::sockeye::PATIENCE)).unwrap();
+        program.signal(Signal::KILL);
+        // Ended in order or broken: by whoever is killed with a connection.
+        if let Err(error) = stream.read(&mut [0]) {
+            assert_eq!(
+                error.kind(),
+                std::io::ErrorKind::ConnectionReset,
+                "the server is still there"
+            );
+        }
+        program.child.wait().unwrap();
+    }
 }

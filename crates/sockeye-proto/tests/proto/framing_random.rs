@@ -108,6 +108,30 @@ proptest! {
     }
 
     #[test]
+    fn no_stream_costs_much_more_than_its_limit(pieces in pieces(), limit in 0..40_usize) {
+        for framing in [Framing::Auto, Framing::Lines, Framing::Chunk] {
+            let mut framer = Framer::new(framing, limit);
+            let mut failed = false;
+            for piece in &pieces {
+                framer.feed(piece, Duration::ZERO);
+                // An ending may take two bytes more; a vector grows to twice what it needs, and to eight at least.
+                prop_assert!(framer.capacity() <= 2 * (limit + 2 + piece.len()).max(8));
+                loop {
+                    match framer.next(Duration::ZERO) {
+                        Ok(Some(message)) => prop_assert!(!failed && message.bytes.len() <= limit),
+                        Ok(None) => break,
+                        Err(_) => {
+                            failed = true;
+                            break;
+                        }
+                    }
+                }
+            }
+            prop_assert!(!failed || framer.capacity() == 0);
+        }
+    }
+
+    #[test]
     fn silences_cut_where_they_fall(bursts in vec(pieces(), 1..5)) {
         // An empty burst is no burst: the silence goes on.
         let bursts: Vec<_> = bursts.into_iter().filter(|pieces| !pieces.is_empty()).collect();

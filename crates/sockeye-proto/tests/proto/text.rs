@@ -174,9 +174,17 @@ proptest! {
     }
 
     #[test]
+    fn any_label_is_an_encoding_or_an_error(label in any::<String>()) {
+        if let Ok(encoding) = label.parse::<Encoding>() {
+            prop_assert_eq!(encoding.to_string().parse(), Ok(encoding));
+        }
+    }
+
+    #[test]
     fn any_bytes_decode(bytes in any::<Vec<u8>>()) {
         for label in ["utf-8", "gbk", "gb18030", "big5", "iso-2022-jp", "shift_jis", "euc-kr"] {
             let text = encoding(label).decode(&bytes).into_owned();
+            prop_assert!(text.len() <= 3 * bytes.len() + 3, "{} from {}", text.len(), bytes.len());
             encoding(label).encode(&text);
         }
     }

@@ -52,9 +52,14 @@ impl Wire {
         received
     }
 
-    fn poll_send(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<usize>> {
+    fn poll_send(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<()>> {
+        let before = chunk.len();
         let sent = self.link.poll_send(cx, chunk);
-        self.note(sent)
+        self.entry.count_sent(before - chunk.len());
+        if sent.is_pending() {
+            self.entry.stall();
+        }
+        sent
     }
 
     pub(crate) fn poll_pushed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -183,16 +188,27 @@ impl Transport {
         self.stream()?.poll_write(cx, bytes)
     }
 
+    /// Until nothing is left of the chunk, and no more of it is under way than a socket's buffer would take.
     pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<()>> {
         if let Transport::Plain(wire) = self {
-            return wire.poll_send(cx, chunk).map_ok(drop);
+            return wire.poll_send(cx, chunk);
         }
-        let count = ready!(self.poll_write(cx, chunk))?;
-        if count == 0 {
-            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        while !chunk.is_empty() {
+            let count = ready!(self.poll_write(cx, chunk))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            chunk.advance(count);
         }
-        chunk.advance(count);
-        Poll::Ready(Ok(()))
+        self.poll_flush(cx) // TLS keeps records back until then
+    }
+
+    /// TLS keeps records back until it is flushed; a plain stream at most what a socket's buffer would.
+    pub(crate) fn poll_pushed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Transport::Plain(wire) => wire.poll_pushed(cx),
+            other => other.poll_flush(cx),
+        }
     }
 
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

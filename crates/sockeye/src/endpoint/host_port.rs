@@ -55,6 +55,23 @@ pub enum Port {
     Service(String),
 }
 
+impl Host {
+    /// Who a certificate must be for: an address without its scope, and `localhost` where no host is named.
+    ///
+    /// ```
+    /// let at: sockeye::HostPort = "[fe80::1%eth0]:443".parse()?;
+    /// assert_eq!(at.host.server_name(), "fe80::1");
+    /// # Ok::<(), sockeye::Error>(())
+    /// ```
+    pub fn server_name(&self) -> String {
+        match self {
+            Self::Any => "localhost".to_owned(),
+            Self::V6(address, _) => address.to_string(),
+            Self::Name(_) | Self::V4(_) => self.to_string(),
+        }
+    }
+}
+
 impl HostPort {
     /// Reads `HOST:PORT`, or says what is wrong with it.
     pub(crate) fn read(text: &str) -> Result<Self, String> {

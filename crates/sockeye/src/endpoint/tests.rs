@@ -202,7 +202,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_panics(text: String, tail in "(tcp|udp|unix|unixgram|vsock):(//)?\\PC{0,30}") {
+    fn no_text_panics(text: String, tail in "(tcp|tls|udp|unix|unixgram|unixseq|vsock):(//)?[\\PC\\[\\]:%@/0-9]{0,30}") {
         let _ = (text.parse::<Endpoint>(), tail.parse::<Endpoint>(), tail.parse::<HostPort>());
     }
 }

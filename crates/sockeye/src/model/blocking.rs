@@ -10,9 +10,9 @@ use super::gate::{Gate, Gated};
 use super::local::Spinner;
 use super::ready::{Done, Packets, Permit, Reactor, Socket, Way, Wish};
 use super::task::{self, LocalFuture, Remote, Tasks};
-use super::timers::Timers;
+use super::timers::{Timers, kernel_time};
 use super::{AcceptLink, Driver, PacketLink, StreamLink};
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use slab::Slab;
@@ -31,33 +31,42 @@ const WAYS: [Way; 2] = [Way::Read, Way::Write];
 /// One way of one descriptor.
 #[derive(Default)]
 struct Half {
-    ready: bool,
-    waiting: bool,
-    may_block: bool,
-    waker: Option<Waker>,
-    limit: Option<Duration>,
+    ready: Cell<bool>,
+    waiting: Cell<bool>,
+    may_block: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+    limit: Cell<Option<Duration>>,
     /// When the limit passes; known once the thread waits by `poll(2)`.
-    due: Option<Instant>,
+    due: Cell<Option<Instant>>,
     /// The timeout that the socket has, which keeps the limit while the call itself blocks.
-    given: Option<Duration>,
+    given: Cell<Option<Duration>>,
 }
 
 impl Half {
-    fn over(&mut self) {
-        self.waiting = false;
-        self.due = None;
+    fn wait(&self, wish: Wish, cx: &Context<'_>) {
+        let known = matches!(&*self.waker.borrow(), Some(waker) if waker.will_wake(cx.waker()));
+        if !known {
+            // Dropped when nothing is borrowed any more, for a waker's drop may run anything.
+            let _before = self.waker.replace(Some(cx.waker().clone()));
+        }
+        self.may_block.set(wish.may_block);
+        self.limit.set(wish.limit);
     }
 }
 
-struct Source {
+pub(crate) struct Source {
     fd: RawFd,
+    key: usize,
     halves: [Half; 2],
 }
 
 pub(crate) struct Blocking {
-    sources: RefCell<Slab<Source>>,
+    sources: RefCell<Slab<Rc<Source>>>,
     timers: Timers,
     tasks: Tasks,
+    /// How many operations wait, and the one that began to wait last.
+    waiting: Cell<usize>,
+    latest: Cell<Option<(usize, Way)>>,
     /// The operation that may block now.
     turn: Cell<Option<(usize, Way)>>,
     gate: Option<Arc<Gate>>,
@@ -76,6 +85,8 @@ impl Blocking {
             sources: RefCell::default(),
             timers: Timers::new(),
             tasks: Tasks::reached_by(remote),
+            waiting: Cell::new(0),
+            latest: Cell::new(None),
             turn: Cell::new(None),
             gate: None,
             own: None,
@@ -98,22 +109,20 @@ impl Blocking {
         })
     }
 
-    fn with<T>(&self, key: usize, way: Way, body: impl FnOnce(&mut Half) -> T) -> io::Result<T> {
-        let mut sources = self.sources.borrow_mut();
-        let source = sources.get_mut(key).ok_or(io::ErrorKind::NotConnected)?;
-        Ok(body(&mut source.halves[way as usize]))
-    }
-
     /// Makes the blocking call of the operation whose turn it is; `None` if it has to wait again.
     fn take_turn<T>(
         &self,
-        key: usize,
+        source: &Source,
         wish: Wish,
         attempt: &mut impl FnMut(Permit) -> io::Result<Done<T>>,
     ) -> io::Result<Option<T>> {
         self.turn.set(None);
-        self.give_timeout(key, wish)?;
-        self.with(key, wish.way, Half::over)?;
+        let half = &source.halves[wish.way as usize];
+        if half.given.get() != wish.limit {
+            give_timeout(source, wish)?;
+            half.given.set(wish.limit);
+        }
+        self.over(half);
         match attempt(Permit::Block) {
             Ok(done) => Ok(Some(done.value)),
             // The call has waited as long as it may.
@@ -132,42 +141,40 @@ impl Blocking {
         }
     }
 
-    fn give_timeout(&self, key: usize, wish: Wish) -> io::Result<()> {
-        let mut sources = self.sources.borrow_mut();
-        let Some(Source { fd, halves }) = sources.get_mut(key) else {
-            return Ok(());
-        };
-        let half = &mut halves[wish.way as usize];
-        if half.given == wish.limit {
-            return Ok(());
+    fn begin(&self, source: &Source, wish: Wish, cx: &Context<'_>) {
+        let half = &source.halves[wish.way as usize];
+        half.wait(wish, cx);
+        if !half.waiting.replace(true) {
+            self.waiting.set(self.waiting.get() + 1);
         }
-        // SAFETY: the descriptor belongs to the link whose operation this is.
-        #[allow(unsafe_code)]
-        let socket = unsafe { BorrowedFd::borrow_raw(*fd) };
-        let kind = if wish.way == Way::Read {
-            Timeout::Recv
-        } else {
-            Timeout::Send
-        };
-        set_socket_timeout(socket, kind, wish.limit)?;
-        half.given = wish.limit;
-        Ok(())
+        self.latest.set(Some((source.key, wish.way)));
+    }
+
+    /// The operation is over: the next wait begins anew.
+    fn over(&self, half: &Half) {
+        half.due.set(None);
+        self.roused(half);
+    }
+
+    /// The operation is about to be tried again; when its limit passes stays as it was.
+    fn roused(&self, half: &Half) {
+        if half.waiting.replace(false) {
+            self.waiting.set(self.waiting.get() - 1);
+        }
     }
 
     /// The one operation that waits, when it may block and nothing else can wake the main future.
     fn alone(&self) -> Option<(usize, Way)> {
+        let (key, way) = self.latest.get().filter(|_| self.waiting.get() == 1)?;
         let sources = self.sources.borrow();
-        let mut waiting = sources.iter().flat_map(|(key, source)| {
-            WAYS.into_iter()
-                .map(move |way| (key, way, &source.halves[way as usize]))
-                .filter(|(_, _, half)| half.waiting)
-        });
-        let (key, way, half) = waiting.next()?;
-        let reachable = self
-            .own
-            .is_none_or(|own| sources.get(key).is_some_and(|source| source.fd == own));
-        let alone = waiting.next().is_none() && half.may_block && reachable;
-        (alone && self.tasks.main_is_alone(half.waker.as_ref()?)).then_some((key, way))
+        let source = sources.get(key)?;
+        let half = &source.halves[way as usize];
+        let reachable = self.own.is_none_or(|own| own == source.fd);
+        let alone = half.waiting.get()
+            && half.may_block.get()
+            && reachable
+            && self.tasks.main_is_alone(half.waker.borrow().as_ref()?);
+        alone.then_some((key, way))
     }
 
     /// Lets the one operation block, by polling the future again.
@@ -175,7 +182,10 @@ impl Blocking {
         self.turn.set(Some((key, way)));
         let polled = self.tasks.repoll_main(future);
         if self.turn.take().is_some() && polled.is_pending() {
-            self.with(key, way, Half::over)?; // the future has given that operation up
+            // The future has given that operation up.
+            if let Some(source) = self.sources.borrow().get(key) {
+                self.over(&source.halves[way as usize]);
+            }
         }
         Ok(polled)
     }
@@ -184,36 +194,51 @@ impl Blocking {
     fn wait(&self, limit: Option<Duration>) -> io::Result<()> {
         let now = self.timers.tick();
         let mut next = self.timers.next();
-        let mut waits: Vec<(usize, Way)> = Vec::new();
-        let mut polls = vec![PollFd::from_borrowed_fd(self.tasks.rouse_fd(), PollFlags::IN)];
-        for (key, source) in self.sources.borrow_mut().iter_mut() {
-            // SAFETY: a link takes its source away before it closes its descriptor.
-            #[allow(unsafe_code)]
-            let fd = unsafe { BorrowedFd::borrow_raw(source.fd) };
+        let mut waits: Vec<(Rc<Source>, Way)> = Vec::new();
+        for (_, source) in &*self.sources.borrow() {
             for way in WAYS {
-                let half = &mut source.halves[way as usize];
-                if half.waiting {
-                    if half.due.is_none() {
-                        half.due = half.limit.and_then(|limit| now.checked_add(limit));
+                let half = &source.halves[way as usize];
+                if half.waiting.get() {
+                    if half.due.get().is_none() {
+                        half.due
+                            .set(half.limit.get().and_then(|limit| now.checked_add(limit)));
                     }
-                    next = next.into_iter().chain(half.due).min();
-                    waits.push((key, way));
-                    let wish = if way == Way::Read {
-                        PollFlags::IN
-                    } else {
-                        PollFlags::OUT
-                    };
-                    polls.push(PollFd::from_borrowed_fd(fd, wish));
+                    next = next.into_iter().chain(half.due.get()).min();
+                    waits.push((source.clone(), way));
                 }
             }
         }
         let until = next.map(|due| due.saturating_duration_since(now));
-        let limit = limit
-            .into_iter()
-            .chain(until)
-            .min()
-            .and_then(|limit| Timespec::try_from(limit).ok());
-        match rustix::event::poll(&mut polls, limit.as_ref()) {
+        let told = self.poll(&waits, limit.into_iter().chain(until).min())?;
+        let now = self.timers.tick();
+        for ((source, way), ready) in waits.iter().zip(told) {
+            let half = &source.halves[*way as usize];
+            if ready || half.due.get().is_some_and(|due| due <= now) {
+                half.waker.borrow().as_ref().map(Waker::wake_by_ref);
+            }
+            if ready {
+                half.ready.set(true);
+                self.roused(half);
+            }
+        }
+        self.timers.fire(now);
+        Ok(())
+    }
+
+    /// Which of them are ready; what other threads have woken is brought in, too.
+    fn poll(&self, waits: &[(Rc<Source>, Way)], limit: Option<Duration>) -> io::Result<Vec<bool>> {
+        let mut polls = vec![PollFd::from_borrowed_fd(self.tasks.rouse_fd(), PollFlags::IN)];
+        polls.extend(waits.iter().map(|(source, way)| {
+            // SAFETY: a link takes its source away before it closes its descriptor.
+            #[allow(unsafe_code)]
+            let fd = unsafe { BorrowedFd::borrow_raw(source.fd) };
+            let wish = match way {
+                Way::Read => PollFlags::IN,
+                Way::Write => PollFlags::OUT,
+            };
+            PollFd::from_borrowed_fd(fd, wish)
+        }));
+        match rustix::event::poll(&mut polls, limit.map(kernel_time).as_ref()) {
             Ok(_) => {}
             Err(Errno::INTR) => polls.iter_mut().for_each(PollFd::clear_revents),
             Err(error) => return Err(error.into()),
@@ -223,86 +248,78 @@ impl Blocking {
         } else {
             self.tasks.collect_roused();
         }
-        let now = self.timers.tick();
-        for ((key, way), poll) in waits.into_iter().zip(&polls[1..]) {
-            self.with(key, way, |half| {
-                let ready = !poll.revents().is_empty();
-                half.ready |= ready;
-                half.waiting &= !ready;
-                if ready || half.due.is_some_and(|due| due <= now) {
-                    half.waker.as_ref().map(Waker::wake_by_ref);
-                }
-            })?;
-        }
-        self.timers.fire(now);
-        Ok(())
+        Ok(polls[1..].iter().map(|poll| !poll.revents().is_empty()).collect())
     }
 }
 
+fn give_timeout(source: &Source, wish: Wish) -> io::Result<()> {
+    // SAFETY: the descriptor belongs to the link whose operation this is.
+    #[allow(unsafe_code)]
+    let socket = unsafe { BorrowedFd::borrow_raw(source.fd) };
+    let kind = match wish.way {
+        Way::Read => Timeout::Recv,
+        Way::Write => Timeout::Send,
+    };
+    Ok(set_socket_timeout(socket, kind, wish.limit)?)
+}
+
 impl Reactor for Blocking {
-    fn register(&self, fd: BorrowedFd<'_>) -> io::Result<usize> {
-        // A socket can be written to until it says otherwise, but rarely has something to read at once.
-        let halves = [
-            Half::default(),
-            Half {
-                ready: true,
-                ..Half::default()
-            },
-        ];
-        Ok(self.sources.borrow_mut().insert(Source {
+    type Place = Rc<Source>;
+
+    fn register(&self, fd: BorrowedFd<'_>) -> io::Result<Rc<Source>> {
+        let mut sources = self.sources.borrow_mut();
+        let place = sources.vacant_entry();
+        let source = Rc::new(Source {
             fd: fd.as_raw_fd(),
-            halves,
-        }))
+            key: place.key(),
+            halves: Default::default(),
+        });
+        // A socket can be written to until it says otherwise, but rarely has something to read at once.
+        source.halves[Way::Write as usize].ready.set(true);
+        place.insert(source.clone());
+        Ok(source)
     }
 
-    fn deregister(&self, key: usize, _: BorrowedFd<'_>) {
-        let source = self.sources.borrow_mut().remove(key);
-        drop(source);
+    fn deregister(&self, source: &Rc<Source>, _: BorrowedFd<'_>) {
+        source.halves.iter().for_each(|half| self.over(half));
+        let gone = self.sources.borrow_mut().remove(source.key);
+        drop(gone);
     }
 
     fn poll_io<T>(
         &self,
-        key: usize,
+        source: &Rc<Source>,
         wish: Wish,
         cx: &mut Context<'_>,
         mut attempt: impl FnMut(Permit) -> io::Result<Done<T>>,
     ) -> Poll<io::Result<T>> {
-        if self.turn.get() == Some((key, wish.way))
-            && let Some(value) = self.take_turn(key, wish, &mut attempt)?
+        if self.turn.get() == Some((source.key, wish.way))
+            && let Some(value) = self.take_turn(source, wish, &mut attempt)?
         {
             return Poll::Ready(Ok(value));
         }
-        while self.with(key, wish.way, |half| half.ready)? {
+        let half = &source.halves[wish.way as usize];
+        while half.ready.get() {
             if !task::spend(cx) {
                 return Poll::Pending;
             }
             match attempt(Permit::Try) {
                 Ok(done) => {
-                    self.with(key, wish.way, |half| {
-                        half.ready = !done.spent;
-                        half.over();
-                    })?;
+                    half.ready.set(!done.spent);
+                    self.over(half);
                     return Poll::Ready(Ok(done.value));
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.with(key, wish.way, |half| half.ready = false)?;
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => half.ready.set(false),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
-        self.with(key, wish.way, |half| {
-            if half.due.is_some_and(|due| due <= self.timers.now()) {
-                half.over();
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-            }
-            match &mut half.waker {
-                Some(waker) => waker.clone_from(cx.waker()),
-                none => *none = Some(cx.waker().clone()),
-            }
-            (half.waiting, half.may_block, half.limit) = (true, wish.may_block, wish.limit);
-            Poll::Pending
-        })?
+        if half.due.get().is_some_and(|due| due <= self.timers.now()) {
+            self.over(half);
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        self.begin(source, wish, cx);
+        Poll::Pending
     }
 }
 

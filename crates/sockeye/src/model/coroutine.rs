@@ -8,7 +8,6 @@ use super::task::LocalFuture;
 use super::timers::Timers;
 use super::{AcceptLink, Driver, PacketLink, StreamLink, Workers};
 use crate::server::Job;
-use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::io;
@@ -29,13 +28,12 @@ impl AsRawFd for Lent {
     }
 }
 
-struct Source {
-    fd: Rc<AsyncFd<Lent>>,
+pub(crate) struct Source {
+    fd: AsyncFd<Lent>,
     sides: [Side; 2],
 }
 
 pub(crate) struct Coroutine {
-    sources: RefCell<Slab<Source>>,
     timers: Timers,
     /// Operations that have come through: what tells the spinner that something is going on.
     attempts: Cell<u64>,
@@ -45,20 +43,10 @@ pub(crate) struct Coroutine {
 impl Coroutine {
     fn new() -> Rc<Self> {
         Rc::new(Coroutine {
-            sources: RefCell::default(),
             timers: Timers::new(),
             attempts: Cell::new(0),
             idle: RefCell::default(),
         })
-    }
-
-    fn with<T>(&self, key: usize, body: impl FnOnce(&mut Source) -> T) -> io::Result<T> {
-        Ok(body(
-            self.sources
-                .borrow_mut()
-                .get_mut(key)
-                .ok_or(io::ErrorKind::NotConnected)?,
-        ))
     }
 
     /// Wakes our timers by Tokio's.
@@ -82,40 +70,38 @@ impl Coroutine {
 }
 
 impl Reactor for Coroutine {
-    fn register(&self, fd: BorrowedFd<'_>) -> io::Result<usize> {
+    type Place = Source;
+
+    fn register(&self, fd: BorrowedFd<'_>) -> io::Result<Source> {
         // SAFETY: the link that owns the descriptor deregisters it here before it closes it.
         #[allow(unsafe_code)]
-        let fd = Rc::new(unsafe { AsyncFd::register(Lent(fd.as_raw_fd())) }?);
-        Ok(self.sources.borrow_mut().insert(Source {
-            fd,
-            sides: Default::default(),
-        }))
+        let fd = unsafe { AsyncFd::register(Lent(fd.as_raw_fd())) }?;
+        let sides = Default::default();
+        Ok(Source { fd, sides })
     }
 
-    fn deregister(&self, key: usize, _: BorrowedFd<'_>) {
-        let mut source = self.sources.borrow_mut().remove(key);
-        source.sides.iter_mut().for_each(|side| side.cancel(&self.timers));
+    fn deregister(&self, source: &Source, _: BorrowedFd<'_>) {
+        source.sides.iter().for_each(|side| side.cancel(&self.timers));
     }
 
+    #[inline]
     fn poll_io<T>(
         &self,
-        key: usize,
+        source: &Source,
         wish: Wish,
         cx: &mut Context<'_>,
         mut attempt: impl FnMut(Permit) -> io::Result<Done<T>>,
     ) -> Poll<io::Result<T>> {
-        let fd = self.with(key, |source| source.fd.clone())?;
+        let side = &source.sides[wish.way as usize];
         loop {
             let ready = match wish.way {
-                Way::Read => fd.poll_read_ready(cx)?,
-                Way::Write => fd.poll_write_ready(cx)?,
+                Way::Read => source.fd.poll_read_ready(cx)?,
+                Way::Write => source.fd.poll_write_ready(cx)?,
             };
             let Poll::Ready(mut guard) = ready else {
                 if wish.limit.is_some() {
                     self.timers.tick();
-                    self.with(key, |source| {
-                        source.sides[wish.way as usize].wait(wish.limit, &self.timers, cx)
-                    })??;
+                    side.wait(wish.limit, &self.timers, cx)?;
                 }
                 return Poll::Pending;
             };
@@ -126,7 +112,7 @@ impl Reactor for Coroutine {
                     } else {
                         guard.retain_ready();
                     }
-                    self.with(key, |source| source.sides[wish.way as usize].done())?;
+                    side.done();
                     self.attempts.set(self.attempts.get().wrapping_add(1));
                     self.idle.borrow_mut().take().into_iter().for_each(Waker::wake);
                     return Poll::Ready(Ok(done.value));

@@ -4,18 +4,17 @@
 //! full send buffers, and the wish to read stays until something arrives that nobody wants yet. Edge-triggered, it is
 //! registered once for everything, and what the kernel said is remembered until an attempt uses it up.
 
-use super::local::Turn;
+use super::local::{AT_ONCE, Turn};
 use super::name::Trigger;
-use super::ready::{Done, Permit, Reactor, Way, Wish};
-use super::sources::{Source, Sources};
+use super::ready::Way;
+use super::sources::{Source, Sources, Watch};
 use super::task::Tasks;
-use super::timers::Timers;
-use rustix::event::Timespec;
+use super::timers::{Timers, kernel_time};
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::task::{Context, Poll, Waker};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 use std::time::Duration;
 
 /// Events taken from the kernel in one call. More makes a turn longer for those at its end, fewer makes more calls.
@@ -28,13 +27,14 @@ pub(crate) struct Epoll {
     epoll: OwnedFd,
     trigger: Trigger,
     sources: Sources,
-    timers: Timers,
     tasks: Tasks,
     events: RefCell<Vec<Event>>,
+    /// How many of the events have taken effect.
+    seen: Cell<usize>,
 }
 
-fn token(key: usize, birth: u32) -> u64 {
-    (u64::from(birth) << 32) | key as u64 & 0xffff_ffff
+fn token(source: &Source) -> EventData {
+    EventData::new_u64(u64::from(source.birth) << 32 | u64::from(source.key as u32))
 }
 
 impl Epoll {
@@ -52,123 +52,88 @@ impl Epoll {
             epoll,
             trigger,
             sources: Sources::new(),
-            timers: Timers::new(),
             tasks,
             events,
+            seen: Cell::new(0),
         })
     }
 
-    /// Level: asks for what is waited for. Edge: everything was asked for at the beginning.
-    fn arm(&self, source: &mut Source, key: usize, way: Way) -> io::Result<()> {
-        let wish = match way {
-            Way::Read => EventFlags::IN,
-            Way::Write => EventFlags::OUT,
-        };
-        match self.trigger {
-            Trigger::Edge => Ok(()),
-            Trigger::Level if source.armed & wish.bits() != 0 => Ok(()),
-            Trigger::Level => self.register_for(source, key, source.armed | wish.bits()),
-        }
-    }
-
-    fn register_for(&self, source: &mut Source, key: usize, armed: u32) -> io::Result<()> {
-        source.armed = armed;
+    fn register_for(&self, source: &Source, armed: u32) -> io::Result<()> {
+        source.armed.set(armed);
         // A broken connection is told of even when nobody asked. Edge-triggered, it is told of once and not for ever.
         let asked = if armed == 0 { EventFlags::ET.bits() } else { armed };
         // SAFETY: the descriptor belongs to a link that deregisters it here before it closes it.
         #[allow(unsafe_code)]
         let fd = unsafe { BorrowedFd::borrow_raw(source.fd) };
-        let data = EventData::new_u64(token(key, source.birth));
-        Ok(epoll::modify(
-            &self.epoll,
-            fd,
-            data,
-            EventFlags::from_bits_retain(asked),
-        )?)
+        let asked = EventFlags::from_bits_retain(asked);
+        Ok(epoll::modify(&self.epoll, fd, token(source), asked)?)
     }
 
-    fn raise(&self, event: Event) {
-        let (key, birth) = (
-            (event.data.u64() & 0xffff_ffff) as usize,
-            (event.data.u64() >> 32) as u32,
-        );
+    fn raise(&self, event: &Event) {
+        let (key, birth) = (event.data.u64() as u32 as usize, (event.data.u64() >> 32) as u32);
+        let Some(source) = self.sources.get(key).filter(|source| source.birth == birth) else {
+            return; // a descriptor that was closed in this very turn
+        };
         let flags = event.flags;
-        self.sources.with(key, |source| {
-            if source.birth != birth {
-                return; // a descriptor that was closed in this very turn
+        let (mut read, mut write) = (EventFlags::IN, EventFlags::OUT);
+        let broken = flags & (EventFlags::ERR | EventFlags::HUP | EventFlags::RDHUP);
+        if !broken.is_empty() {
+            source.side(Way::Read).ends();
+            if broken != EventFlags::RDHUP {
+                source.side(Way::Write).ends();
+                write |= broken;
             }
-            let broken = EventFlags::ERR | EventFlags::HUP;
-            let mut once = 0;
-            for (way, wish) in [(Way::Read, EventFlags::IN), (Way::Write, EventFlags::OUT)] {
-                let told = wish
-                    | broken
-                    | if way == Way::Read {
-                        EventFlags::RDHUP
-                    } else {
-                        EventFlags::empty()
-                    };
-                if flags.intersects(told) {
-                    source.sides[way as usize].last |= flags.intersects(told - wish);
-                    let waker = source.sides[way as usize].rise();
-                    // Told of something that nobody waits for: level-triggered, it would be told again at once and
-                    // for ever. A wish to write is over as soon as it is fulfilled.
-                    if waker.is_none() || way == Way::Write {
-                        once |= wish.bits();
-                    }
-                    waker.into_iter().for_each(Waker::wake_by_ref);
-                }
-            }
-            if self.trigger == Trigger::Edge {
-                once = 0; // asked for once, told once
-            }
-            if source.armed & once != 0 {
-                // It fails only for a descriptor that is no longer there, of which nothing is told any more.
-                let _ = self.register_for(source, key, source.armed & !once);
-            }
-        });
+            read |= broken;
+        }
+        // Told of something that nobody waits for: level-triggered, it would be told again at once and for ever. A wish to
+        // write is over as soon as it is fulfilled.
+        let mut once = EventFlags::empty();
+        if flags.intersects(read) && !source.side(Way::Read).rise() {
+            once |= EventFlags::IN;
+        }
+        if flags.intersects(write) {
+            source.side(Way::Write).rise();
+            once |= EventFlags::OUT;
+        }
+        let armed = source.armed.get();
+        if armed & once.bits() != 0 && self.trigger == Trigger::Level {
+            // It fails only for a descriptor that is no longer there, of which nothing is told any more.
+            let _ = self.register_for(&source, armed & !once.bits());
+        }
     }
 }
 
-impl Reactor for Epoll {
-    fn register(&self, fd: BorrowedFd<'_>) -> io::Result<usize> {
-        let key = self.sources.insert(fd.as_raw_fd());
+impl Watch for Epoll {
+    fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    fn watch(&self, source: &Source, fd: BorrowedFd<'_>) -> io::Result<()> {
         let wish = match self.trigger {
             Trigger::Level => EventFlags::IN,
             Trigger::Edge => EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET,
         };
-        let birth = self.sources.with(key, |source| {
-            source.armed = wish.bits();
-            source.birth
-        });
-        let data = EventData::new_u64(token(key, birth.unwrap_or_default()));
-        if let Err(error) = epoll::add(&self.epoll, fd, data, wish) {
-            self.sources.remove(key, &self.timers);
-            return Err(error.into());
-        }
-        Ok(key)
+        source.armed.set(wish.bits());
+        Ok(epoll::add(&self.epoll, fd, token(source), wish)?)
     }
 
-    fn deregister(&self, key: usize, fd: BorrowedFd<'_>) {
+    fn unwatch(&self, _: &Source, fd: BorrowedFd<'_>) {
         // Closing alone would not do it if the descriptor has been handed to another process.
         let _ = epoll::delete(&self.epoll, fd);
-        self.sources.remove(key, &self.timers);
     }
 
-    fn poll_io<T>(
-        &self,
-        key: usize,
-        wish: Wish,
-        cx: &mut Context<'_>,
-        attempt: impl FnMut(Permit) -> io::Result<Done<T>>,
-    ) -> Poll<io::Result<T>> {
-        self.sources.poll_io(
-            key,
-            wish,
-            cx,
-            &self.timers,
-            |source, way| self.arm(source, key, way),
-            attempt,
-        )
+    /// Level: asks for what is waited for. Edge: everything was asked for at the beginning.
+    #[inline]
+    fn arm(&self, source: &Rc<Source>, way: Way) -> io::Result<()> {
+        let wish = match way {
+            Way::Read => EventFlags::IN,
+            Way::Write => EventFlags::OUT,
+        };
+        let armed = source.armed.get();
+        if armed & wish.bits() != 0 {
+            return Ok(());
+        }
+        self.register_for(source, armed | wish.bits())
     }
 }
 
@@ -178,33 +143,36 @@ impl Turn for Epoll {
     }
 
     fn timers(&self) -> &Timers {
-        &self.timers
+        &self.sources.timers
     }
 
-    fn turn(&self, limit: Option<Duration>) -> io::Result<()> {
-        let limit = limit.map(|limit| {
-            Timespec::try_from(limit).unwrap_or(Timespec {
-                tv_sec: i64::MAX,
-                tv_nsec: 0,
-            })
-        });
-        let mut events = self.events.borrow_mut();
-        events.clear();
-        match epoll::wait(
-            self.epoll.as_fd(),
-            rustix::buffer::spare_capacity(&mut events),
-            limit.as_ref(),
-        ) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-        for event in events.drain(..) {
+    fn more(&self) -> bool {
+        let events = self.events.borrow();
+        let rest = &events[self.seen.get()..];
+        let now = &rest[..rest.len().min(AT_ONCE)];
+        self.seen.set(self.seen.get() + now.len());
+        for event in now {
             if event.data.u64() == ROUSE {
                 self.tasks.collect_roused();
             } else {
                 self.raise(event);
             }
         }
+        !now.is_empty()
+    }
+
+    fn turn(&self, limit: Option<Duration>) -> io::Result<()> {
+        let limit = limit.map(kernel_time);
+        let mut events = self.events.borrow_mut();
+        events.clear();
+        self.seen.set(0);
+        let room = rustix::buffer::spare_capacity(&mut events);
+        match epoll::wait(self.epoll.as_fd(), room, limit.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        drop(events);
+        self.more();
         Ok(())
     }
 }

@@ -14,11 +14,20 @@ use std::sync::mpsc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+/// What takes effect, of all that a wait has told, before its tasks run: what was touched to wake a task is still in the
+/// cache then.
+pub(super) const AT_ONCE: usize = 8;
+
 /// A driver whose thread goes round: poll who is ready, wait, wake, again.
 pub(crate) trait Turn {
     fn tasks(&self) -> &Tasks;
     fn timers(&self) -> &Timers;
-    /// Waits until something happens or the limit passes (`None`: for ever), and wakes whom it concerns.
+    /// Wakes a few more of those whom the last wait concerns; false when there is nobody left.
+    fn more(&self) -> bool {
+        false
+    }
+    /// Waits until something happens or the limit passes (`None`: for ever), and wakes whom it concerns, or the first
+    /// few of them.
     fn turn(&self, limit: Option<Duration>) -> io::Result<()>;
 }
 
@@ -82,10 +91,15 @@ where
 }
 
 fn turn<D: Turn>(driver: &D, spin: &mut Spinner) -> io::Result<()> {
+    if driver.more() {
+        return Ok(());
+    }
     let (tasks, timers) = (driver.tasks(), driver.timers());
+    // As late as this: what had come by the end of the last wait has come in time.
+    timers.fire(timers.now());
     let wait = |limit| {
         driver.turn(limit)?;
-        timers.fire(timers.tick());
+        timers.tick();
         io::Result::Ok(tasks.has_ready())
     };
     if tasks.has_ready() {

@@ -1,13 +1,17 @@
 //! Many datagrams in one call: `recvmmsg(2)` and `sendmmsg(2)`.
 
-use super::Received;
+mod local_end;
+
+use super::{MESSAGE, Received, Route};
 use crate::buffer::{Chunk, Lender, Loan};
+use local_end::Control;
+pub(crate) use local_end::{LocalEnd, ask_for_local_end};
 use rustix::io::Errno;
-use rustix::net::SocketAddrAny;
 use rustix::net::addr::SocketAddrStorage;
+use rustix::net::{AddressFamily, SocketAddrAny, sockopt};
 use std::cell::RefCell;
 use std::io;
-use std::mem::{size_of, zeroed};
+use std::mem::{MaybeUninit, size_of, zeroed};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
 use std::rc::Rc;
@@ -16,129 +20,147 @@ use std::rc::Rc;
 /// only make the first of them wait longer.
 pub(crate) const BATCH: usize = 64;
 
-/// Room for one datagram: the largest that UDP can carry is 65,507 bytes. Untouched pages cost nothing.
-const ROOM: usize = 64 << 10;
+/// Room for one datagram of IP: the largest that UDP can carry is 65,527 bytes.
+const IP_ROOM: usize = 64 << 10;
+
+/// The memory of a socket: a batch, and a quarter of one more. Untouched pages cost nothing.
+const MEMORY: usize = (BATCH + BATCH / 4) * IP_ROOM;
 
 /// The memory that datagrams are received into, lent to them until they are dropped.
 pub(crate) struct Batch {
     memory: NonNull<u8>,
+    /// What one datagram has; the larger, the fewer there are.
+    room: usize,
+    /// The last to come back is the next to go, for it is in the cache.
     free: RefCell<Vec<u16>>,
+    /// For each of a batch, on a socket that is bound to all addresses.
+    controls: RefCell<Vec<Control>>,
 }
 
 impl Batch {
-    pub(crate) fn new() -> Rc<Self> {
-        let memory = Box::leak(vec![0u8; BATCH * ROOM].into_boxed_slice());
-        let free = RefCell::new((0..BATCH as u16).rev().collect());
+    /// `told` says that each datagram comes with its [`LocalEnd`].
+    pub(crate) fn new(fd: BorrowedFd<'_>, told: bool) -> Rc<Self> {
+        let room = match sockopt::socket_domain(fd) {
+            Ok(AddressFamily::INET | AddressFamily::INET6) => IP_ROOM,
+            _ => MESSAGE,
+        };
+        let controls = if told { BATCH } else { 0 };
+        let memory = Box::leak(vec![0u8; MEMORY].into_boxed_slice());
         Rc::new(Batch {
             memory: NonNull::from(memory).cast(),
-            free,
+            room,
+            free: RefCell::new((0..(MEMORY / room) as u16).collect()),
+            controls: RefCell::new(vec![Control::EMPTY; controls]),
         })
     }
 
-    #[allow(unsafe_code)]
-    fn room(&self, number: u16) -> NonNull<u8> {
-        // SAFETY: numbers are below BATCH, so this stays inside of the memory.
-        unsafe { self.memory.add(usize::from(number) * ROOM) }
+    /// When fewer rooms are free, what arrives is copied out at once, so that handlers that wait can't keep all of them.
+    fn scarce(&self) -> usize {
+        MEMORY / self.room / 5
     }
 
-    /// Adds what is there; true when there may be more. A datagram that is longer than its room is dropped.
+    #[allow(unsafe_code)]
+    fn at(&self, number: u16) -> NonNull<u8> {
+        // SAFETY: numbers are below `MEMORY / room`, so this stays inside of the memory.
+        unsafe { self.memory.add(usize::from(number) * self.room) }
+    }
+
+    /// Adds what is there; true when there may be more.
     pub(crate) fn receive(
         self: &Rc<Self>,
         fd: BorrowedFd<'_>,
         may_block: bool,
         into: &mut Vec<Received>,
     ) -> rustix::io::Result<bool> {
-        let mut slots = self.free.take();
-        if slots.is_empty() {
-            // Handlers hold all the rooms: the next datagram gets memory of its own.
-            let mut bytes = vec![0; ROOM];
-            let flags = if may_block {
-                rustix::net::RecvFlags::empty()
-            } else {
-                rustix::net::RecvFlags::DONTWAIT
-            };
-            let (count, _, from) = rustix::net::recvfrom(fd, &mut bytes[..], flags)?;
-            bytes.truncate(count);
-            into.push(Received {
-                bytes: Chunk::from(bytes),
-                from,
-            });
-            return Ok(true);
-        }
-        let wanted = slots.len();
-        let counted = self.receive_into(fd, may_block, &slots, into);
+        let mut free = self.free.take();
+        let wanted = free.len().min(BATCH);
+        let counted = self.receive_into(fd, may_block, &free, into);
         // What was not filled is free again; what was, comes back with its chunk.
-        let filled = *counted.as_ref().unwrap_or(&0);
-        slots.drain(..filled);
-        self.free.borrow_mut().append(&mut slots);
+        free.truncate(free.len() - *counted.as_ref().unwrap_or(&0));
+        free.append(&mut self.free.borrow_mut());
+        self.free.replace(free);
         Ok(counted? == wanted)
     }
 
+    /// Receives into rooms from the end of `free`; returns how many are filled.
     #[allow(unsafe_code, clippy::multiple_unsafe_ops_per_block)]
     fn receive_into(
         self: &Rc<Self>,
         fd: BorrowedFd<'_>,
         may_block: bool,
-        slots: &[u16],
+        free: &[u16],
         into: &mut Vec<Received>,
     ) -> rustix::io::Result<usize> {
         // SAFETY: all-zero is a valid value of these C structures: null pointers and zero lengths.
-        let (mut names, mut headers): ([libc::sockaddr_storage; BATCH], [libc::mmsghdr; BATCH]) =
-            unsafe { (zeroed(), zeroed()) };
-        let mut rooms = slots.iter().map(|slot| libc::iovec {
-            iov_base: self.room(*slot).as_ptr().cast(),
-            iov_len: ROOM,
-        });
-        let mut vectors: [libc::iovec; BATCH] = std::array::from_fn(|_| {
-            rooms.next().unwrap_or(libc::iovec {
-                iov_base: std::ptr::null_mut(),
-                iov_len: 0,
-            })
-        });
-        for ((header, name), vector) in headers
-            .iter_mut()
-            .zip(&mut names)
-            .zip(&mut vectors)
-            .take(slots.len())
-        {
-            header.msg_hdr.msg_name = std::ptr::from_mut(name).cast();
-            header.msg_hdr.msg_namelen = size_of::<libc::sockaddr_storage>() as u32;
-            header.msg_hdr.msg_iov = vector;
-            header.msg_hdr.msg_iovlen = 1;
+        let (mut names, mut headers, mut vectors): (
+            [libc::sockaddr_storage; BATCH],
+            [libc::mmsghdr; BATCH],
+            [libc::iovec; BATCH],
+        ) = unsafe { (zeroed(), zeroed(), zeroed()) };
+        let wanted = free.len().min(BATCH);
+        for (index, slot) in free.iter().rev().take(BATCH).enumerate() {
+            vectors[index] = libc::iovec {
+                iov_base: self.at(*slot).as_ptr().cast(),
+                iov_len: self.room,
+            };
+            let header = &mut headers[index].msg_hdr;
+            header.msg_name = (&raw mut names[index]).cast();
+            header.msg_namelen = size_of::<libc::sockaddr_storage>() as u32;
+            header.msg_iov = &raw mut vectors[index];
+            header.msg_iovlen = 1;
         }
-        let flags = if may_block {
-            libc::MSG_WAITFORONE
-        } else {
-            libc::MSG_DONTWAIT
-        };
-        // SAFETY: the first `slots.len()` headers point to names, vectors and rooms that outlive the call, each its own.
+        let mut controls = self.controls.borrow_mut();
+        for (header, control) in headers.iter_mut().zip(controls.iter_mut()) {
+            header.msg_hdr.msg_control = std::ptr::from_mut(control).cast();
+            header.msg_hdr.msg_controllen = Control::SIZE as _;
+        }
+        // MSG_TRUNC has the kernel tell how long a datagram was that didn't fit.
+        let flags = libc::MSG_TRUNC
+            | if may_block {
+                libc::MSG_WAITFORONE
+            } else {
+                libc::MSG_DONTWAIT
+            };
+        // SAFETY: the first `wanted` headers point to names, vectors, rooms and perhaps control messages that outlive
+        // the call, each its own.
         let count = unsafe {
             libc::recvmmsg(
                 fd.as_raw_fd(),
                 headers.as_mut_ptr(),
-                slots.len() as u32,
+                wanted as u32,
                 flags as _,
                 std::ptr::null_mut(),
             )
         };
         let count = usize::try_from(count).map_err(|_| last_error())?;
-        for ((header, name), slot) in headers.iter().zip(&names).zip(slots).take(count) {
-            let (at, length) = (self.room(*slot), (header.msg_len as usize).min(ROOM));
-            // SAFETY: the kernel has written `length` bytes to this room, which nobody gets again before `give_back`.
-            let bytes = unsafe { Loan::chunk(at, length, *slot, self.clone()) };
-            if header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0 {
-                tracing::warn!(limit = ROOM, "a datagram over the limit has been dropped");
-                continue;
-            }
-            let length = header.msg_hdr.msg_namelen;
-            let from = (length as usize > size_of::<libc::sa_family_t>()).then(|| {
-                // SAFETY: the kernel has written an address of `msg_namelen` bytes to this name.
-                unsafe { SocketAddrAny::read(std::ptr::from_ref(name).cast::<SocketAddrStorage>(), length) }
+        let filled = free.iter().rev().zip(&headers).zip(&names).take(count);
+        for (index, ((slot, header), name)) in filled.enumerate() {
+            let length = header.msg_len as usize;
+            // SAFETY: the kernel has written as many bytes to this room, which nobody gets again before `give_back`.
+            let bytes = unsafe { Loan::chunk(self.at(*slot), length.min(self.room), *slot, self.clone()) };
+            let is_scarce = free.len() - index <= self.scarce();
+            into.push(Received {
+                bytes: if is_scarce {
+                    Chunk::from(bytes.to_vec())
+                } else {
+                    bytes
+                },
+                length,
+                from: name_of(name, header.msg_hdr.msg_namelen),
+                local: LocalEnd::read(&header.msg_hdr),
             });
-            into.push(Received { bytes, from });
         }
         Ok(count)
     }
+}
+
+/// The address that the kernel has written, if any.
+#[allow(unsafe_code)]
+fn name_of(name: &libc::sockaddr_storage, length: u32) -> Option<SocketAddrAny> {
+    let is_there = length as usize > size_of::<libc::sa_family_t>();
+    // SAFETY: the kernel has written an address of this length there.
+    is_there
+        .then(|| unsafe { SocketAddrAny::read(std::ptr::from_ref(name).cast::<SocketAddrStorage>(), length) })
 }
 
 impl Lender for Batch {
@@ -150,7 +172,7 @@ impl Lender for Batch {
 impl Drop for Batch {
     #[allow(unsafe_code)]
     fn drop(&mut self) {
-        let memory = std::ptr::slice_from_raw_parts_mut(self.memory.as_ptr(), BATCH * ROOM);
+        let memory = std::ptr::slice_from_raw_parts_mut(self.memory.as_ptr(), MEMORY);
         // SAFETY: `new` leaked a box of this very length, and no loan is left, for each keeps the batch alive.
         drop(unsafe { Box::from_raw(memory) });
     }
@@ -160,28 +182,34 @@ fn last_error() -> Errno {
     Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO)
 }
 
-/// Sends as many of the front as the kernel takes without waiting; at least one, or an error that concerns the first.
-#[allow(unsafe_code)]
-pub(crate) fn send(fd: BorrowedFd<'_>, packets: &[(Chunk, SocketAddrAny)]) -> io::Result<usize> {
-    // SAFETY: all-zero is a valid value of this C structure: null pointers and zero lengths.
-    let mut headers: [libc::mmsghdr; BATCH] = unsafe { zeroed() };
-    let mut vectors: [libc::iovec; BATCH] = std::array::from_fn(|_| libc::iovec {
-        iov_base: std::ptr::null_mut(),
-        iov_len: 0,
-    });
-    let count = packets.len().min(BATCH);
-    for ((header, vector), (bytes, to)) in headers.iter_mut().zip(&mut vectors).zip(packets) {
-        *vector = libc::iovec {
+/// Sends as many of the first `N` as the kernel takes; at least one, or an error that concerns the first.
+#[allow(unsafe_code, clippy::multiple_unsafe_ops_per_block)]
+pub(crate) fn send<'a, const N: usize>(
+    fd: BorrowedFd<'_>,
+    may_block: bool,
+    packets: impl Iterator<Item = (&'a [u8], &'a Route)>,
+) -> rustix::io::Result<usize> {
+    // SAFETY: all-zero is a valid value of these C structures: null pointers and zero lengths.
+    let (mut headers, mut vectors): ([libc::mmsghdr; N], [libc::iovec; N]) = unsafe { (zeroed(), zeroed()) };
+    let mut controls = [const { MaybeUninit::<Control>::uninit() }; N];
+    let mut count = 0;
+    for (bytes, route) in packets.take(N) {
+        vectors[count] = libc::iovec {
             iov_base: bytes.as_ptr().cast_mut().cast(),
             iov_len: bytes.len(),
         };
-        header.msg_hdr.msg_name = to.as_ptr().cast_mut().cast();
-        header.msg_hdr.msg_namelen = to.addr_len();
-        header.msg_hdr.msg_iov = vector;
-        header.msg_hdr.msg_iovlen = 1;
+        let header = &mut headers[count].msg_hdr;
+        header.msg_name = route.to.as_ptr().cast_mut().cast();
+        header.msg_namelen = route.to.addr_len();
+        header.msg_iov = &raw mut vectors[count];
+        header.msg_iovlen = 1;
+        if let Some(end) = &route.from {
+            end.write(header, &mut controls[count]);
+        }
+        count += 1;
     }
-    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-    // SAFETY: the first `count` headers point to names and bytes of `packets`, which the call only reads.
+    let flags = libc::MSG_NOSIGNAL | if may_block { 0 } else { libc::MSG_DONTWAIT };
+    // SAFETY: the first `count` headers point to names, bytes and control messages that the call only reads.
     let sent = unsafe { libc::sendmmsg(fd.as_raw_fd(), headers.as_mut_ptr(), count as u32, flags as _) };
-    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+    usize::try_from(sent).map_err(|_| last_error())
 }

@@ -10,6 +10,7 @@ mod coroutine;
 mod epoll;
 mod gate;
 mod local;
+mod messages;
 mod mmsg;
 mod name;
 mod process;
@@ -28,8 +29,9 @@ use crate::buffer::Chunk;
 use crate::error::{Class, Error, Result};
 use crate::server::Job;
 pub(crate) use local::Ready;
+pub(crate) use mmsg::LocalEnd;
 pub(crate) use process::keep_to_itself;
-use rustix::net::SocketAddrAny;
+use rustix::net::{SocketAddrAny, SocketType, sockopt};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
@@ -47,8 +49,9 @@ pub(crate) trait StreamLink {
     /// At least one byte, or an empty chunk at the end of the stream.
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Chunk>>;
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>>;
-    /// Takes what it can from the front of the chunk, perhaps the memory as well.
-    fn poll_send(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<usize>>;
+    /// Takes from the front of the chunk, perhaps the memory as well, until nothing is left of it and it is
+    /// [pushed](Self::poll_pushed). What was taken before a wait or an error is gone from the chunk.
+    fn poll_send(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<()>>;
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
     /// Until no more is on its way to the kernel than a socket's own buffer would take.
     fn poll_pushed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -82,24 +85,40 @@ pub(crate) trait AcceptLink {
     fn fd(&self) -> BorrowedFd<'_>;
 }
 
+/// The longest message within the machine that is received: more than the 212,960 bytes that Linux lets a sender have
+/// under way unless that asks for more.
+pub(crate) const MESSAGE: usize = 256 << 10;
+
 /// A datagram and where it came from (`None` from an unnamed Unix socket).
 pub(crate) struct Received {
     pub(crate) bytes: Chunk,
+    /// How long it was; more than the bytes that are left when it was over the limit.
+    pub(crate) length: usize,
     pub(crate) from: Option<SocketAddrAny>,
+    /// Where it came to, on a socket that is bound to all addresses.
+    pub(crate) local: Option<LocalEnd>,
+}
+
+/// Where a datagram goes to, and where it leaves from if the routes aren't to say.
+pub(crate) struct Route {
+    pub(crate) to: SocketAddrAny,
+    pub(crate) from: Option<LocalEnd>,
 }
 
 /// A datagram socket as a model drives it.
 pub(crate) trait PacketLink {
     /// Adds at least one datagram, and all that are there up to a batch.
     fn poll_recv(&mut self, cx: &mut Context<'_>, into: &mut Vec<Received>) -> Poll<io::Result<()>>;
+    /// One datagram, into no more memory than it needs: for sockets that are many.
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Received>>;
     fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
         bytes: &[u8],
-        to: Option<&SocketAddrAny>,
+        to: Option<&Route>,
     ) -> Poll<io::Result<usize>>;
     /// Sends as many of the front as the kernel takes without waiting.
-    fn send_batch(&mut self, packets: &[(Chunk, SocketAddrAny)]) -> io::Result<usize>;
+    fn send_batch(&mut self, packets: &[(Chunk, Route)]) -> io::Result<usize>;
     fn set_limits(&mut self, read: Option<Duration>, write: Option<Duration>);
     fn fd(&self) -> BorrowedFd<'_>;
 }
@@ -125,6 +144,22 @@ pub(crate) fn current() -> Result<Rc<dyn Driver>> {
         Error::new("wait", Class::General, "no model is running on this thread")
             .advise("call this inside sockeye::run, sockeye::block_on or a handler")
     })
+}
+
+/// A connected socket of this thread's driver.
+pub(crate) fn stream(fd: OwnedFd, scheme: &str) -> Result<Box<dyn StreamLink>> {
+    let driver = current()?;
+    // TCP has one kind of sockets; of the others one must ask.
+    let is_stream = matches!(scheme, "tcp" | "tls")
+        || sockopt::socket_type(&fd).is_ok_and(|kind| kind != SocketType::SEQPACKET);
+    let link = if is_stream {
+        driver.stream(fd)
+    } else {
+        driver
+            .packets(fd)
+            .map(|link| Box::new(messages::Messages::new(link)) as Box<_>)
+    };
+    link.map_err(|error| Error::io("make socket", error))
 }
 
 /// Makes `driver` this thread's own while `body` runs.

@@ -4,10 +4,10 @@
 //! Descriptors stay in blocking mode; each call says for itself that it must not wait (`MSG_DONTWAIT`). So a model
 //! that may block does it in the very call, and no model pays an `fcntl` per connection.
 
-use super::{AcceptLink, Accepted, PacketLink, Received, StreamLink, mmsg};
+use super::{AcceptLink, Accepted, PacketLink, Received, Route, StreamLink, messages, mmsg};
 use crate::buffer::{Chunk, RECEIVE, Spare};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, SocketAddrAny, SocketFlags};
+use rustix::net::{RecvFlags, SendFlags, SocketFlags};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -66,13 +66,16 @@ pub(crate) struct Wish {
 
 /// Waits until descriptors are ready; a file for each way to do it.
 pub(crate) trait Reactor: Sized + 'static {
-    fn register(&self, fd: BorrowedFd<'_>) -> io::Result<usize>;
-    fn deregister(&self, key: usize, fd: BorrowedFd<'_>);
+    /// What a link keeps of its place here.
+    type Place;
+
+    fn register(&self, fd: BorrowedFd<'_>) -> io::Result<Self::Place>;
+    fn deregister(&self, place: &Self::Place, fd: BorrowedFd<'_>);
 
     /// Makes attempts, each as soon as the descriptor is ready, until one doesn't say "would block".
     fn poll_io<T>(
         &self,
-        key: usize,
+        place: &Self::Place,
         wish: Wish,
         cx: &mut Context<'_>,
         attempt: impl FnMut(Permit) -> io::Result<Done<T>>,
@@ -81,23 +84,25 @@ pub(crate) trait Reactor: Sized + 'static {
 
 /// A descriptor and its place in a reactor.
 pub(crate) struct Socket<R: Reactor> {
+    // Dropped in this order: a place may still use the descriptor as it goes.
+    place: R::Place,
     fd: OwnedFd,
-    key: usize,
     reactor: Rc<R>,
     limits: [Option<Duration>; 2],
 }
 
 impl<R: Reactor> Socket<R> {
     pub(crate) fn new(reactor: Rc<R>, fd: OwnedFd) -> io::Result<Self> {
-        let key = reactor.register(fd.as_fd())?;
+        let place = reactor.register(fd.as_fd())?;
         Ok(Socket {
             fd,
-            key,
+            place,
             reactor,
             limits: [None; 2],
         })
     }
 
+    #[inline]
     fn poll<T>(
         &self,
         way: Way,
@@ -111,13 +116,13 @@ impl<R: Reactor> Socket<R> {
             may_block,
         };
         self.reactor
-            .poll_io(self.key, wish, cx, |permit| Ok(attempt(&self.fd, permit)?))
+            .poll_io(&self.place, wish, cx, |permit| Ok(attempt(&self.fd, permit)?))
     }
 }
 
 impl<R: Reactor> Drop for Socket<R> {
     fn drop(&mut self) {
-        self.reactor.deregister(self.key, self.fd.as_fd());
+        self.reactor.deregister(&self.place, self.fd.as_fd());
     }
 }
 
@@ -146,14 +151,17 @@ impl<R: Reactor> StreamLink for Socket<R> {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_send(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<usize>> {
-        let sent = self.poll_write(cx, chunk);
-        match &sent {
-            Poll::Ready(Ok(count)) => chunk.advance(*count),
-            Poll::Ready(Err(_)) => {}
-            Poll::Pending => chunk.settle(),
+    fn poll_send(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<()>> {
+        while !chunk.is_empty() {
+            match self.poll_write(cx, chunk) {
+                Poll::Ready(count) => chunk.advance(count?),
+                Poll::Pending => {
+                    chunk.settle();
+                    return Poll::Pending;
+                }
+            }
         }
-        sent
+        Poll::Ready(Ok(()))
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
@@ -232,21 +240,26 @@ impl<R: Reactor> AcceptLink for Socket<R> {
 /// A datagram socket with the memory that its batches are received into.
 pub(crate) struct Packets<R: Reactor> {
     socket: Socket<R>,
-    batch: Rc<mmsg::Batch>,
+    /// Whether it is told where each datagram came to.
+    told: bool,
+    /// Made when it is first needed.
+    batch: Option<Rc<mmsg::Batch>>,
 }
 
 impl<R: Reactor> Packets<R> {
     pub(crate) fn new(reactor: Rc<R>, fd: OwnedFd) -> io::Result<Self> {
         Ok(Packets {
+            told: mmsg::ask_for_local_end(fd.as_fd()),
             socket: Socket::new(reactor, fd)?,
-            batch: mmsg::Batch::new(),
+            batch: None,
         })
     }
 }
 
 impl<R: Reactor> PacketLink for Packets<R> {
     fn poll_recv(&mut self, cx: &mut Context<'_>, into: &mut Vec<Received>) -> Poll<io::Result<()>> {
-        let batch = &self.batch;
+        let fd = self.socket.fd.as_fd();
+        let batch = self.batch.get_or_insert_with(|| mmsg::Batch::new(fd, self.told));
         self.socket.poll(Way::Read, true, cx, |fd, permit| {
             let full = batch.receive(fd.as_fd(), permit == Permit::Block, into)?;
             Ok(Done {
@@ -256,15 +269,27 @@ impl<R: Reactor> PacketLink for Packets<R> {
         })
     }
 
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Received>> {
+        self.socket.poll(Way::Read, true, cx, |fd, permit| {
+            Ok(Done {
+                value: messages::receive(fd.as_fd(), permit.receive())?,
+                spent: false,
+            })
+        })
+    }
+
     fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
         bytes: &[u8],
-        to: Option<&SocketAddrAny>,
+        to: Option<&Route>,
     ) -> Poll<io::Result<usize>> {
         self.socket.poll(Way::Write, true, cx, |fd, permit| {
             let count = match to {
-                Some(to) => rustix::net::sendto(fd, bytes, permit.send(), to),
+                Some(route) => {
+                    let one = std::iter::once((bytes, route));
+                    mmsg::send::<1>(fd.as_fd(), permit == Permit::Block, one).map(|_| bytes.len())
+                }
                 None => rustix::net::send(fd, bytes, permit.send()),
             }?;
             Ok(Done {
@@ -274,8 +299,13 @@ impl<R: Reactor> PacketLink for Packets<R> {
         })
     }
 
-    fn send_batch(&mut self, packets: &[(Chunk, SocketAddrAny)]) -> io::Result<usize> {
-        mmsg::send(self.socket.fd.as_fd(), packets)
+    fn send_batch(&mut self, packets: &[(Chunk, Route)]) -> io::Result<usize> {
+        let packets = packets.iter().map(|(bytes, route)| (&**bytes, route));
+        Ok(mmsg::send::<{ mmsg::BATCH }>(
+            self.socket.fd.as_fd(),
+            false,
+            packets,
+        )?)
     }
 
     fn set_limits(&mut self, read: Option<Duration>, write: Option<Duration>) {

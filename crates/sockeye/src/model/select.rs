@@ -3,15 +3,15 @@
 //! The set is a bitmap of `FD_SETSIZE` descriptors; one above it can't be asked about, so it is refused.
 
 use super::local::Turn;
-use super::ready::{Done, Permit, Reactor, Way, Wish};
-use super::sources::Sources;
+use super::ready::Way;
+use super::sources::{Source, Sources, Watch};
 use super::task::Tasks;
-use super::timers::Timers;
-use rustix::event::{FdSetElement, FdSetIter, Timespec, fd_set_insert, fd_set_num_elements, fd_set_remove};
+use super::timers::{Timers, kernel_time};
+use rustix::event::{FdSetElement, FdSetIter, fd_set_insert, fd_set_num_elements, fd_set_remove};
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
-use std::task::{Context, Poll};
+use std::rc::Rc;
 use std::time::Duration;
 
 /// What `fd_set` holds, by POSIX and glibc.
@@ -38,7 +38,6 @@ struct Sets {
 pub(crate) struct Select {
     sets: RefCell<Sets>,
     sources: Sources,
-    timers: Timers,
     tasks: Tasks,
 }
 
@@ -59,7 +58,6 @@ impl Select {
         Ok(Select {
             sets: RefCell::new(sets),
             sources: Sources::new(),
-            timers: Timers::new(),
             tasks,
         })
     }
@@ -74,44 +72,30 @@ fn refuse_beyond(fd: RawFd) -> io::Result<()> {
     )))
 }
 
-impl Reactor for Select {
-    fn register(&self, fd: BorrowedFd<'_>) -> io::Result<usize> {
-        let fd = fd.as_raw_fd();
-        refuse_beyond(fd)?;
-        let key = self.sources.insert(fd);
-        let mut sets = self.sets.borrow_mut();
-        sets.key_of[fd as usize] = key;
-        sets.highest = sets.highest.max(fd);
-        Ok(key)
+impl Watch for Select {
+    fn sources(&self) -> &Sources {
+        &self.sources
     }
 
-    fn deregister(&self, key: usize, fd: BorrowedFd<'_>) {
-        let fd = fd.as_raw_fd();
+    fn watch(&self, source: &Source, _: BorrowedFd<'_>) -> io::Result<()> {
+        refuse_beyond(source.fd)?;
         let mut sets = self.sets.borrow_mut();
-        sets.key_of[fd as usize] = usize::MAX;
-        sets.wanted.iter_mut().for_each(|set| fd_set_remove(set, fd));
-        drop(sets);
-        self.sources.remove(key, &self.timers);
+        sets.key_of[source.fd as usize] = source.key;
+        sets.highest = sets.highest.max(source.fd);
+        Ok(())
     }
 
-    fn poll_io<T>(
-        &self,
-        key: usize,
-        wish: Wish,
-        cx: &mut Context<'_>,
-        attempt: impl FnMut(Permit) -> io::Result<Done<T>>,
-    ) -> Poll<io::Result<T>> {
-        self.sources.poll_io(
-            key,
-            wish,
-            cx,
-            &self.timers,
-            |source, way| {
-                fd_set_insert(&mut self.sets.borrow_mut().wanted[way as usize], source.fd);
-                Ok(())
-            },
-            attempt,
-        )
+    fn unwatch(&self, source: &Source, _: BorrowedFd<'_>) {
+        let mut sets = self.sets.borrow_mut();
+        sets.key_of[source.fd as usize] = usize::MAX;
+        sets.wanted
+            .iter_mut()
+            .for_each(|set| fd_set_remove(set, source.fd));
+    }
+
+    fn arm(&self, source: &Rc<Source>, way: Way) -> io::Result<()> {
+        fd_set_insert(&mut self.sets.borrow_mut().wanted[way as usize], source.fd);
+        Ok(())
     }
 }
 
@@ -121,16 +105,11 @@ impl Turn for Select {
     }
 
     fn timers(&self) -> &Timers {
-        &self.timers
+        &self.sources.timers
     }
 
     fn turn(&self, limit: Option<Duration>) -> io::Result<()> {
-        let limit = limit.map(|limit| {
-            Timespec::try_from(limit).unwrap_or(Timespec {
-                tv_sec: i64::MAX,
-                tv_nsec: 0,
-            })
-        });
+        let limit = limit.map(kernel_time);
         let mut sets = self.sets.borrow_mut();
         let Sets {
             wanted,
@@ -165,12 +144,11 @@ impl Turn for Select {
                 };
                 // It stays wanted while its handler reads and waits again, as nearly all do; if it is told of once
                 // more and nobody waits, it is taken out.
-                self.sources
-                    .with(key, |source| match source.sides[way as usize].rise() {
-                        Some(waker) => waker.wake_by_ref(),
-                        None => fd_set_remove(&mut wanted[way as usize], fd),
-                    });
-                if way == Way::Write {
+                let waited = self
+                    .sources
+                    .get(key)
+                    .is_some_and(|source| source.side(way).rise());
+                if !waited || way == Way::Write {
                     fd_set_remove(&mut wanted[way as usize], fd);
                 }
             }

@@ -1,214 +1,243 @@
 //! What the readiness reactors of one thread know of each descriptor: which ways are ready, who waits, since when.
 
-use super::ready::{Done, Permit, Way, Wish};
+use super::ready::{Done, Permit, Reactor, Way, Wish};
 use super::task;
 use super::timers::{TimerKey, Timers};
 use slab::Slab;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// A timer, perhaps of an earlier operation.
-#[derive(Clone, Copy)]
-struct Armed {
-    key: TimerKey,
-    due: Instant,
-    limit: Duration,
-}
-
-/// One way of one descriptor.
+/// One way of one descriptor. Its cells are shared by the link and its reactor.
 #[derive(Default)]
 pub(crate) struct Side {
     /// An attempt may succeed.
-    pub(crate) ready: bool,
+    ready: Cell<bool>,
     /// Somebody waits, and is to be woken.
-    pub(crate) waiting: bool,
+    waiting: Cell<bool>,
     /// The kernel has told of an end or an error, and will tell of nothing more: a short count doesn't say that there
     /// is nothing behind it.
-    pub(crate) last: bool,
+    last: Cell<bool>,
     /// Kept from wait to wait, so that waiting again costs no clone.
-    pub(crate) waker: Option<Waker>,
-    since: Option<Instant>,
-    timer: Option<Armed>,
+    waker: RefCell<Option<Waker>>,
+    since: Cell<Option<Instant>>,
+    /// The limit that a timer is armed for, perhaps since an earlier operation.
+    limit: Cell<Option<Duration>>,
+    timer: Cell<Option<(TimerKey, Instant)>>,
 }
 
 impl Side {
     /// Arranges to be woken; an error when the limit has passed already.
-    pub(crate) fn wait(
-        &mut self,
-        limit: Option<Duration>,
+    pub(crate) fn wait(&self, limit: Option<Duration>, timers: &Timers, cx: &Context<'_>) -> io::Result<()> {
+        self.waiting.set(true);
+        let known = matches!(&*self.waker.borrow(), Some(waker) if waker.will_wake(cx.waker()));
+        if !known {
+            // Dropped when nothing is borrowed any more, for a waker's drop may run anything.
+            let _before = self.waker.replace(Some(cx.waker().clone()));
+        }
+        let now = timers.now();
+        let since = self.since.get().unwrap_or(now);
+        self.since.set(Some(since));
+        // As a rule the timer of an earlier wait is still armed (it isn't due yet), for the same waker, and, as its limit
+        // was the same, not later than this one's.
+        let armed = known && self.limit.get() == limit;
+        match (limit, self.timer.get()) {
+            (None, _) => Ok(()),
+            (_, Some((_, due))) if armed && now < due => Ok(()),
+            (Some(limit), _) => self.arm_timer(since, limit, timers, cx),
+        }
+    }
+
+    #[cold]
+    fn arm_timer(
+        &self,
+        since: Instant,
+        limit: Duration,
         timers: &Timers,
         cx: &Context<'_>,
     ) -> io::Result<()> {
-        self.waiting = true;
-        let known = self
-            .waker
-            .as_ref()
-            .is_some_and(|waker| waker.will_wake(cx.waker()));
-        if !known {
-            self.waker = Some(cx.waker().clone());
-        }
-        let Some(limit) = limit else { return Ok(()) };
-        let now = timers.now();
-        let since = *self.since.get_or_insert(now);
-        // As a rule the timer of an earlier wait is still armed (it isn't due yet), for the same waker, and, as its limit
-        // was the same, not later than this one's.
-        if known
-            && self
-                .timer
-                .is_some_and(|armed| armed.limit == limit && now < armed.due)
-        {
-            return Ok(());
-        }
         // A limit too far off to be an instant is no limit.
         let Some(due) = since.checked_add(limit) else {
             return Ok(());
         };
         self.cancel(timers);
-        if now >= due {
+        if timers.now() >= due {
             self.done();
             return Err(io::ErrorKind::TimedOut.into());
         }
-        let key = timers.insert(due, cx.waker());
-        self.timer = Some(Armed { key, due, limit });
+        self.timer.set(Some((timers.insert(due, cx.waker()), due)));
+        self.limit.set(Some(limit));
         Ok(())
     }
 
     /// The operation is over: the next wait begins anew. An armed timer stays and finds that out by itself.
-    pub(crate) fn done(&mut self) {
-        self.waiting = false;
-        self.since = None;
+    pub(crate) fn done(&self) {
+        self.waiting.set(false);
+        self.since.set(None);
     }
 
     /// Something came through, and more is waited for: the clock of the wait starts anew.
-    pub(crate) fn progress(&mut self) {
-        self.since = None;
+    pub(crate) fn progress(&self) {
+        self.since.set(None);
     }
 
     /// The descriptor goes away.
-    pub(crate) fn cancel(&mut self, timers: &Timers) {
-        if let Some(armed) = self.timer.take() {
-            timers.cancel(armed.key);
+    pub(crate) fn cancel(&self, timers: &Timers) {
+        if let Some((key, _)) = self.timer.take() {
+            timers.cancel(key);
         }
     }
 
-    /// It became ready; who is to be told.
-    pub(crate) fn rise(&mut self) -> Option<&Waker> {
-        self.ready = true;
-        std::mem::take(&mut self.waiting)
-            .then_some(self.waker.as_ref())
-            .flatten()
+    /// There was an end or an error; nothing is told after it.
+    pub(crate) fn ends(&self) {
+        self.last.set(true);
+    }
+
+    /// It became ready: wakes who waits; false if nobody does.
+    pub(crate) fn rise(&self) -> bool {
+        self.ready.set(true);
+        let waited = self.waiting.replace(false);
+        if waited && let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+        waited
     }
 }
 
+/// A descriptor that is watched.
 pub(crate) struct Source {
     pub(crate) fd: RawFd,
-    pub(crate) sides: [Side; 2],
-    /// What the reactor has asked the kernel for, in its own words.
-    pub(crate) armed: u32,
-    /// Tells a source from a later one in the same place.
+    /// Its place among the sources of its thread.
+    pub(crate) key: usize,
+    /// Tells it from a later one in the same place.
     pub(crate) birth: u32,
+    /// What the reactor has asked the kernel for, in its own words.
+    pub(crate) armed: Cell<u32>,
+    pub(crate) sides: [Side; 2],
 }
 
-/// The descriptors of a thread.
+impl Source {
+    pub(crate) fn side(&self, way: Way) -> &Side {
+        &self.sides[way as usize]
+    }
+}
+
+/// The descriptors of a thread, and its clock.
 pub(crate) struct Sources {
-    all: RefCell<Slab<Source>>,
-    births: std::cell::Cell<u32>,
+    all: RefCell<Slab<Rc<Source>>>,
+    births: Cell<u32>,
+    pub(crate) timers: Timers,
 }
 
 impl Sources {
     pub(crate) fn new() -> Self {
         Sources {
             all: RefCell::default(),
-            births: std::cell::Cell::new(0),
+            births: Cell::new(0),
+            timers: Timers::new(),
         }
     }
 
-    pub(crate) fn insert(&self, fd: RawFd) -> usize {
-        self.births.set(self.births.get().wrapping_add(1));
-        // A socket can be written to until it says otherwise, but rarely has something to read at once.
-        let sides = [
-            Side::default(),
-            Side {
-                ready: true,
-                ..Side::default()
-            },
-        ];
-        self.all.borrow_mut().insert(Source {
+    fn insert(&self, fd: RawFd) -> Rc<Source> {
+        let birth = self.births.get().wrapping_add(1);
+        self.births.set(birth);
+        let mut all = self.all.borrow_mut();
+        let place = all.vacant_entry();
+        let source = Rc::new(Source {
             fd,
-            sides,
-            armed: 0,
-            birth: self.births.get(),
-        })
-    }
-
-    pub(crate) fn remove(&self, key: usize, timers: &Timers) -> Source {
-        let mut source = self.all.borrow_mut().remove(key);
-        source.sides.iter_mut().for_each(|side| side.cancel(timers));
+            key: place.key(),
+            birth,
+            armed: Cell::new(0),
+            sides: Default::default(),
+        });
+        // A socket can be written to until it says otherwise, but rarely has something to read at once.
+        source.side(Way::Write).ready.set(true);
+        place.insert(source.clone());
         source
     }
 
-    pub(crate) fn with<T>(&self, key: usize, body: impl FnOnce(&mut Source) -> T) -> Option<T> {
-        self.all.borrow_mut().get_mut(key).map(body)
+    fn remove(&self, source: &Source) {
+        source.sides.iter().for_each(|side| {
+            side.cancel(&self.timers);
+            side.waiting.set(false);
+        });
+        let gone = self.all.borrow_mut().remove(source.key);
+        drop(gone);
     }
 
-    /// Looks at each source; the wakers that `body` returns are woken when all have been seen.
-    pub(crate) fn each(&self, mut body: impl FnMut(usize, &mut Source)) {
-        for (key, source) in self.all.borrow_mut().iter_mut() {
-            body(key, source);
-        }
+    pub(crate) fn get(&self, key: usize) -> Option<Rc<Source>> {
+        self.all.borrow().get(key).cloned()
     }
 
-    /// See [`Reactor::poll_io`](super::ready::Reactor::poll_io). `arm` asks the kernel to tell when the way of the
-    /// source is ready, if it hasn't been asked yet.
-    pub(crate) fn poll_io<T>(
+    /// All of them as they are now.
+    pub(crate) fn all(&self) -> std::cell::Ref<'_, Slab<Rc<Source>>> {
+        self.all.borrow()
+    }
+}
+
+/// A reactor of one thread: what differs from one to another is how the kernel is asked.
+pub(crate) trait Watch: 'static {
+    fn sources(&self) -> &Sources;
+    /// Begins to watch a descriptor.
+    fn watch(&self, source: &Source, fd: BorrowedFd<'_>) -> io::Result<()>;
+    /// The descriptor is about to be closed.
+    fn unwatch(&self, source: &Source, fd: BorrowedFd<'_>);
+    /// Asks the kernel to tell when it is ready, if it hasn't been asked yet.
+    fn arm(&self, source: &Rc<Source>, way: Way) -> io::Result<()>;
+    /// An attempt has been made, and brought something or would have had to wait.
+    fn tried(&self, fruitful: bool) {
+        let _ = fruitful;
+    }
+}
+
+impl<W: Watch> Reactor for W {
+    type Place = Rc<Source>;
+
+    fn register(&self, fd: BorrowedFd<'_>) -> io::Result<Rc<Source>> {
+        let source = self.sources().insert(fd.as_raw_fd());
+        self.watch(&source, fd)
+            .inspect_err(|_| self.sources().remove(&source))?;
+        Ok(source)
+    }
+
+    fn deregister(&self, source: &Rc<Source>, fd: BorrowedFd<'_>) {
+        self.unwatch(source, fd);
+        self.sources().remove(source);
+    }
+
+    #[inline]
+    fn poll_io<T>(
         &self,
-        key: usize,
+        source: &Rc<Source>,
         wish: Wish,
         cx: &mut Context<'_>,
-        timers: &Timers,
-        arm: impl Fn(&mut Source, Way) -> io::Result<()>,
         mut attempt: impl FnMut(Permit) -> io::Result<Done<T>>,
     ) -> Poll<io::Result<T>> {
-        let way = wish.way;
-        let waits = |source: &mut Source| {
-            if source.sides[way as usize].ready {
-                return Ok(false);
-            }
-            source.sides[way as usize].wait(wish.limit, timers, cx)?;
-            arm(source, way).map(|()| true)
-        };
+        let side = source.side(wish.way);
         loop {
-            match self
-                .with(key, waits)
-                .unwrap_or_else(|| Err(io::ErrorKind::NotConnected.into()))
-            {
-                Ok(true) => return Poll::Pending,
-                Ok(false) if !task::spend(cx) => return Poll::Pending,
-                Ok(false) => {}
-                Err(error) => return Poll::Ready(Err(error)),
+            if !side.ready.get() {
+                side.wait(wish.limit, &self.sources().timers, cx)?;
+                self.arm(source, wish.way)?;
+                return Poll::Pending;
             }
-            let brought = attempt(Permit::Try);
-            let spent = match &brought {
-                Ok(done) => done.spent,
-                Err(error) => error.kind() == io::ErrorKind::WouldBlock,
-            };
-            self.with(key, |source| {
-                let side = &mut source.sides[way as usize];
-                side.ready = !spent || (side.last && brought.is_ok());
-                if brought.is_ok() {
+            if !task::spend(cx) {
+                return Poll::Pending;
+            }
+            match attempt(Permit::Try) {
+                Ok(done) => {
+                    side.ready.set(!done.spent || side.last.get());
                     side.done();
+                    self.tried(true);
+                    return Poll::Ready(Ok(done.value));
                 }
-            });
-            match brought {
-                Ok(done) => return Poll::Ready(Ok(done.value)),
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-                    ) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    side.ready.set(false);
+                    self.tried(false);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }

@@ -2,14 +2,14 @@
 //! first taught. When nothing has come for a while it yields, and then naps, so that an idle server doesn't burn a core.
 
 use super::local::Turn;
-use super::ready::{Done, Permit, Reactor, Wish};
-use super::sources::Sources;
+use super::ready::Way;
+use super::sources::{Source, Sources, Watch};
 use super::task::Tasks;
 use super::timers::Timers;
 use std::cell::Cell;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
-use std::task::{Context, Poll, Waker};
+use std::os::fd::BorrowedFd;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// Fruitless rounds before the thread naps. At a round of a few microseconds this is a millisecond of trying, several
@@ -21,7 +21,6 @@ const LONGEST_NAP: Duration = Duration::from_millis(1);
 
 pub(crate) struct Spin {
     sources: Sources,
-    timers: Timers,
     tasks: Tasks,
     fruitless: Cell<u32>,
     fruit: Cell<bool>,
@@ -31,7 +30,6 @@ impl Spin {
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Spin {
             sources: Sources::new(),
-            timers: Timers::new(),
             tasks: Tasks::new()?,
             fruitless: Cell::new(0),
             fruit: Cell::new(false),
@@ -69,36 +67,25 @@ impl Spin {
     }
 }
 
-impl Reactor for Spin {
-    fn register(&self, fd: BorrowedFd<'_>) -> io::Result<usize> {
-        Ok(self.sources.insert(fd.as_raw_fd()))
+impl Watch for Spin {
+    fn sources(&self) -> &Sources {
+        &self.sources
     }
 
-    fn deregister(&self, key: usize, _: BorrowedFd<'_>) {
-        self.sources.remove(key, &self.timers);
+    fn watch(&self, _: &Source, _: BorrowedFd<'_>) -> io::Result<()> {
+        Ok(())
     }
 
-    fn poll_io<T>(
-        &self,
-        key: usize,
-        wish: Wish,
-        cx: &mut Context<'_>,
-        mut attempt: impl FnMut(Permit) -> io::Result<Done<T>>,
-    ) -> Poll<io::Result<T>> {
-        self.sources.poll_io(
-            key,
-            wish,
-            cx,
-            &self.timers,
-            |_, _| Ok(()),
-            |permit| {
-                let brought = attempt(permit);
-                if !matches!(&brought, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
-                    self.fruit.set(true);
-                }
-                brought
-            },
-        )
+    fn unwatch(&self, _: &Source, _: BorrowedFd<'_>) {}
+
+    fn arm(&self, _: &Rc<Source>, _: Way) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn tried(&self, fruitful: bool) {
+        if fruitful {
+            self.fruit.set(true);
+        }
     }
 }
 
@@ -108,7 +95,7 @@ impl Turn for Spin {
     }
 
     fn timers(&self) -> &Timers {
-        &self.timers
+        &self.sources.timers
     }
 
     fn turn(&self, limit: Option<Duration>) -> io::Result<()> {
@@ -118,13 +105,11 @@ impl Turn for Spin {
             self.nap(limit)?;
         }
         self.tasks.collect();
-        self.sources.each(|_, source| {
-            source
-                .sides
-                .iter_mut()
-                .filter_map(|side| side.rise())
-                .for_each(Waker::wake_by_ref);
-        });
+        for (_, source) in &*self.sources.all() {
+            for side in &source.sides {
+                side.rise();
+            }
+        }
         Ok(())
     }
 }

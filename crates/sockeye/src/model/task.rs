@@ -10,6 +10,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -26,7 +27,9 @@ pub(crate) type LocalFuture = Pin<Box<dyn Future<Output = ()>>>;
 thread_local! {
     /// The queue of the tasks that run on this thread, told by its address.
     static HERE: Cell<*const Remote> = const { Cell::new(std::ptr::null()) };
-    static LOCAL: RefCell<VecDeque<Ticket>> = const { RefCell::new(VecDeque::new()) };
+    /// Emptied by [`Entered`]: without a destructor of its own, a look at it asks no questions.
+    static LOCAL: RefCell<ManuallyDrop<VecDeque<Ticket>>> =
+        const { RefCell::new(ManuallyDrop::new(VecDeque::new())) };
     static LEFT: Cell<u32> = const { Cell::new(BUDGET) };
 }
 
@@ -153,6 +156,8 @@ struct Task {
 pub(crate) struct Tasks {
     all: RefCell<Slab<Task>>,
     births: Cell<u64>,
+    /// The one that is polled now.
+    polled: Cell<usize>,
     remote: Arc<Remote>,
     main: Bell,
     main_ready: Cell<bool>,
@@ -168,6 +173,7 @@ impl Tasks {
         Tasks {
             all: RefCell::default(),
             births: Cell::new(0),
+            polled: Cell::new(usize::MAX),
             remote,
             main,
             main_ready: Cell::new(true),
@@ -182,7 +188,7 @@ impl Tasks {
     /// Marks this thread as the one where the tasks run, until the guard is dropped.
     pub(crate) fn enter(&self) -> Entered {
         let before = HERE.replace(Arc::as_ptr(&self.remote));
-        let queue = LOCAL.take();
+        let queue = LOCAL.replace(ManuallyDrop::default());
         Entered { before, queue }
     }
 
@@ -243,46 +249,56 @@ impl Tasks {
 
     /// Polls each task that is ready now, once. The main future is left to [`Tasks::poll_main`].
     pub(crate) fn run_ready(&self) {
-        let turn = LOCAL.with_borrow(VecDeque::len);
-        for _ in 0..turn {
-            let Some(ticket) = LOCAL.with_borrow_mut(VecDeque::pop_front) else {
-                return;
-            };
-            self.poll(ticket);
+        let mut left = LOCAL.with_borrow(|queue| queue.len());
+        while left > 0 {
+            let turn = catch_unwind(AssertUnwindSafe(|| {
+                while left > 0 {
+                    left -= 1;
+                    if let Some(ticket) = LOCAL.with_borrow_mut(|queue| queue.pop_front()) {
+                        self.poll(ticket);
+                    }
+                }
+            }));
+            if let Err(panic) = turn {
+                tracing::error!(panic = words(&*panic), "a task panicked");
+                let gone = self.all.borrow_mut().try_remove(self.polled.get());
+                drop(gone);
+            }
         }
     }
 
     fn poll(&self, ticket: Ticket) {
-        if ticket.index == Ticket::MAIN.index {
-            self.main.caller.queued.store(false, Ordering::Release);
-            self.main_ready.set(true);
-            return;
-        }
         let mut all = self.all.borrow_mut();
         let Some(task) = all
             .get_mut(ticket.index)
             .filter(|task| task.caller.ticket.birth == ticket.birth)
         else {
-            return;
+            drop(all);
+            return self.main_called(ticket);
         };
         task.caller.queued.store(false, Ordering::Release);
         let Some((mut future, waker)) = task.future.take() else {
             return;
         };
         drop(all);
+        self.polled.set(ticket.index);
         LEFT.set(BUDGET);
-        let polled = catch_unwind(AssertUnwindSafe(|| {
-            future.as_mut().poll(&mut Context::from_waker(&waker))
-        }));
+        let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
         let mut all = self.all.borrow_mut();
-        if let Ok(Poll::Pending) = polled {
+        if polled.is_pending() {
             all[ticket.index].future = Some((future, waker));
             return;
         }
         let task = all.remove(ticket.index);
+        self.polled.set(usize::MAX); // its place may be another's from now on
         drop(all); // what a future holds may look at the tasks as it goes
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop((future, task)))).and(polled) {
-            tracing::error!(panic = words(&*panic), "a task panicked");
+        drop((future, task));
+    }
+
+    fn main_called(&self, ticket: Ticket) {
+        if ticket.index == Ticket::MAIN.index {
+            self.main.caller.queued.store(false, Ordering::Release);
+            self.main_ready.set(true);
         }
     }
 
@@ -310,12 +326,13 @@ impl Tasks {
 /// See [`Tasks::enter`].
 pub(crate) struct Entered {
     before: *const Remote,
-    queue: VecDeque<Ticket>,
+    queue: ManuallyDrop<VecDeque<Ticket>>,
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
         HERE.set(self.before);
-        LOCAL.replace(std::mem::take(&mut self.queue));
+        let queue = std::mem::take(&mut self.queue);
+        drop(ManuallyDrop::into_inner(LOCAL.replace(queue)));
     }
 }

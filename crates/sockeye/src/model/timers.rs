@@ -4,15 +4,24 @@
 //! and looks at the clock when that fires. A busy connection with an idle deadline of five minutes touches the heap
 //! once in five minutes.
 
+use rustix::event::Timespec;
 use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::task::{Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Cancelled timers that the heap may hold beyond the live ones before it is swept.
 const SLACK: usize = 64;
+
+/// A span as the kernel takes it; one too long for it is as long as it can be.
+pub(crate) fn kernel_time(span: Duration) -> Timespec {
+    Timespec::try_from(span).unwrap_or(Timespec {
+        tv_sec: i64::MAX,
+        tv_nsec: 0,
+    })
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TimerKey {
@@ -91,7 +100,9 @@ impl Timers {
         let mut inner = self.inner.borrow_mut();
         match inner.live.get_mut(key.index) {
             Some(timer) if timer.birth == key.birth => {
-                timer.waker.clone_from(waker);
+                let before = std::mem::replace(&mut timer.waker, waker.clone());
+                drop(inner); // a waker's drop may run anything
+                drop(before);
                 true
             }
             _ => false,
@@ -155,7 +166,6 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Wake;
-    use std::time::Duration;
 
     #[derive(Default)]
     struct Count(AtomicUsize);

@@ -10,9 +10,10 @@
 mod accept;
 mod buffers;
 mod polls;
+mod state;
 mod stream;
 
-use super::local::Turn;
+use super::local::{AT_ONCE, Turn};
 use super::sources::Sources;
 use super::task::{LocalFuture, Tasks};
 use super::timers::Timers;
@@ -79,13 +80,9 @@ impl Completion {
 }
 
 /// A place of a link and its operations.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all are streams, and a box would cost each of them a line of cache"
-)]
 enum Place {
-    Stream(stream::State),
-    Accept(accept::State),
+    Stream(Rc<RefCell<state::State>>),
+    Accept(Box<accept::State>),
     Poll(polls::State),
 }
 
@@ -103,7 +100,6 @@ struct Ring {
     buffers: Rc<Buffers>,
     /// What is only polled.
     sources: Sources,
-    timers: Timers,
     tasks: Tasks,
     completed: RefCell<VecDeque<Completion>>,
 }
@@ -144,7 +140,6 @@ impl Uring {
             under_way: Cell::new(0),
             buffers,
             sources: Sources::new(),
-            timers: Timers::new(),
             tasks: Tasks::new()?,
             completed: RefCell::default(),
         });
@@ -226,23 +221,25 @@ impl Ring {
         }
     }
 
-    /// Takes the completions that are there and lets each take effect.
-    fn complete(&self) {
-        let mut completed = self.completed.borrow_mut();
-        {
-            let mut io = self.io.borrow_mut();
-            completed.extend(io.completion().map(|entry| Completion {
+    /// Takes the completions that are there.
+    fn collect(&self) {
+        let mut io = self.io.borrow_mut();
+        self.completed
+            .borrow_mut()
+            .extend(io.completion().map(|entry| Completion {
                 token: entry.user_data(),
                 result: entry.result(),
                 flags: entry.flags(),
             }));
+    }
+
+    /// The next completion that was taken, no longer counted as under way.
+    fn next(&self) -> Option<Completion> {
+        let next = self.completed.borrow_mut().pop_front()?;
+        if !next.more() {
+            self.under_way.set(self.under_way.get() - 1);
         }
-        while let Some(completion) = completed.pop_front() {
-            if !completion.more() {
-                self.under_way.set(self.under_way.get() - 1);
-            }
-            self.take_effect(completion);
-        }
+        Some(next)
     }
 
     fn take_effect(&self, completion: Completion) {
@@ -268,19 +265,10 @@ impl Ring {
         }
     }
 
-    /// Gives the place up once its link is gone and its operations are over.
-    fn release(&self, place: usize) {
-        let mut places = self.places.borrow_mut();
-        let over = match &places[place] {
-            Place::Stream(state) => state.is_over(),
-            Place::Accept(state) => state.is_over(),
-            Place::Poll(_) => false, // it goes with its one completion
-        };
-        if over {
-            let gone = places.remove(place);
-            drop(places);
-            drop(gone); // closes the descriptor
-        }
+    /// Gives a place up whose link is gone and whose operations are over.
+    fn remove(&self, place: usize) {
+        let gone = self.places.borrow_mut().try_remove(place);
+        drop(gone); // closes the descriptor, when nothing is borrowed any more
     }
 }
 
@@ -290,13 +278,19 @@ impl Turn for Uring {
     }
 
     fn timers(&self) -> &Timers {
-        &self.shared.timers
+        &self.shared.sources.timers
+    }
+
+    fn more(&self) -> bool {
+        let next = std::iter::from_fn(|| self.shared.next()).take(AT_ONCE);
+        next.map(|completion| self.shared.take_effect(completion)).count() > 0
     }
 
     fn turn(&self, limit: Option<Duration>) -> io::Result<()> {
         let want = usize::from(limit != Some(Duration::ZERO));
         self.shared.enter(want, limit)?;
-        self.shared.complete();
+        self.shared.collect();
+        self.more();
         Ok(())
     }
 }
@@ -315,7 +309,7 @@ impl Driver for Uring {
     }
 
     fn timers(&self) -> &Timers {
-        &self.shared.timers
+        &self.shared.sources.timers
     }
 
     fn spawn(&self, future: LocalFuture) {
@@ -333,10 +327,11 @@ impl Drop for Ring {
         let mut failed = pushed.is_err();
         while self.under_way.get() > 0 && !failed {
             failed = self.enter(1, None).is_err();
-            let mut io = self.io.borrow_mut();
-            for entry in io.completion() {
-                if !cqueue::more(entry.flags()) {
-                    self.under_way.set(self.under_way.get() - 1);
+            self.collect();
+            while let Some(completion) = self.next() {
+                // A descriptor that has come is closed; everything else has nobody left whom it concerns.
+                if completion.token & 15 == Kind::Accept as u64 {
+                    self.take_effect(completion);
                 }
             }
         }

@@ -4,6 +4,7 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
+use proptest::prelude::*;
 use rustix::net::{AddressFamily, SocketType, socket};
 
 use super::*;
@@ -303,5 +304,28 @@ fn a_unix_socket_has_few_options() {
     assert!(names.contains(&"send_buffer"));
     for name in ["nodelay", "ttl", "broadcast", "only_v6"] {
         assert!(!names.contains(&name), "{name}");
+    }
+}
+
+/// Names that there are and names that there aren't, in any spelling.
+fn name() -> impl Strategy<Value = String> {
+    let known = proptest::sample::select(Options::NAMES);
+    prop_oneof![
+        3 => known.prop_map(|name| name.replace('_', "-")),
+        1 => any::<String>(),
+    ]
+}
+
+proptest! {
+    /// Nor does an error carry a control character of the text to a terminal.
+    #[test]
+    fn no_name_and_no_value_panic(
+        name in name(),
+        value in prop_oneof![any::<String>(), "[-+0-9.a-zA-Z%:µ]{0,12}", "0x[0-9a-f]{0,12}"],
+    ) {
+        if let Err(error) = Options::new().set(&name, &value) {
+            prop_assert!(!error.to_string().contains(char::is_control), "{error:?}");
+        }
+        let _ = value.parse::<Membership>();
     }
 }

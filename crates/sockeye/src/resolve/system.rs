@@ -103,11 +103,7 @@ pub(super) fn addresses_of(host: &str, protocol: Protocol) -> Result<Found> {
     // SAFETY: the name ends in NUL, no service is asked for, and all pointers outlive the call.
     let code = unsafe { libc::getaddrinfo(name.as_ptr(), ptr::null(), &raw const hints, &raw mut first) };
     if code != 0 {
-        let error = failure("resolve", Class::Address, code);
-        return Err(match host.is_ascii() {
-            true => error,
-            false => error.advise("write the name in its ASCII form, which begins with xn--"),
-        });
+        return Err(failure("resolve", Class::Address, code));
     }
     let list = List { first };
     let mut found = Found {

@@ -3,28 +3,50 @@
 use super::fingerprint;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{VerifierBuilderError, WebPkiServerVerifier, verify_server_name};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use std::sync::Arc;
 
-/// Believes the authorities it was given, and the bearers of the very certificates it was given.
+/// Checks that the peer holds the key of the certificate it shows, and, unless anybody will do, whether to believe it.
 #[derive(Debug)]
-pub(super) struct Trusted {
+pub(super) struct Verifier {
+    algorithms: WebPkiSupportedAlgorithms,
+    trusted: Option<Trusted>,
+}
+
+/// The authorities that are believed, and the bearers of these very certificates.
+#[derive(Debug)]
+struct Trusted {
     chains: Arc<WebPkiServerVerifier>,
     /// The digests of the given certificates.
     own: Vec<[u8; 32]>,
 }
 
-impl Trusted {
-    pub(super) fn new(
+impl Verifier {
+    /// Believes the authorities, and the bearers of the certificates with these digests.
+    pub(super) fn trusting(
         roots: RootCertStore,
         own: Vec<[u8; 32]>,
         provider: Arc<CryptoProvider>,
     ) -> Result<Self, VerifierBuilderError> {
+        let algorithms = provider.signature_verification_algorithms;
         let chains = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build()?;
-        Ok(Trusted { chains, own })
+        Ok(Verifier {
+            algorithms,
+            trusted: Some(Trusted { chains, own }),
+        })
+    }
+
+    /// Believes anybody.
+    pub(super) fn credulous(provider: &CryptoProvider) -> Self {
+        Verifier {
+            algorithms: provider.signature_verification_algorithms,
+            trusted: None,
+        }
     }
 }
 
@@ -34,7 +56,7 @@ pub(super) fn is_authority(error: &CertificateError) -> bool {
     matches!(error, CertificateError::Other(other) if other.0.to_string() == "CaUsedAsEndEntity")
 }
 
-impl ServerCertVerifier for Trusted {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
@@ -43,14 +65,17 @@ impl ServerCertVerifier for Trusted {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        match self
+        let Some(trusted) = &self.trusted else {
+            return Ok(ServerCertVerified::assertion());
+        };
+        let verified = trusted
             .chains
-            .verify_server_cert(certificate, intermediates, name, ocsp, now)
-        {
+            .verify_server_cert(certificate, intermediates, name, ocsp, now);
+        match verified {
             // An authority that serves under its own certificate, as self-signed ones often do: its time was found good
             // before this, its name is still to be looked at.
             Err(rustls::Error::InvalidCertificate(why))
-                if is_authority(&why) && self.own.contains(&fingerprint(certificate)) =>
+                if is_authority(&why) && trusted.own.contains(&fingerprint(certificate)) =>
             {
                 verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
                 Ok(ServerCertVerified::assertion())
@@ -65,7 +90,7 @@ impl ServerCertVerifier for Trusted {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.chains.verify_tls12_signature(message, certificate, signed)
+        verify_tls12_signature(message, certificate, signed, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -74,59 +99,10 @@ impl ServerCertVerifier for Trusted {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.chains.verify_tls13_signature(message, certificate, signed)
+        verify_tls13_signature(message, certificate, signed, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.chains.supported_verify_schemes()
-    }
-}
-
-/// Checks that the peer holds the key of the certificate it shows, and nothing else.
-#[derive(Debug)]
-pub(super) struct Anybody(pub(super) Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signed,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signed,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.algorithms.supported_schemes()
     }
 }

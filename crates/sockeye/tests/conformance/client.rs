@@ -102,7 +102,7 @@ pub(crate) fn receive(mut socket: &Socket, count: usize) -> Vec<u8> {
 
 /// Receives what is said next, whether a whole packet or a part of a stream; nothing at the end.
 pub(crate) fn receive_some(socket: &Socket) -> Vec<u8> {
-    let mut bytes = vec![0; 1 << 17];
+    let mut bytes = vec![0; 1 << 19];
     let count = read(socket, &mut bytes).expect("the server says something");
     bytes.truncate(count);
     bytes

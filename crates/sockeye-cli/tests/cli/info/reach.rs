@@ -164,24 +164,48 @@ fn services_have_names_in_two_tables() {
 
 #[test]
 fn who_is_of_udp_alone() {
-    let (report, code) = found(&["udp://127.0.0.1:who"]);
-    assert_eq!((code, &report["packets"]), (Some(0), &json!(true)), "{report}");
-    assert_eq!(report["connection"]["peer"], "127.0.0.1:513");
-    assert_eq!(report["connection"]["tcp"], json!(null));
+    let (report, _) = found(&["udp://127.0.0.1:who"]);
+    assert_eq!(report["packets"], true, "{report}");
+    assert_eq!(report["attempts"][0]["address"], "127.0.0.1:513");
     let (report, code) = found(&["tcp://127.0.0.1:who"]);
     assert_eq!((code, &report["error"]["kind"]), (Some(1), &json!("address")));
 }
 
 #[test]
-fn packets_are_not_sent() {
+fn a_udp_service_is_asked_by_an_empty_datagram() {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
-    let address = socket.local_addr().expect("bound");
-    let output = info(&[&format!("udp://{address}")]);
-    assert_eq!(output.status.code(), Some(0));
-    assert!(page(&output).contains("nothing was sent: packets have no connections"));
-    socket.set_nonblocking(true).expect("a mode");
-    let error = socket.recv(&mut [0; 1]).expect_err("nothing came");
-    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+    let endpoint = format!("udp://{}", socket.local_addr().expect("bound"));
+    let output = info(&[&endpoint]);
+    assert_eq!(output.status.code(), Some(0), "silence is no failure");
+    for words in [
+        "neither answered nor refused an empty datagram",
+        "nothing is known: UDP has no handshake",
+    ] {
+        assert!(page(&output).contains(words), "{}", page(&output));
+    }
+    let (count, _) = socket.recv_from(&mut [0; 1]).expect("it has come");
+    assert_eq!(count, 0);
+
+    let answering = std::thread::spawn(move || {
+        let (_, peer) = socket.recv_from(&mut [0; 1]).expect("a datagram");
+        socket.send_to(b"here", peer).expect("an answer");
+    });
+    let (report, code) = found(&[&endpoint]);
+    answering.join().expect("it answered");
+    let attempt = &report["attempts"][0];
+    assert_eq!((code, &attempt["connected"]), (Some(0), &json!(true)), "{report}");
+
+    // Its socket is closed by now, and the kernel says so.
+    let (report, code) = found(&[&endpoint]);
+    assert_eq!(
+        (code, &report["error"]["kind"]),
+        (Some(1), &json!("refused")),
+        "{report}"
+    );
+    assert_eq!(
+        (&report["ok"], &report["attempts"][0]["connected"]),
+        (&json!(false), &json!(false))
+    );
 }
 
 #[test]

@@ -7,6 +7,7 @@ use serde_json::json;
 use sockeye::{Connection, Handler, Running, Server, TlsServer};
 
 use super::{found, info, page};
+use crate::serve::Serving;
 use crate::sockeye::words;
 
 struct Quiet;
@@ -131,6 +132,20 @@ fn programs_get_the_handshake_and_the_certificate() {
 }
 
 #[test]
+fn a_certificate_made_at_start_is_for_this_machine_and_the_endpoint() {
+    let serving = Serving::start(&[], &["echo@tls://127.0.0.2:0"]);
+    let endpoint = format!("tls://{}", serving.address(0));
+    let (report, _) = found(&[&endpoint, "--insecure"]);
+    let certificate = &report["tls"]["certificates"][0];
+    assert_eq!(certificate["subject"], "CN=Sockeye");
+    assert_eq!(
+        certificate["names"],
+        json!(["localhost", "127.0.0.1", "::1", "127.0.0.2"])
+    );
+    assert!([json!(364), json!(365)].contains(&certificate["days_left"]));
+}
+
+#[test]
 fn insecure_goes_on_and_says_why_it_should_not() {
     let site = Site::new();
     let (report, code) = found(&["localhost", &site.port(), "--tls", "--insecure"]);
@@ -162,6 +177,24 @@ fn the_name_must_be_the_certificates() {
     let output = info(&with_ca);
     assert!(
         words(&output).contains("name one of its names with --servername"),
+        "{}",
+        words(&output)
+    );
+}
+
+#[test]
+fn names_of_any_letters_are_asked_for_in_ascii() {
+    let site = Site::new();
+    let endpoint = format!("tls://ｌｏｃａｌｈｏｓｔ:{}", site.port());
+    let (report, code) = found(&[&endpoint, "--ca", site.file()]);
+    assert_eq!(
+        (code, &report["tls"]["trusted"]),
+        (Some(0), &json!(true)),
+        "{report}"
+    );
+    let output = info(&[&site.endpoint(), "--insecure", "--servername", "a b"]);
+    assert!(
+        words(&output).ends_with("\"a b\" is no name for a certificate\n"),
         "{}",
         words(&output)
     );

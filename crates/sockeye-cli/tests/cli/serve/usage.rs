@@ -1,6 +1,6 @@
 //! What can't be had is refused with the reason, before anything is bound.
 
-use crate::sockeye::{run, words};
+use crate::sockeye::{run, sockeye, words};
 
 #[test]
 fn impossible_combinations_are_refused_with_the_reason() {
@@ -69,7 +69,19 @@ fn slips_of_the_pen_are_told_with_what_was_meant() {
             "echo@tcp://127.0.0.1:0?nodealy=1",
             "has no option `nodealy` (did you mean nodelay?)",
         ),
-        ("echo@tcp://127.0.0.1:0?what=1", "its options are model, workers"),
+        (
+            "reply@tcp://127.0.0.1:0?modl=x",
+            "(did you mean model?)\nThere are options of\n  the listener:  model,",
+        ),
+        (
+            "reply@tcp://127.0.0.1:0?modl=x",
+            "  reply:         rule, rules, framing",
+        ),
+        ("echo@tcp://127.0.0.1:0?spin=11ms", "write 10ms or less"),
+        (
+            "echo@tcp://127.0.0.1:0?what=1",
+            "  the listener:  model, workers, spin",
+        ),
         (
             "echo@tcp://127.0.0.1:0?model=tread",
             "there is no model \"tread\"; the models are process, thread",
@@ -102,6 +114,7 @@ fn slips_of_the_pen_are_told_with_what_was_meant() {
     }
     refused(&["--no-such-option"], "--no-such-option");
     refused(&["--model", "x"], "there is no model");
+    refused(&["--workers", "-1"], "write a whole number");
     refused(
         &["--log", "a=b=c", "echo@tcp://127.0.0.1:0"],
         "the filter of the log",
@@ -116,6 +129,29 @@ fn refused(args: &[&str], expected: &str) {
     assert_eq!(output.status.code(), Some(2), "{args:?}: {words}");
     assert!(!words.contains("listening"), "{args:?}: {words}");
     assert!(output.stdout.is_empty(), "{args:?}");
+}
+
+/// What is not clap's to break: the tables and examples are the same on every terminal, and fit on it.
+#[test]
+fn help_fits_on_every_terminal() {
+    for command in [&[][..], &["serve"], &["info"], &["bench"]] {
+        for help in ["-h", "--help"] {
+            let shown = |columns: &str| {
+                let mut command = sockeye(&[command, &[help]].concat());
+                let output = command.env("COLUMNS", columns).output().expect("it starts");
+                String::from_utf8(output.stdout).expect("text")
+            };
+            let (narrow, wide) = (shown("80"), shown("100"));
+            assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");
+            let tables = |text: &str| {
+                let options = text.find("Print version").expect("an option");
+                text[options..].to_owned()
+            };
+            assert_eq!(tables(&narrow), tables(&wide));
+        }
+    }
+    let output = run(&["--help"]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("Examples:\n  sockeye serve"));
 }
 
 #[test]

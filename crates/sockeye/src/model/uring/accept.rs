@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 /// Accepted connections that may wait for the server; while it is at its limit, the others wait in the backlog.
 const WAITING: usize = 32;
@@ -50,15 +50,18 @@ impl Ring {
             Err(error) if error.raw_os_error() == Some(libc::ECANCELED) => {}
             Err(error) => state.error = Some(error),
         }
-        state.side.rise().into_iter().for_each(Waker::wake_by_ref);
+        state.side.rise();
         let enough = state.accepting && !state.calling_off && state.accepted.len() >= WAITING;
         state.calling_off |= enough;
+        let over = state.is_over();
         drop(places);
         if enough {
             // If that can't be handed over, a few more are accepted.
             let _ = self.cancel(Kind::Accept, place);
         }
-        self.release(place);
+        if over {
+            self.remove(place);
+        }
     }
 }
 
@@ -82,7 +85,7 @@ impl Acceptor {
             error: None,
             side: Side::default(),
         };
-        let place = ring.places.borrow_mut().insert(Place::Accept(state));
+        let place = ring.places.borrow_mut().insert(Place::Accept(Box::new(state)));
         Ok(Acceptor { ring, place, fd: raw })
     }
 }
@@ -101,7 +104,7 @@ impl AcceptLink for Acceptor {
         if let Some(error) = state.error.take() {
             return Poll::Ready(Err(error));
         }
-        state.side.wait(None, &self.ring.timers, cx)?;
+        state.side.wait(None, &self.ring.sources.timers, cx)?;
         if !std::mem::replace(&mut state.accepting, true) {
             drop(places);
             let entry = opcode::AcceptMulti::new(Fd(self.fd))
@@ -109,9 +112,12 @@ impl AcceptLink for Acceptor {
                 .build();
             // SAFETY: a multishot accept points to nothing.
             #[allow(unsafe_code)]
-            unsafe {
-                self.ring
-                    .push(&entry.user_data(token(Kind::Accept, self.place)))?;
+            let pushed = unsafe { self.ring.push(&entry.user_data(token(Kind::Accept, self.place))) };
+            if let Err(error) = pushed {
+                if let Some(Place::Accept(state)) = self.ring.places.borrow_mut().get_mut(self.place) {
+                    state.accepting = false;
+                }
+                return Poll::Ready(Err(error));
             }
         }
         Poll::Pending
@@ -134,9 +140,10 @@ impl Drop for Acceptor {
             }
             _ => return,
         };
-        if accepting && self.ring.cancel(Kind::Accept, self.place).is_err() {
+        if !accepting {
+            self.ring.remove(self.place);
+        } else if self.ring.cancel(Kind::Accept, self.place).is_err() {
             tracing::debug!("accepting goes on until the ring ends");
         }
-        self.ring.release(self.place);
     }
 }

@@ -10,6 +10,7 @@ use std::io::Write;
 
 behaviours![
     a_peer_that_never_reads_is_given_up,
+    a_peer_that_never_reads_a_file_is_given_up,
     a_peer_that_never_says_anything_is_given_up,
     both_ends_writing_hold_up_nobody_else,
 ];
@@ -32,6 +33,23 @@ fn a_peer_that_never_reads_is_given_up(model: Model) {
     served.expect_alive();
     served.expect_back_at(before);
     drop(lazy);
+}
+
+fn a_peer_that_never_reads_a_file_is_given_up(model: Model) {
+    // More than the kernel keeps for anybody, though nothing of it is on the disk.
+    const LENGTH: u64 = 64 << 20;
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    file.as_file().set_len(LENGTH).expect("a hole takes no room");
+    let spec = Spec::new(model, "file").with("argument", file.path().display());
+    let mut served = Served::of(&spec.with("write", 300));
+    let lazy = served.connect();
+    send(&lazy, format!("0 {LENGTH}\n"));
+    let reason = served.wait_for_closed().reason;
+    assert!(
+        reason.starts_with("timed out: send file tcp://127.0.0.1:"),
+        "{reason}"
+    );
+    assert!(reason.ends_with("timed out after 300ms"), "{reason}");
 }
 
 fn a_peer_that_never_says_anything_is_given_up(model: Model) {

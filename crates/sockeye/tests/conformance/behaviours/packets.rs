@@ -12,10 +12,12 @@ use std::net::TcpListener;
 behaviours![
     packets_of_any_size_come_back_whole,
     packets_of_many_peers_are_told_apart,
+    packets_are_answered_from_the_address_that_they_were_sent_to,
     a_packet_that_waits_holds_up_no_other,
     a_panic_hurts_its_own_packet_only,
     packets_beyond_the_limit_are_dropped_and_told,
     stopping_lets_the_packets_under_way_be_answered,
+    a_flood_of_packets_does_not_keep_a_server_from_stopping,
 ];
 
 fn serve(model: Model, handler: &str) -> Served {
@@ -61,6 +63,35 @@ fn packets_of_many_peers_are_told_apart(model: Model) {
             }
         }
     }
+}
+
+/// A client that is connected hears nobody but whom it has called.
+fn packets_are_answered_from_the_address_that_they_were_sent_to(model: Model) {
+    for all in ["udp://:0", "udp://0.0.0.0:0"] {
+        let served = Served::of(&Spec::new(model, "where").with("endpoint", all));
+        let port = served.endpoint().port().expect("UDP has ports");
+        let has_v6 = served.endpoint().to_string().contains('[');
+        let hosts = ["127.0.0.1", "127.0.0.2", "[::1]"];
+        for host in &hosts[..if has_v6 { 3 } else { 2 }] {
+            let there = format!("{host}:{port}");
+            let client = connect(&format!("udp://{there}").parse().expect("an endpoint"));
+            for _ in 0..3 {
+                send_packet(&client, b"where am I?");
+                let answer = String::from_utf8(receive_some(&client)).expect("an address");
+                assert_eq!(
+                    answer.replace("[::ffff:127.0.0.", "127.0.0.").replace("]:", ":"),
+                    there.replace("]:", ":")
+                );
+            }
+        }
+    }
+    let served = serve(model, "where");
+    let client = served.connect();
+    send_packet(&client, b"where am I?");
+    assert_eq!(
+        format!("udp://{}", String::from_utf8_lossy(&receive_some(&client))),
+        served.endpoint().to_string()
+    );
 }
 
 /// What a packet's handler waits for: it has dialled here, and is told when the test says so.
@@ -150,4 +181,16 @@ fn stopping_lets_the_packets_under_way_be_answered(model: Model) {
     drop(connect(served.endpoint()));
     std::net::UdpSocket::bind(served.endpoint().to_string().trim_start_matches("udp://"))
         .expect("nobody has it any more");
+}
+
+fn a_flood_of_packets_does_not_keep_a_server_from_stopping(model: Model) {
+    let mut served = serve(model, "echo");
+    for _ in 0..4 {
+        let client = served.connect();
+        // Until the server's machine says that nobody is there any more.
+        std::thread::spawn(move || while client.send(b"more").is_ok() {});
+    }
+    exchange(&served.connect(), b"the flood has begun");
+    served.stop();
+    served.join();
 }

@@ -3,21 +3,25 @@
 use super::behaviours;
 use crate::client::{self, end_writing, receive_some, receive_to_end, send_packet};
 use crate::dice::Dice;
+use crate::driven;
 use crate::process_facts::eventually;
 use crate::served::Served;
 use crate::spec::Spec;
-use sockeye::Model;
+use sockeye::{Class, Listener, Model, block_on, dial};
 use std::io::ErrorKind;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
+use tokio::io::AsyncReadExt;
 
 behaviours![
     unix_streams_echo,
     unix_messages_keep_their_bounds,
     unix_packets_come_back_whole,
+    what_is_too_long_is_told,
     a_packet_peer_that_does_not_read_hurts_itself_only,
     a_socket_file_goes_with_its_server,
+    vsock_echoes_where_the_kernel_has_it,
 ];
 
 /// A name without a file, which no other test has.
@@ -51,14 +55,19 @@ fn unix_streams_echo(model: Model) {
     }
 }
 
-/// The largest message that one receive takes.
-const LARGEST: usize = 64 << 10;
+/// What is received by itself in one piece.
+const PIECE: usize = 64 << 10;
+
+/// Nearly the longest message that Linux lets a socket have on its way unless it asks for more (net.core.wmem_default).
+const LONG: usize = 212_000;
 
 fn unix_messages_keep_their_bounds(model: Model) {
     let mut served = serve(model, &abstract_name("unixseq", model));
     let client = served.connect();
     let mut dice = Dice::new(11);
-    let messages: Vec<Vec<u8>> = [1, 100, 1, LARGEST, 2].map(|size| dice.bytes(size)).into();
+    let messages: Vec<Vec<u8>> = [1, 100, 1, PIECE, PIECE + 1, LONG, 2]
+        .map(|size| dice.bytes(size))
+        .into();
     for message in &messages {
         send_packet(&client, message);
     }
@@ -73,7 +82,7 @@ fn unix_packets_come_back_whole(model: Model) {
     let served = serve(model, &abstract_name("unixgram", model));
     let clients = [served.connect(), served.connect()];
     let mut dice = Dice::new(12);
-    for size in [0, 1, 5000, LARGEST] {
+    for size in [0, 1, 5000, PIECE, PIECE + 1, LONG] {
         let words = clients.each_ref().map(|_| dice.bytes(size));
         for (client, words) in clients.iter().zip(&words) {
             send_packet(client, words);
@@ -82,6 +91,31 @@ fn unix_packets_come_back_whole(model: Model) {
             assert!(receive_some(client) == *words, "another packet came back");
         }
     }
+}
+
+/// A message over the limit has lost its end, so nobody is given what is left of it.
+fn what_is_too_long_is_told(model: Model) {
+    let long = vec![7; 300_000];
+    let send_long = |client: &socket2::Socket| {
+        // Linux doubles it.
+        client.set_send_buffer_size(200_000).expect("SO_SNDBUF");
+        send_packet(client, &long);
+    };
+    let why = "of 300000 bytes, over the limit of 262144, is lost";
+
+    let mut served = serve(model, &format!("{}-long", abstract_name("unixgram", model)));
+    let client = served.connect();
+    send_long(&client);
+    let told = served.wait_for_words("event packet-failed ");
+    assert_eq!(told, format!("failed: recv: a packet {why}"));
+    send_packet(&client, b"as before");
+    assert_eq!(receive_some(&client), b"as before");
+
+    let mut served = serve(model, &format!("{}-long", abstract_name("unixseq", model)));
+    let client = served.connect();
+    send_long(&client);
+    let told = served.wait_for_closed().reason;
+    assert!(told.ends_with(&format!("a message {why}")), "{told}");
 }
 
 /// The kernel keeps a few packets for a peer that doesn't read them (net.unix.max_dgram_qlen). Answering it would block for
@@ -123,4 +157,30 @@ fn a_socket_file_goes_with_its_server(model: Model) {
         *error == Some(ErrorKind::ConnectionRefused)
     });
     serve(model, &format!("unix://{path}")).expect_alive();
+}
+
+/// Within one machine vsock wants the kernel module vsock_loopback; without it one is told so.
+fn vsock_echoes_where_the_kernel_has_it(model: Model) {
+    if let Err(error) = block_on(Listener::bind("vsock://local:0")).expect("a thread can wait") {
+        let text = error.to_string();
+        assert!(
+            ["listen vsock://1:0: ", "make socket vsock://1:0: "]
+                .iter()
+                .any(|words| text.starts_with(words)),
+            "{text}"
+        );
+        assert_eq!(error.class(), Class::General);
+        return;
+    }
+    let mut served = serve(model, "vsock://local:0");
+    let bytes = Dice::new(21).bytes(100_000);
+    let back = driven::client(model, async {
+        let mut conn = dial(served.endpoint()).await?;
+        conn.send_all(&bytes).await?;
+        let mut back = vec![0; 100_000];
+        conn.read_exact(&mut back).await?;
+        Ok(back)
+    });
+    assert!(back == bytes, "other bytes came back");
+    assert_eq!(served.wait_for_closed().received, 100_000);
 }

@@ -6,6 +6,7 @@ use sockeye::{Class, Error, Packet, PacketHandler, Result, Running, Server, dial
 pub(super) fn start(spec: &Spec, server: Server) -> Result<Running> {
     match spec.text("handler").unwrap_or_default() {
         "echo" => server.start_packets(Echo),
+        "where" => server.start_packets(Where),
         "moody" => server.start_packets(Moody),
         other => Err(super::unknown(other)),
     }
@@ -18,6 +19,15 @@ impl PacketHandler for Echo {
     async fn handle(&self, mut packet: Packet) -> Result<()> {
         let bytes = packet.take();
         packet.reply(bytes).await
+    }
+}
+
+/// Says which address a packet came to.
+struct Where;
+
+impl PacketHandler for Where {
+    async fn handle(&self, packet: Packet) -> Result<()> {
+        packet.reply(packet.local().to_string()).await
     }
 }
 

@@ -1,0 +1,270 @@
+//! The loop of a server of packets: gather a batch, have it answered, send the answers together.
+
+use super::message::{peer, too_long};
+use super::packet::{Packet, Socket};
+use crate::buffer::Chunk;
+use crate::error::Class;
+use crate::handler::PacketHandler;
+use crate::model::{PacketLink, Received, Route, spawn_local};
+use crate::server::guard::caught;
+use crate::server::{BACKOFF, Event, Reason, Shared, Stage, reached};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::net::SocketAddrAny;
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How long answers within the machine wait for room in the socket's own buffer, where they stay until they are read. Peers
+/// that read make room in less; one that doesn't holds the others up no longer than this, once.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Answers the packets of a socket until the server stops.
+pub(crate) async fn serve<H: PacketHandler>(link: Box<dyn PacketLink>, handler: Arc<H>, shared: Arc<Shared>) {
+    let desk = match Socket::new(link, shared.endpoint.scheme()) {
+        Ok(socket) => Desk::new(Rc::new(socket), shared.clone()),
+        Err(error) => {
+            tracing::error!(%error, "serve packets");
+            return shared.acceptor_ended();
+        }
+    };
+    let mut stage = shared.stage.subscribe();
+    let mut arrived = Vec::new();
+    let mut slot = Box::pin(None);
+    while desk.gather(&mut arrived, &mut stage).await {
+        desk.socket.gathering.set(true);
+        for packet in arrived.drain(..).filter_map(|received| desk.admit(received)) {
+            slot.set(Some(answer(handler.clone(), packet, shared.clone())));
+            let first = poll_fn(|cx| Poll::Ready(poll_slot(slot.as_mut(), cx))).await;
+            if first.is_pending() {
+                let pending = std::mem::replace(&mut slot, Box::pin(None));
+                go_on(pending, desk.under_way.clone());
+            }
+        }
+        desk.socket.gathering.set(false);
+        if !desk.flush(&mut stage).await {
+            break;
+        }
+    }
+    shared.acceptor_ended();
+    desk.drain(&mut stage).await;
+}
+
+/// What the packets of a socket go through.
+struct Desk {
+    socket: Rc<Socket>,
+    shared: Arc<Shared>,
+    /// Packets whose handlers wait for something.
+    under_way: Rc<Cell<usize>>,
+    send_buffer: Cell<Buffer>,
+}
+
+impl Desk {
+    fn new(socket: Rc<Socket>, shared: Arc<Shared>) -> Self {
+        let limit = shared.limits.write;
+        let limit = match socket.per_peer {
+            true => Some(limit.map_or(PATIENCE, |limit| limit.min(PATIENCE))),
+            false => limit,
+        };
+        socket.link.borrow_mut().set_limits(None, limit);
+        Desk {
+            socket,
+            shared,
+            under_way: Rc::default(),
+            send_buffer: Cell::new(Buffer::Open),
+        }
+    }
+
+    /// Waits for packets, or for an answer that one of before has got at last; false when the server stops, however many
+    /// packets keep coming.
+    async fn gather(&self, arrived: &mut Vec<Received>, stage: &mut watch::Receiver<Stage>) -> bool {
+        while *stage.borrow() < Stage::Draining {
+            let next = poll_fn(|cx| self.socket.link.borrow_mut().poll_recv(cx, arrived));
+            tokio::select! {
+                biased;
+                received = next => match received {
+                    Ok(()) => return true,
+                    // An ICMP message about an earlier answer, or a lack of memory: the next packet is another matter.
+                    Err(error) => {
+                        tracing::debug!(%error, "receive packets");
+                        if exhausted(&error) && crate::time::sleep(BACKOFF).await.is_err() {
+                            return false;
+                        }
+                    }
+                },
+                () = self.socket.late.notified() => return true,
+                () = reached(stage, Stage::Draining) => {}
+            }
+        }
+        false
+    }
+
+    /// The packet, if it is whole and there are not too many.
+    fn admit(&self, received: Received) -> Option<Packet> {
+        let limit = self.shared.limits.packets;
+        let why = if let Some(error) = too_long(&received) {
+            error.to_string()
+        } else if self.under_way.get() >= limit {
+            format!("{limit} packets are being answered, which is the limit")
+        } else {
+            return Some(Packet::new(received, self.socket.clone()));
+        };
+        self.tell(received.from.as_ref(), Reason::Failed(why));
+        None
+    }
+
+    fn tell(&self, from: Option<&SocketAddrAny>, reason: Reason) {
+        let peer = peer(from);
+        self.shared.tell(&Event::PacketFailed { peer, reason });
+    }
+
+    /// Sends the answers; false when the server is cut while it waits for that.
+    async fn flush(&self, stage: &mut watch::Receiver<Stage>) -> bool {
+        tokio::select! {
+            biased;
+            () = poll_fn(|cx| self.poll_outbox(cx)) => true,
+            () = reached(stage, Stage::Cut) => false,
+        }
+    }
+
+    /// Until all that was received is answered, or the server is cut.
+    async fn drain(&self, stage: &mut watch::Receiver<Stage>) {
+        while self.under_way.get() > 0 || !self.socket.outbox.borrow().is_empty() {
+            let nap = crate::time::sleep(BACKOFF);
+            tokio::select! {
+                biased;
+                () = reached(stage, Stage::Cut) => return,
+                () = async {
+                    poll_fn(|cx| self.poll_outbox(cx)).await;
+                    tokio::select! {
+                        () = self.socket.late.notified() => {}
+                        _ = nap => {}
+                    }
+                } => {}
+            }
+        }
+    }
+
+    /// Sends the gathered answers, as many in a call as the kernel takes.
+    fn poll_outbox(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut outbox = self.socket.outbox.borrow_mut();
+        let mut link = self.socket.link.borrow_mut();
+        let mut at = 0;
+        while at < outbox.len() {
+            let sent = match self.send_buffer.get() {
+                Buffer::Awaited => Err(io::ErrorKind::WouldBlock.into()),
+                _ => link.send_batch(&outbox[at..]),
+            };
+            // The first one's own failure, or a full buffer.
+            let failed = match sent {
+                Ok(count) => {
+                    self.send_buffer.set(Buffer::Open);
+                    at += count;
+                    continue;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    match self.poll_again(&mut **link, &outbox[at], cx) {
+                        Poll::Ready(sent) => sent.err(),
+                        Poll::Pending => {
+                            outbox.drain(..at);
+                            return Poll::Pending;
+                        }
+                    }
+                }
+                Err(error) => Some(error),
+            };
+            if let Some(error) = failed {
+                let to = Some(&outbox[at].1.to);
+                self.tell(to, Reason::Failed(format!("reply: {error}")));
+            }
+            at += 1;
+        }
+        outbox.clear();
+        Poll::Ready(())
+    }
+
+    /// Sends one answer that has met a full buffer.
+    fn poll_again(
+        &self,
+        link: &mut dyn PacketLink,
+        answer: &(Chunk, Route),
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let state = self.send_buffer.get();
+        if self.socket.per_peer && state != Buffer::Awaited {
+            if is_writable(link.fd()) {
+                // It is the peer's queue that is full, or the buffer just has become free.
+                return Poll::Ready(link.send_batch(std::slice::from_ref(answer)).map(drop));
+            }
+            if state == Buffer::Clogged {
+                return Poll::Ready(Err(io::ErrorKind::WouldBlock.into()));
+            }
+        }
+        self.send_buffer.set(Buffer::Awaited);
+        let sent = ready!(link.poll_send(cx, &answer.0, Some(&answer.1)));
+        let in_vain = matches!(&sent, Err(error) if error.kind() == io::ErrorKind::TimedOut);
+        self.send_buffer
+            .set(if in_vain { Buffer::Clogged } else { Buffer::Open });
+        Poll::Ready(sent.map(drop))
+    }
+}
+
+/// What is known of the socket's own buffer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Buffer {
+    Open,
+    /// It is full, and the first answer waits for it.
+    Awaited,
+    /// It was waited for in vain: it is full of what somebody doesn't read.
+    Clogged,
+}
+
+fn is_writable(fd: BorrowedFd<'_>) -> bool {
+    let mut polled = [PollFd::from_borrowed_fd(fd, PollFlags::OUT)];
+    rustix::event::poll(&mut polled, Some(&Timespec::default())).is_ok_and(|count| count > 0)
+}
+
+fn exhausted(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::ENOBUFS | libc::ENOMEM | libc::EMFILE)
+    )
+}
+
+fn poll_slot<F: Future<Output = ()>>(mut slot: Pin<&mut Option<F>>, cx: &mut Context<'_>) -> Poll<()> {
+    match slot.as_mut().as_pin_mut() {
+        Some(future) => future.poll(cx),
+        None => Poll::Ready(()),
+    }
+}
+
+/// A handler that waits does so beside the others.
+fn go_on<F: Future<Output = ()> + 'static>(mut pending: Pin<Box<Option<F>>>, under_way: Rc<Cell<usize>>) {
+    under_way.set(under_way.get() + 1);
+    let task = async move {
+        poll_fn(|cx| poll_slot(pending.as_mut(), cx)).await;
+        under_way.set(under_way.get() - 1);
+    };
+    if let Err(error) = spawn_local(task) {
+        tracing::error!(%error, "a packet's handler can't go on");
+    }
+}
+
+async fn answer<H: PacketHandler>(handler: Arc<H>, packet: Packet, shared: Arc<Shared>) {
+    let from = packet.from().cloned();
+    let reason = match caught(handler.handle(packet)).await {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) if error.class() == Class::Timeout => Reason::TimedOut(error.to_string()),
+        Ok(Err(error)) => Reason::Failed(error.to_string()),
+        Err(panic) => Reason::Panicked(panic),
+    };
+    let peer = peer(from.as_ref());
+    shared.tell(&Event::PacketFailed { peer, reason });
+}

@@ -1,0 +1,157 @@
+//! Which of this machine's addresses a datagram came to, so that its answer leaves from there: `IP_PKTINFO` (ip(7)) and
+//! `IPV6_PKTINFO` (RFC 3542, section 6).
+
+use crate::address::{Address, local_address};
+use crate::options::raw;
+use libc::{in_pktinfo, in6_addr, in6_pktinfo};
+use std::mem::{MaybeUninit, size_of};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::os::fd::BorrowedFd;
+
+/// The control messages of one datagram, each at the alignment that the kernel wants. A datagram of IPv4 has both kinds
+/// where the socket is of IPv6.
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+pub(crate) struct Control([u8; Self::SIZE]);
+
+impl Control {
+    pub(super) const SIZE: usize = space::<in_pktinfo>() + space::<in6_pktinfo>();
+    pub(super) const EMPTY: Control = Control([0; Self::SIZE]);
+}
+
+/// What a control message of this type takes.
+#[allow(unsafe_code)]
+const fn space<T>() -> usize {
+    // SAFETY: this only computes.
+    unsafe { libc::CMSG_SPACE(size_of::<T>() as u32) as usize }
+}
+
+/// Our end of a datagram.
+#[derive(Clone, Copy)]
+pub(crate) struct LocalEnd {
+    address: IpAddr,
+    interface: u32,
+    source: Source,
+}
+
+/// Where an answer leaves from, as the kernel takes it.
+#[derive(Clone, Copy)]
+enum Source {
+    V4(in_pktinfo),
+    V6(in6_pktinfo),
+}
+
+/// Has the kernel tell our end of each datagram, on a socket that is bound to all addresses. On others it is known.
+pub(crate) fn ask_for_local_end(fd: BorrowedFd<'_>) -> bool {
+    let Ok(Address::Inet(bound)) = local_address(fd) else {
+        return false;
+    };
+    if !bound.ip().is_unspecified() {
+        return false;
+    }
+    // A socket of IPv6 may have peers of IPv4. One that refuses answers from where the routes say.
+    let v4 = raw::set_int(fd, libc::IPPROTO_IP, libc::IP_PKTINFO, 1).is_ok();
+    let v6 = bound.is_ipv6() && raw::set_int(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1).is_ok();
+    v4 || v6
+}
+
+impl LocalEnd {
+    /// Where the datagram was sent to: one of our addresses, a group's, or one of broadcast.
+    pub(crate) fn address(&self, port: u16) -> Address {
+        match self.address {
+            IpAddr::V6(ip) if ip.is_unicast_link_local() || ip.is_multicast() => {
+                Address::Inet(SocketAddrV6::new(ip, port, 0, self.interface).into())
+            }
+            ip => Address::Inet(SocketAddr::new(ip, port)),
+        }
+    }
+
+    /// What the kernel told of a datagram.
+    #[allow(unsafe_code)]
+    pub(super) fn read(header: &libc::msghdr) -> Option<LocalEnd> {
+        let mut found: Option<LocalEnd> = None;
+        // SAFETY: the kernel has written whole control messages, as many bytes as the header says.
+        let mut next = unsafe { libc::CMSG_FIRSTHDR(header) };
+        // SAFETY: it is null, or points to a control message.
+        while let Some(message) = unsafe { next.as_ref() } {
+            // SAFETY: a control message has its data behind it.
+            let data = unsafe { libc::CMSG_DATA(message) };
+            match (message.cmsg_level, message.cmsg_type) {
+                (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                    // SAFETY: this kind has this type.
+                    let v4 = Self::v4(unsafe { data.cast::<in_pktinfo>().read_unaligned() });
+                    let address = found.map_or(v4.address, |v6| v6.address);
+                    found = Some(LocalEnd { address, ..v4 });
+                }
+                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                    // SAFETY: this kind has this type.
+                    let v6 = Self::v6(unsafe { data.cast::<in6_pktinfo>().read_unaligned() });
+                    let source = found.map_or(v6.source, |v4| v4.source);
+                    found = Some(LocalEnd { source, ..v6 });
+                }
+                _ => {}
+            }
+            // SAFETY: as the first one.
+            next = unsafe { libc::CMSG_NXTHDR(header, message) };
+        }
+        found
+    }
+
+    /// The kernel names the address to answer from beside the one that the datagram was sent to: they differ for groups
+    /// and broadcasts.
+    fn v4(told: in_pktinfo) -> LocalEnd {
+        let own = Ipv4Addr::from_bits(u32::from_be(told.ipi_spec_dst.s_addr));
+        let address = Ipv4Addr::from_bits(u32::from_be(told.ipi_addr.s_addr));
+        LocalEnd {
+            address: address.into(),
+            interface: told.ipi_ifindex.cast_unsigned(),
+            source: Source::V4(in_pktinfo {
+                // The routes choose the interface, but for addresses that several may have.
+                ipi_ifindex: if own.is_link_local() { told.ipi_ifindex } else { 0 },
+                ..told
+            }),
+        }
+    }
+
+    fn v6(told: in6_pktinfo) -> LocalEnd {
+        let address = Ipv6Addr::from(told.ipi6_addr.s6_addr);
+        let link_local = address.is_unicast_link_local();
+        let open = in6_addr { s6_addr: [0; 16] };
+        LocalEnd {
+            address: address.into(),
+            interface: told.ipi6_ifindex,
+            source: Source::V6(in6_pktinfo {
+                ipi6_ifindex: if link_local { told.ipi6_ifindex } else { 0 },
+                ipi6_addr: if address.is_multicast() {
+                    open
+                } else {
+                    told.ipi6_addr
+                },
+            }),
+        }
+    }
+
+    /// Has a datagram leave from here; `control` is to stay until it is sent.
+    pub(super) fn write(&self, header: &mut libc::msghdr, control: &mut MaybeUninit<Control>) {
+        let control = control.write(Control::EMPTY);
+        header.msg_control = std::ptr::from_mut(control).cast();
+        match self.source {
+            Source::V4(info) => put(header, libc::IPPROTO_IP, libc::IP_PKTINFO, info),
+            Source::V6(info) => put(header, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info),
+        }
+    }
+}
+
+/// Puts the one control message of a header, whose memory is a [`Control`].
+#[allow(unsafe_code, clippy::multiple_unsafe_ops_per_block)]
+fn put<T>(header: &mut libc::msghdr, level: i32, kind: i32, info: T) {
+    header.msg_controllen = space::<T>() as _;
+    // SAFETY: a `Control` has room and alignment for either kind.
+    unsafe {
+        let message = libc::CMSG_FIRSTHDR(header);
+        (*message).cmsg_level = level;
+        (*message).cmsg_type = kind;
+        (*message).cmsg_len = libc::CMSG_LEN(size_of::<T>() as u32) as _;
+        libc::CMSG_DATA(message).cast::<T>().write_unaligned(info);
+    }
+}
