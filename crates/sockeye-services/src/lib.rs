@@ -23,7 +23,7 @@
 //!
 //! let server = Server::bind("tcp://127.0.0.1:0")?.model(Model::Coroutine).start(Echo)?;
 //! server.shutdown().stop();
-//! server.join();
+//! server.join()?;
 //! # Ok::<(), sockeye::Error>(())
 //! ```
 

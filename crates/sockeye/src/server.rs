@@ -23,7 +23,8 @@ use crate::model::{self, Model};
 use crate::options::Options;
 use crate::tls::TlsServer;
 use registry::{Entry, Registry, lock};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::thread::JoinHandle;
@@ -47,13 +48,28 @@ pub(crate) struct Shared {
     /// Where a forked process tells its events instead.
     relay: OnceLock<Observer>,
     acceptors: AtomicUsize,
+    /// Why it ended by itself.
+    failure: OnceLock<String>,
     ended: (Mutex<bool>, Condvar),
 }
 
 impl Shared {
     pub(crate) fn tell(&self, event: &Event) {
-        if let Some(observer) = self.relay.get().or(self.observer.as_ref()) {
-            observer(event);
+        let Some(observer) = self.relay.get().or(self.observer.as_ref()) else {
+            return;
+        };
+        // It is somebody else's, and so is what its panic left half-done; the server goes on.
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| observer(event))) {
+            let panic = guard::words(&*panic);
+            tracing::error!(endpoint = %self.endpoint, panic, ?event, "an observer panicked");
+        }
+    }
+
+    /// Nobody accepts any more, and nobody has asked for that.
+    pub(crate) fn fail(&self, error: &str) {
+        let error = error.to_owned();
+        if self.failure.set(error.clone()).is_ok() {
+            self.tell(&Event::Failed { error });
         }
     }
 
@@ -63,7 +79,7 @@ impl Shared {
     }
 
     /// This is a forked process that has nothing but one connection.
-    pub(crate) fn alone_with(&self, entry: &Entry) {
+    pub(crate) fn alone_with(&self, entry: &Arc<Entry>) {
         self.registry.keep_only(entry);
         self.close();
     }
@@ -114,7 +130,7 @@ impl Shared {
 ///     .start(Hello)?;
 /// println!("listening {}", server.endpoint());
 /// server.shutdown().stop();
-/// server.join();
+/// server.join()?;
 /// # Ok::<(), sockeye::Error>(())
 /// ```
 pub struct Server {
@@ -165,6 +181,7 @@ impl Server {
     }
 
     fn of(bound: Bound, options: Options) -> Self {
+        model::keep_to_itself(bound.fd.as_fd());
         Server {
             host: bound.endpoint.host_port().map(|at| at.host.clone()),
             bound,
@@ -220,7 +237,7 @@ impl Server {
         self
     }
 
-    /// Is told of each [`Event`], on the thread where it happens.
+    /// Is told of each [`Event`], on the thread where it happens. If it panics, the log says so and the server goes on.
     #[must_use]
     pub fn observe(mut self, observer: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.observer = Some(Arc::new(observer));
@@ -253,17 +270,17 @@ impl Server {
     /// Serves connections until the server is stopped.
     ///
     /// # Errors
-    /// As [`start`](Self::start).
+    /// As [`start`](Self::start) and [`join`](Running::join).
     pub fn serve<H: Handler>(self, handler: H) -> Result<()> {
-        self.start(handler).map(Running::join)
+        self.start(handler)?.join()
     }
 
     /// Serves packets until the server is stopped.
     ///
     /// # Errors
-    /// As [`start_packets`](Self::start_packets).
+    /// As [`start_packets`](Self::start_packets) and [`join`](Running::join).
     pub fn serve_packets<H: PacketHandler>(self, handler: H) -> Result<()> {
-        self.start_packets(handler).map(Running::join)
+        self.start_packets(handler)?.join()
     }
 
     fn unfit(&self, why: &'static str) -> Error {
@@ -295,6 +312,7 @@ impl Server {
             observer: self.observer,
             relay: OnceLock::new(),
             acceptors: AtomicUsize::new(listeners.len()),
+            failure: OnceLock::new(),
             ended: (Mutex::new(false), Condvar::new()),
         });
         let job = Job {
@@ -363,14 +381,25 @@ impl Running {
     }
 
     /// Waits until it has been stopped and is through.
-    pub fn join(mut self) {
+    ///
+    /// # Errors
+    /// When nobody stopped it: it can't accept any more, as an [`Event::Failed`] has told. What was accepted before was
+    /// served to its end.
+    pub fn join(mut self) -> Result<()> {
         self.wait();
+        let shared = &self.shutdown.shared;
+        match shared.failure.get() {
+            None => Ok(()),
+            Some(why) => Err(Error::new("serve", Class::General, why.clone())
+                .at(&shared.endpoint)
+                .advise("start it anew")),
+        }
     }
 
     fn wait(&mut self) {
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
-                tracing::error!("a worker panicked");
+                self.shutdown.shared.fail("a worker panicked");
             }
         }
         self.shutdown.shared.announce_end();

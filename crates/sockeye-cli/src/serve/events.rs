@@ -22,6 +22,7 @@ pub(super) fn log(service: &Service, endpoint: &Endpoint, event: &Event) {
             _ => info!(service, %endpoint, id, %peer, received, sent, %reason, "closed"),
         },
         Event::Refused { peer, why } => warn!(service, %endpoint, %peer, why, "refused"),
+        Event::Failed { error } => error!(service, %endpoint, error, "nobody listens any more"),
         Event::AcceptFailed { error } => warn!(service, %endpoint, error, "can't accept for now"),
         Event::PacketFailed { peer, reason } => {
             info!(service, %endpoint, %peer, %reason, "datagram not answered");

@@ -16,7 +16,7 @@ use super::start::Serving;
 /// Signals are caught only now: a model that forks would have handed its processes the means to catch them.
 ///
 /// # Errors
-/// When every server has ended by itself, which none should.
+/// When a server has ended by itself, which none should.
 pub(super) fn serve_until_told(serving: Vec<Serving>, report: &Report) -> Result<ExitCode> {
     let mut signals = Signals::new([SIGINT, SIGTERM]).context("catch signals")?;
     serving.iter().for_each(|one| report.listening(one));
@@ -25,8 +25,9 @@ pub(super) fn serve_until_told(serving: Vec<Serving>, report: &Report) -> Result
     let closer = signals.handle();
     let joiner = thread::Builder::new().name("sockeye-join".to_owned());
     let joined = joiner.spawn(move || {
-        serving.into_iter().for_each(|one| one.running.join());
+        let ends: Vec<_> = serving.into_iter().map(|one| one.running.join()).collect();
         closer.close();
+        ends.into_iter().collect::<sockeye::Result<()>>()
     });
     let joined = joined.context("start a thread")?;
 
@@ -41,7 +42,11 @@ pub(super) fn serve_until_told(serving: Vec<Serving>, report: &Report) -> Result
         }
         told = true;
     }
-    if joined.join().is_err() || !told {
+    match joined.join() {
+        Ok(ended) => ended?,
+        Err(_) => bail!("waiting for the servers failed; the log may say why"),
+    }
+    if !told {
         bail!("the servers have ended by themselves; the log may say why");
     }
     Ok(ExitCode::SUCCESS)

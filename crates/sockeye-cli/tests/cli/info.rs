@@ -4,6 +4,8 @@ mod reach;
 mod tls;
 mod words;
 
+pub(crate) use reach::closed_port;
+
 use std::process::Output;
 
 use serde_json::Value;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Who waits this long for an event has found a bug; without it the test would hang.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A command that will run the binary, with nothing on its standard input and no surprises in its environment.
 pub(crate) fn sockeye(args: &[&str]) -> Command {

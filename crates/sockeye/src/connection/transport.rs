@@ -43,9 +43,13 @@ impl Wire {
     }
 
     pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Chunk>> {
-        let chunk = ready!(self.link.poll_recv(cx))?;
-        self.entry.count_received(chunk.len());
-        Poll::Ready(Ok(chunk))
+        let received = self.link.poll_recv(cx);
+        match &received {
+            Poll::Ready(Ok(chunk)) => self.entry.count_received(chunk.len()),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.entry.listen(),
+        }
+        received
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<()>> {
@@ -91,7 +95,11 @@ impl AsyncRead for Wire {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready!(self.link.poll_read(cx, buf))?;
+        let read = self.link.poll_read(cx, buf);
+        if read.is_pending() {
+            self.entry.listen();
+        }
+        ready!(read)?;
         self.entry.count_received(buf.filled().len() - before);
         Poll::Ready(Ok(()))
     }

@@ -30,6 +30,7 @@ use crate::error::{Class, Error, Result};
 use crate::server::Job;
 pub(crate) use local::Ready;
 pub(crate) use mmsg::LocalEnd;
+pub(crate) use process::keep_to_itself;
 use rustix::net::{SocketAddrAny, SocketType, sockopt};
 use std::cell::{Cell, RefCell};
 use std::future::Future;

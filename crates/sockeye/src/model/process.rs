@@ -2,10 +2,12 @@
 //!
 //! Three kinds of process take part. The one that called us keeps the server's handle. It forks the *acceptor*, which
 //! is single-threaded for as long as it forks, since only the forking thread survives in a child, with every lock as it
-//! was. The acceptor forks a *child* for each connection. Acceptor and children tell their events through a socket
-//! whose other end is in the calling process; when that process dies, the acceptor sees the end of the stream and
-//! drains.
+//! was. The acceptor forks a *child* for each connection. Acceptor and children tell their events through a socket whose
+//! other end is in the calling process. Another socket, the *helm*, is between that and the acceptor alone: each sees at
+//! once when the other dies. Then nobody accepts any more, and the children drain.
 
+mod counts;
+mod inherited;
 mod report;
 mod signals;
 
@@ -13,21 +15,25 @@ use super::blocking::{self, Blocking};
 use super::gate::Gate;
 use super::local::Ready;
 use super::task::Remote;
-use super::{Workers, current, thread};
+use super::{StreamLink, Workers, current, thread};
+use crate::buffer::{Chunk, Spare};
 use crate::server::registry::{Entry, Grip};
 use crate::server::{Arrival, Event, Job, Reason, Shared, Shutdown, Stage, StreamWork, Worker};
+use counts::Pool;
+pub(crate) use inherited::keep_to_itself;
 use report::{Report, Reporter};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, waitpid};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Held for reading by our own threads while they do anything but wait, and for writing over a fork, so that a child
@@ -67,69 +73,107 @@ fn refuse_threads() -> io::Result<()> {
     )))
 }
 
+/// The calling process' ends of what is between it and its acceptor.
+struct Ends {
+    reports: OwnedFd,
+    helm: OwnedFd,
+    acceptor: Pid,
+}
+
+/// A pair of sockets for packets; forked processes of other servers don't keep the first.
+fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let flags = SocketFlags::CLOEXEC;
+    let (ours, theirs) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+    keep_to_itself(ours.as_fd());
+    Ok((ours, theirs))
+}
+
+fn fork_acceptor(job: Job) -> io::Result<Ends> {
+    let ((reports, reporter), (helm, rudder)) = (pair()?, pair()?);
+    let reporter = Reporter::new(reporter);
+    let _quiet = QUIET.write().unwrap_or_else(PoisonError::into_inner);
+    let acceptor = fork(move || {
+        let own: Vec<RawFd> = job.listeners.iter().map(AsRawFd::as_raw_fd).collect();
+        inherited::close_all_but(&own);
+        accept(job, &reporter, rudder);
+    })?;
+    Ok(Ends {
+        reports,
+        helm,
+        acceptor,
+    })
+}
+
+/// Waits for the acceptor to say that it accepts.
+fn wait_until_ready(reports: &OwnedFd) -> io::Result<()> {
+    let mut first = vec![0; report::LARGEST];
+    let (count, _) = rustix::net::recv(reports, &mut first[..], rustix::net::RecvFlags::empty())?;
+    match Report::read(&first[..count]) {
+        Some(Report::Ready) => Ok(()),
+        Some(Report::Failed(why)) => Err(io::Error::other(why)),
+        _ => Err(io::Error::other("the accepting process died as it began")),
+    }
+}
+
 pub(crate) fn launch(job: Job) -> io::Result<Workers> {
     refuse_threads()?;
-    let (ours, theirs) = rustix::net::socketpair(
-        AddressFamily::UNIX,
-        SocketType::SEQPACKET,
-        SocketFlags::CLOEXEC,
-        None,
-    )?;
     let shared = job.shared.clone();
-    let pid = {
-        let _quiet = QUIET.write().unwrap_or_else(PoisonError::into_inner);
-        let (ours, theirs, job) = (ours.as_raw_fd(), Reporter::new(theirs), job);
-        fork(move || {
-            signals::close(ours);
-            accept(job, &theirs);
-        })?
-    };
-    let mut first = vec![0; report::LARGEST];
-    let (count, _) = rustix::net::recv(&ours, &mut first[..], rustix::net::RecvFlags::empty())?;
-    match Report::read(&first[..count]) {
-        Some(Report::Ready) => {}
-        Some(Report::Failed(why)) => return Err(io::Error::other(why)),
-        _ => return Err(io::Error::other("the accepting process died as it began")),
+    let ends = fork_acceptor(job)?;
+    let acceptor = ends.acceptor;
+    let launched = wait_until_ready(&ends.reports).and_then(|()| start_relay(ends, shared));
+    if launched.is_err() {
+        // It has failed, or sees that its helm is gone.
+        let _ = waitpid(Some(acceptor), WaitOptions::empty());
     }
+    Ok(vec![launched?])
+}
+
+fn start_relay(ends: Ends, shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
     OURS.fetch_add(1, Ordering::AcqRel);
-    let relay = std::thread::Builder::new()
-        .name("sockeye-relay".to_owned())
-        .spawn(move || {
-            if let Err(error) = blocking::run(relay(ours, &shared)) {
-                tracing::error!(%error, "the events of forked processes are no longer told");
-            }
-            let _ = waitpid(Some(pid), WaitOptions::empty());
-        if *shared.stage.borrow() == Stage::Running {
-            tracing::error!(endpoint = %shared.endpoint, "the accepting process has died; nobody listens any more");
+    let acceptor = ends.acceptor;
+    let relay = std::thread::Builder::new().name("sockeye-relay".to_owned());
+    let started = relay.spawn(move || {
+        if let Err(error) = blocking::run(relay_all(ends, &shared)).flatten() {
+            tracing::error!(%error, "the events of forked processes are no longer told");
+            bury_acceptor(acceptor, &shared);
         }
-            shared.close();
-            OURS.fetch_sub(1, Ordering::AcqRel);
-        });
-    Ok(vec![relay?])
+        shared.close();
+        OURS.fetch_sub(1, Ordering::AcqRel);
+    });
+    started.inspect_err(|_| {
+        OURS.fetch_sub(1, Ordering::AcqRel);
+    })
 }
 
 /// In the calling process: tells the events of the others, and passes on what they are to do.
-async fn relay(socket: OwnedFd, shared: &Arc<Shared>) {
-    let Ok(writer) = socket.try_clone() else { return };
-    let Ok(mut link) = current()
-        .map_err(io::Error::from)
-        .and_then(|driver| driver.stream(socket))
-    else {
-        return;
-    };
+async fn relay_all(ends: Ends, shared: &Arc<Shared>) -> io::Result<()> {
+    let Ends {
+        reports,
+        helm,
+        acceptor,
+    } = ends;
+    let writer = helm.try_clone()?;
+    keep_to_itself(writer.as_fd());
+    let driver = current()?;
+    let (mut reports, mut helm) = (driver.clone().stream(reports)?, driver.stream(helm)?);
     let mut stage = shared.stage.subscribe();
     stage.mark_changed(); // the server may have been stopped before this thread began to look
+    let mut steered = true;
     loop {
         tokio::select! {
-            received = poll_fn(|cx| link.poll_recv(cx)) => match received {
-                Ok(bytes) if !bytes.is_empty() => {
+            received = recv(&mut reports) => match received {
+                Some(bytes) => {
                     let _busy = QUIET.read().unwrap_or_else(PoisonError::into_inner);
                     if let Some(Report::Event(event)) = Report::read(&bytes) {
                         shared.tell(&event);
                     }
                 }
-                _ => return,
+                None => break, // the last of its processes is gone
             },
+            _ = recv(&mut helm), if steered => {
+                steered = false;
+                bury_acceptor(acceptor, shared);
+            }
             Ok(()) = stage.changed() => {
                 let word = match *stage.borrow_and_update() {
                     Stage::Running => continue,
@@ -141,11 +185,42 @@ async fn relay(socket: OwnedFd, shared: &Arc<Shared>) {
             }
         }
     }
+    if steered {
+        bury_acceptor(acceptor, shared);
+    }
+    Ok(())
+}
+
+/// The next packet; `None` when the other end is gone.
+async fn recv(link: &mut Box<dyn StreamLink>) -> Option<Chunk> {
+    let received = poll_fn(|cx| link.poll_recv(cx)).await;
+    received.ok().filter(|bytes| !bytes.is_empty())
+}
+
+fn bury_acceptor(acceptor: Pid, shared: &Shared) {
+    let how = match waitpid(Some(acceptor), WaitOptions::empty()) {
+        Ok(Some((_, status))) => died(status),
+        _ => "is gone".to_owned(),
+    };
+    let _busy = QUIET.read().unwrap_or_else(PoisonError::into_inner);
+    if *shared.stage.borrow() == Stage::Running {
+        shared.fail(&format!("the process that accepts {how}"));
+    }
+}
+
+fn died(status: WaitStatus) -> String {
+    match status.terminating_signal() {
+        Some(signal) => format!("was killed by signal {signal}"),
+        None => "died".to_owned(),
+    }
 }
 
 /// The acceptor's life.
-fn accept(job: Job, reporter: &Reporter) {
+fn accept(job: Job, reporter: &Reporter, rudder: OwnedFd) {
     let shared = job.shared.clone();
+    // A child finds a buffer to receive into, and copies only those of its pages that it writes to: a new one would be
+    // sixteen page faults, a fifth of what a connection costs.
+    drop(Spare::take());
     let told = reporter.clone();
     shared.tell_by(Arc::new(move |event: &Event| {
         told.send(&Report::Event(event.clone()));
@@ -159,7 +234,7 @@ fn accept(job: Job, reporter: &Reporter) {
         let reporter = reporter.clone();
         blocking::drive(
             &driver,
-            steer(worker, died, reporter, gate),
+            steer(worker, died, reporter, rudder, gate),
             Duration::ZERO,
             || false,
         )
@@ -169,39 +244,38 @@ fn accept(job: Job, reporter: &Reporter) {
     }
 }
 
-async fn steer(worker: Worker, died: OwnedFd, reporter: Reporter, gate: Arc<Gate>) {
+async fn steer(worker: Worker, died: OwnedFd, reporter: Reporter, rudder: OwnedFd, gate: Arc<Gate>) {
     let nursery = Rc::new(Nursery {
         children: RefCell::default(),
+        counts: RefCell::default(),
         shared: worker.shared.clone(),
         gate,
+        acceptors: [worker.listener.as_raw_fd(), rudder.as_raw_fd()],
     });
-    let listener = worker.listener.as_raw_fd();
     let (spin, nurse) = (worker.spin(), nursery.clone());
-    let place = move |work: &StreamWork, arrival: Arrival| nurse.bear(work, arrival, listener, spin);
-    let told = reporter.clone();
+    let place = move |work: &StreamWork, arrival: Arrival| nurse.bear(work, arrival, spin);
     let ready = Ready::new(move |result: io::Result<()>| {
-        told.send(&result.map_or_else(|error| Report::Failed(error.to_string()), |()| Report::Ready));
+        reporter.send(&result.map_or_else(|error| Report::Failed(error.to_string()), |()| Report::Ready));
     });
     let shutdown = Shutdown {
         shared: worker.shared.clone(),
     };
     tokio::select! {
         () = worker.serve(ready, place) => {}
-        () = obey(reporter, shutdown) => {}
+        () = obey(rudder, shutdown) => {}
         () = nursery.reap_on(died) => {}
     }
     nursery.end();
 }
 
 /// Does what the calling process says; drains when it is gone.
-async fn obey(reporter: Reporter, shutdown: Shutdown) {
-    let link = reporter.socket().and_then(|socket| current()?.stream(socket));
-    if let Ok(mut link) = link {
-        while let Ok(word) = poll_fn(|cx| link.poll_recv(cx)).await {
+async fn obey(rudder: OwnedFd, shutdown: Shutdown) {
+    let driver = current().map_err(io::Error::from);
+    if let Ok(mut link) = driver.and_then(|driver| driver.stream(rudder)) {
+        while let Some(word) = recv(&mut link).await {
             match &*word {
                 CUT => shutdown.cut(),
-                STOP => shutdown.stop(),
-                _ => break,
+                _ => shutdown.stop(),
             }
         }
     }
@@ -213,9 +287,12 @@ async fn obey(reporter: Reporter, shutdown: Shutdown) {
 struct ChildGrip(Pid);
 
 impl Grip for ChildGrip {
-    fn end_input(&self) {
+    fn stop(&self) {
         let _ = kill_process(self.0, Signal::TERM); // it is there until it is reaped, and then this grip is gone
     }
+
+    /// The child sees for itself who is quiet.
+    fn end_input(&self) {}
 
     fn cut(&self) {
         let _ = kill_process(self.0, Signal::USR2);
@@ -225,24 +302,30 @@ impl Grip for ChildGrip {
 /// The children that the acceptor has.
 struct Nursery {
     children: RefCell<HashMap<i32, Arc<Entry>>>,
+    counts: RefCell<Pool>,
     shared: Arc<Shared>,
     gate: Arc<Gate>,
+    /// The descriptors that are the acceptor's alone. With a child, the port would stay open for as long as its
+    /// connection.
+    acceptors: [RawFd; 2],
 }
 
 impl Nursery {
-    fn bear(&self, work: &StreamWork, arrival: Arrival, listener: RawFd, spin: Duration) -> io::Result<()> {
+    fn bear(&self, work: &StreamWork, arrival: Arrival, spin: Duration) -> io::Result<()> {
         if *self.shared.stage.borrow() != Stage::Running {
             // The drain has a thread of its own, whose locks a child must not inherit.
             return Err(io::Error::other("the server is stopping"));
         }
         let entry = arrival.entry.clone();
-        let remote = Remote::new()?;
+        let (remote, counts, acceptor) = (self.gate.remote()?, self.counts.borrow_mut().take()?, getpid());
+        entry.count_in(counts);
         let pid = fork(|| {
-            signals::close(listener); // or the port would stay open for as long as this connection
-            signals::child();
+            self.acceptors.into_iter().for_each(signals::close);
+            signals::child(acceptor);
             self.gate.pass();
             live(work, arrival, remote, &self.shared, spin);
-        })?;
+        })
+        .inspect_err(|_| self.counts.borrow_mut().give_back(counts))?;
         entry.hold(|| Box::new(ChildGrip(pid)));
         self.children
             .borrow_mut()
@@ -280,23 +363,21 @@ impl Nursery {
         entry.let_go();
         if status.exit_status() != Some(0) {
             // It could not say so itself.
-            let how = match status.terminating_signal() {
-                Some(signal) => format!("its process was killed by signal {signal}"),
-                None => "its process died".to_owned(),
-            };
             let reason = if entry.is_cut() {
                 Reason::Cut
             } else {
-                Reason::Failed(how)
+                Reason::Failed(format!("its process {}", died(status)))
             };
-            let (id, peer) = (entry.id, entry.peer.clone());
             self.shared.tell(&Event::Closed {
-                id,
-                peer,
-                received: 0,
-                sent: 0,
+                id: entry.id,
+                peer: entry.peer.clone(),
+                received: entry.received(),
+                sent: entry.sent(),
                 reason,
             });
+        }
+        if let Some(counts) = entry.counted_in() {
+            self.counts.borrow_mut().give_back(counts);
         }
         self.shared.registry.remove(&entry);
     }

@@ -39,14 +39,14 @@ pub(crate) fn launch(job: Job) -> io::Result<Workers> {
 }
 
 fn accept_on_this_thread(worker: Worker, ready: Ready) {
-    let spin = worker.spin();
+    let (spin, shared) = (worker.spin(), worker.shared.clone());
     let made = Gate::new().and_then(|gate| Ok((Blocking::accepting(gate.clone())?, gate)));
     let (driver, gate) = match made {
         Ok((driver, gate)) => (Rc::new(driver), gate),
         Err(error) => return ready.fail(error),
     };
     let place = move |work: &StreamWork, arrival: Arrival| {
-        let (work, remote, gate) = (work.clone(), Remote::new()?, gate.clone());
+        let (work, remote, gate) = (work.clone(), gate.remote()?, gate.clone());
         let thread = std::thread::Builder::new()
             .name(format!("sockeye-c{}", arrival.entry.id))
             .stack_size(STACK);
@@ -59,7 +59,7 @@ fn accept_on_this_thread(worker: Worker, ready: Ready) {
     };
     let serve = worker.serve(ready, place);
     if let Err(error) = blocking::drive(&driver, serve, Duration::ZERO, || false) {
-        tracing::error!(%error, "the accepting thread can no longer wait and has ended");
+        shared.fail(&format!("the accepting thread can no longer wait: {error}"));
     }
 }
 

@@ -40,6 +40,11 @@ pub enum Event {
         /// What the kernel said.
         error: String,
     },
+    /// The server can't accept any more and ends; under `process` when the process that accepted was killed.
+    Failed {
+        /// What happened.
+        error: String,
+    },
     /// A handler of datagrams failed, or one was dropped.
     PacketFailed {
         /// Who had sent it.

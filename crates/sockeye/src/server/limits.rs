@@ -14,8 +14,9 @@ pub struct Limits {
     /// Connections at once. At this number the server stops accepting until one leaves; newcomers wait in the
     /// kernel's backlog. Default 65,536: at 2 KiB each this is 128 MiB.
     pub connections: usize,
-    /// Connections at once from one IP address that is not loopback; a further one is closed at once. Default 1,024:
-    /// more than the people behind one home or office router, fewer than it takes to lock everybody else out.
+    /// Connections at once from one IPv4 address, or one IPv6 network of 64 bits, since a host of it has any address of it
+    /// that it likes; loopback is not counted. A further one is closed at once. Default 1,024: more than the people behind
+    /// one home or office router, fewer than it takes to lock everybody else out.
     pub per_address: usize,
     /// How long a connection may wait for its peer to say something. Default 10 minutes: longer than a person thinks,
     /// short enough that dead peers go.
@@ -27,8 +28,8 @@ pub struct Limits {
     /// How long a stopping server waits for its connections to end by themselves before it cuts them. Default 10
     /// seconds: what service managers commonly allow before they kill.
     pub drain: Duration,
-    /// While the server is stopping, how long a connection must have been quiet to be told that nothing more will be
-    /// read. Default half a second: longer than a pause within a transfer.
+    /// While the server is stopping, how long a connection must have been quiet, and its handler waiting for the peer, to
+    /// be told that nothing more will be read. Default half a second: longer than a pause within a transfer.
     pub quiet: Duration,
     /// Datagrams that are being answered at once per worker; further ones are dropped, as a full receive buffer would
     /// do. Default 1,024.

@@ -4,10 +4,11 @@ use crate::Address;
 use crate::server::Limits;
 use rustix::net::Shutdown as How;
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::mem::ManuallyDrop;
+use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::Notify;
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -17,6 +18,8 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// A hold on a connection from outside of its handler.
 pub(crate) trait Grip: Send {
+    /// The server is stopping; told again and again.
+    fn stop(&self) {}
     /// Nothing more is to be read: the handler meets the end of the stream.
     fn end_input(&self);
     /// Ends the connection at once, whatever the handler is doing.
@@ -46,14 +49,24 @@ impl Grip for SocketGrip {
     }
 }
 
+/// The bytes of a connection.
+#[derive(Default)]
+pub(crate) struct Counts {
+    pub(crate) received: AtomicU64,
+    pub(crate) sent: AtomicU64,
+}
+
 /// A connection as seen from outside.
 pub(crate) struct Entry {
     pub(crate) id: u64,
     pub(crate) peer: Address,
-    received: AtomicU64,
-    sent: AtomicU64,
+    own: Counts,
+    /// Where the bytes are counted instead: in memory that several processes share.
+    elsewhere: OnceLock<&'static Counts>,
     /// How much had been sent when a send last had to wait.
     stalled_at: AtomicU64,
+    /// The handler's last word with its link was a wait for the peer to say something.
+    listening: AtomicBool,
     stopping: AtomicBool,
     leaving: AtomicBool,
     input_ended: AtomicBool,
@@ -66,8 +79,9 @@ impl Entry {
         Arc::new(Entry {
             id,
             peer,
-            received: AtomicU64::new(0),
-            sent: AtomicU64::new(0),
+            own: Counts::default(),
+            elsewhere: OnceLock::new(),
+            listening: AtomicBool::new(false),
             stalled_at: AtomicU64::new(u64::MAX),
             stopping: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
@@ -77,23 +91,49 @@ impl Entry {
         })
     }
 
+    fn counts(&self) -> &Counts {
+        self.elsewhere.get().copied().unwrap_or(&self.own)
+    }
+
+    /// From now on, and before anything was counted, the bytes are counted there.
+    pub(crate) fn count_in(&self, counts: &'static Counts) {
+        let _ = self.elsewhere.set(counts);
+    }
+
+    /// See [`count_in`](Self::count_in).
+    pub(crate) fn counted_in(&self) -> Option<&'static Counts> {
+        self.elsewhere.get().copied()
+    }
+
     // One thread counts, others only look: a plain store is enough and costs no locked instruction.
     pub(crate) fn count_received(&self, bytes: usize) {
-        self.received
-            .store(self.received().wrapping_add(bytes as u64), Ordering::Relaxed);
+        let count = &self.counts().received;
+        count.store(
+            count.load(Ordering::Relaxed).wrapping_add(bytes as u64),
+            Ordering::Relaxed,
+        );
+        self.listening.store(false, Ordering::Relaxed);
     }
 
     pub(crate) fn count_sent(&self, bytes: usize) {
-        self.sent
-            .store(self.sent().wrapping_add(bytes as u64), Ordering::Relaxed);
+        let count = &self.counts().sent;
+        count.store(
+            count.load(Ordering::Relaxed).wrapping_add(bytes as u64),
+            Ordering::Relaxed,
+        );
     }
 
     pub(crate) fn received(&self) -> u64 {
-        self.received.load(Ordering::Relaxed)
+        self.counts().received.load(Ordering::Relaxed)
     }
 
     pub(crate) fn sent(&self) -> u64 {
-        self.sent.load(Ordering::Relaxed)
+        self.counts().sent.load(Ordering::Relaxed)
+    }
+
+    /// A receive has to wait for the peer to say something.
+    pub(crate) fn listen(&self) {
+        self.listening.store(true, Ordering::Relaxed);
     }
 
     /// A send has to wait for the peer to take what was sent before.
@@ -106,10 +146,13 @@ impl Entry {
         self.leaving.store(true, Ordering::Release);
     }
 
-    /// Whether the handler may be waiting for the peer to say something. To end the input of one that is sending, or
-    /// takes its leave, would only make what is under way to it arrive at a closed socket and reset the connection.
-    fn may_listen(&self) -> bool {
-        !self.leaving.load(Ordering::Acquire) && self.stalled_at.load(Ordering::Relaxed) != self.sent()
+    /// Whether the handler waits for the peer to say something. One that computes for long hasn't seen yet what the peer
+    /// said. To end the input of one that is sending, or takes its leave, would only make what is under way to it arrive
+    /// at a closed socket and reset the connection.
+    fn listens(&self) -> bool {
+        self.listening.load(Ordering::Relaxed)
+            && !self.leaving.load(Ordering::Acquire)
+            && self.stalled_at.load(Ordering::Relaxed) != self.sent()
     }
 
     /// Whether it was this side that ended the input.
@@ -125,10 +168,13 @@ impl Entry {
         self.cut.load(Ordering::Acquire)
     }
 
-    /// Hands over a hold, unless there is one; a connection that has been cut meanwhile is cut now.
+    /// Hands over a hold, unless there is one; a connection that has been stopped or cut meanwhile is so now.
     pub(crate) fn hold(&self, grip: impl FnOnce() -> Box<dyn Grip>) {
         let mut held = lock(&self.grip);
         let grip = held.get_or_insert_with(grip);
+        if self.is_stopping() {
+            grip.stop();
+        }
         if self.is_cut() {
             grip.cut();
         }
@@ -141,11 +187,14 @@ impl Entry {
 
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
+        if let Some(grip) = &*lock(&self.grip) {
+            grip.stop();
+        }
     }
 
     /// Ends the input of a handler that waits for some.
     pub(crate) fn end_input(&self) {
-        if !self.may_listen() {
+        if !self.listens() {
             return;
         }
         self.input_ended.store(true, Ordering::Release);
@@ -166,7 +215,7 @@ impl Entry {
 #[derive(Default)]
 struct Books {
     entries: HashMap<u64, Arc<Entry>>,
-    per_address: HashMap<IpAddr, usize>,
+    per_source: HashMap<IpAddr, usize>,
     last_id: u64,
 }
 
@@ -176,17 +225,26 @@ pub(crate) struct Registry {
     left: Notify,
 }
 
-fn counted(peer: &Address) -> Option<IpAddr> {
+/// Who somebody is to [`Limits::per_address`].
+fn source(peer: &Address) -> Option<IpAddr> {
+    let ip = peer.ip()?.to_canonical();
     // A local proxy or a test tool stands for many people.
-    peer.ip().filter(|ip| !ip.to_canonical().is_loopback())
+    if ip.is_loopback() {
+        return None;
+    }
+    Some(match ip {
+        IpAddr::V4(_) => ip,
+        // The host's half of it is the host's to choose, as often as it likes (RFC 8981).
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64))),
+    })
 }
 
 impl Registry {
     /// Books a newcomer, or says which limit it meets.
     pub(crate) fn admit(&self, peer: Address, limits: &Limits) -> Result<Arc<Entry>, (Address, String)> {
         let mut books = lock(&self.books);
-        if let Some(ip) = counted(&peer) {
-            let count = books.per_address.entry(ip).or_default();
+        if let Some(ip) = source(&peer) {
+            let count = books.per_source.entry(ip).or_default();
             if *count >= limits.per_address {
                 let why = format!(
                     "{} connections from one address are the limit",
@@ -207,21 +265,23 @@ impl Registry {
         if books.entries.remove(&entry.id).is_none() {
             return;
         }
-        if let Some(ip) = counted(&entry.peer)
-            && let Some(count) = books.per_address.get_mut(&ip)
+        if let Some(ip) = source(&entry.peer)
+            && let Some(count) = books.per_source.get_mut(&ip)
         {
             *count -= 1;
             if *count == 0 {
-                books.per_address.remove(&ip);
+                books.per_source.remove(&ip);
             }
         }
         drop(books);
         self.left.notify_waiters();
     }
 
-    /// Forgets all but one, without a word: the others are another process'.
-    pub(crate) fn keep_only(&self, entry: &Entry) {
-        lock(&self.books).entries.retain(|id, _| *id == entry.id);
+    /// Forgets all but one: the others are another process'. They aren't even dropped, for a forked process copies each
+    /// page that it writes to.
+    pub(crate) fn keep_only(&self, entry: &Arc<Entry>) {
+        let own = HashMap::from([(entry.id, entry.clone())]);
+        let _others = ManuallyDrop::new(std::mem::replace(&mut lock(&self.books).entries, own));
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -284,6 +344,28 @@ mod tests {
     }
 
     #[test]
+    fn a_network_of_ipv6_is_one_address() {
+        let (registry, limits) = (Registry::default(), two_per_address());
+        let first = registry.admit(from("[2001:db8:0:1::1]"), &limits).expect("room");
+        registry
+            .admit(from("[2001:db8:0:1:ffff::2]"), &limits)
+            .expect("room");
+        assert!(registry.admit(from("[2001:db8:0:1::3]"), &limits).is_err());
+        registry
+            .admit(from("[2001:db8:0:2::1]"), &limits)
+            .expect("another network's room");
+        registry.remove(&first);
+        registry
+            .admit(from("[2001:db8:0:1::3]"), &limits)
+            .expect("room again");
+        // The same IPv4 address, however the socket tells it.
+        for ip in ["192.0.2.1", "[::ffff:192.0.2.1]"] {
+            registry.admit(from(ip), &limits).expect("room");
+        }
+        assert!(registry.admit(from("[::ffff:192.0.2.1]"), &limits).is_err());
+    }
+
+    #[test]
     fn this_machine_stands_for_many() {
         let (registry, limits) = (Registry::default(), two_per_address());
         for ip in ["127.0.0.1", "127.8.9.10", "[::1]", "[::ffff:127.0.0.1]"] {
@@ -331,8 +413,15 @@ mod tests {
     }
 
     #[test]
-    fn only_who_may_listen_meets_the_end_of_input() {
+    fn only_who_listens_meets_the_end_of_input() {
         let (entry, pulls) = held();
+        entry.end_input();
+        assert_eq!(pulls.ended.load(Ordering::Relaxed), 0, "it has yet to begin");
+        entry.listen();
+        entry.count_received(10);
+        entry.end_input();
+        assert_eq!(pulls.ended.load(Ordering::Relaxed), 0, "it computes");
+        entry.listen();
         entry.count_sent(10);
         entry.stall();
         entry.end_input();

@@ -5,7 +5,7 @@ use crate::dice::Dice;
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use sockeye::Endpoint;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::time::Duration;
 
 /// The longest piece that [`echo`] writes or reads at once is below two to the power of this.
@@ -54,6 +54,15 @@ pub(crate) fn connect(endpoint: &Endpoint) -> Socket {
         Ok(socket) => socket,
         Err(error) => panic!("connect to {endpoint}: {error}"),
     }
+}
+
+/// An address where nobody listens, for as long as the socket that has it is there.
+pub(crate) fn nobody() -> (Socket, SocketAddr) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    socket.bind(&any.into()).expect("a port");
+    let name = socket.local_addr().expect("its address");
+    (socket, name.as_socket().expect("IPv4"))
 }
 
 /// Closing it resets the connection instead of ending it.
@@ -112,6 +121,12 @@ pub(crate) fn exchange(socket: &Socket, bytes: impl AsRef<[u8]>) {
     send(socket, &bytes);
     let back = receive(socket, bytes.as_ref().len());
     assert!(back == bytes.as_ref(), "not what was sent came back");
+}
+
+/// The same, unless the server has ended the connection before.
+pub(crate) fn try_exchange(mut socket: &Socket, bytes: &[u8]) -> bool {
+    let mut back = vec![0; bytes.len()];
+    socket.write_all(bytes).is_ok() && socket.read_exact(&mut back).is_ok() && back == bytes
 }
 
 /// Whatever was said is over: the peer has ended the stream, or reset it.

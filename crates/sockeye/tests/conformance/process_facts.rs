@@ -57,11 +57,12 @@ pub(crate) fn facts(root: u32) -> Facts {
     }
 }
 
-/// Bytes of memory that are the process' and its descendants' own, in RAM now.
+/// Bytes of memory that the process and its descendants have written to and share with nobody, in RAM now. What is only
+/// read, such as the program itself, becomes theirs alone when other tests end.
 pub(crate) fn memory(root: u32) -> u64 {
     let own = |pid: &u32| {
         let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
-        let lines = rollup.lines().filter(|line| line.starts_with("Private_"));
+        let lines = rollup.lines().filter(|line| line.starts_with("Private_Dirty:"));
         let kilobytes = lines.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
         kilobytes.sum::<u64>() << 10
     };
@@ -81,8 +82,14 @@ pub(crate) fn cpu_time(root: u32) -> u64 {
     nanoseconds
 }
 
+/// Ends a process without a word.
+pub(crate) fn kill(pid: u32) {
+    let pid = Pid::from_raw(pid.cast_signed()).expect("a process");
+    kill_process(pid, Signal::KILL).expect("it is there");
+}
+
 /// Whether a process has let go of all that it had: it is gone, or waits to be reaped by whoever has inherited it.
-fn is_over(pid: u32) -> bool {
+pub(crate) fn is_over(pid: u32) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The state follows the name, which is in parentheses and may hold anything.
     let state = status.rsplit_once(") ").map(|(_, rest)| rest);

@@ -174,6 +174,13 @@ impl Served {
         self.wait_for("that it is through", |line| line == "through");
     }
 
+    /// Where the server beside it listens.
+    pub(crate) fn beside(&self) -> Endpoint {
+        let said = self.log.iter().find_map(|line| line.strip_prefix("beside "));
+        let endpoint = said.expect("a spec with a server beside");
+        endpoint.parse().expect("an endpoint")
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.process.id()
     }

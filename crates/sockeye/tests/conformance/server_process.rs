@@ -6,7 +6,7 @@
 //! | command | what it does | answer |
 //! |---|---|---|
 //! | `stop`, `cut` | stops accepting and drains, or cuts | `stopping`, `cutting` |
-//! | `join` | waits until the server is through | `through` |
+//! | `join` | waits until the server is through | `through`, and why if it failed |
 
 use crate::handlers;
 use crate::spec::Spec;
@@ -39,6 +39,11 @@ pub(crate) fn run(spec: &str) -> ExitCode {
                 let digits: String = der.iter().map(|byte| format!("{byte:02x}")).collect();
                 say(format_args!("certificate {digits}"));
             }
+            // Another server in the same process, for as long as that lives.
+            let beside = spec.text("beside").map(|_| start(&spec));
+            if let Some(Ok(beside)) = &beside {
+                say(format_args!("beside {}", beside.endpoint()));
+            }
             say(format_args!("ready {}", running.endpoint()));
             obey(running);
             ExitCode::SUCCESS
@@ -58,7 +63,17 @@ fn limit_descriptors(limit: Option<u64>) {
 }
 
 fn start(spec: &Spec) -> sockeye::Result<Running> {
-    let mut server = bind(spec)?.limits(limits(spec)).observe(tell);
+    let mut server = bind(spec)?.limits(limits(spec));
+    server = match spec.text("observer") {
+        None => server.observe(tell),
+        Some(panics) => {
+            let panics = panics.to_owned();
+            server.observe(move |event| {
+                tell(event);
+                panic!("{panics}");
+            })
+        }
+    };
     if let Some(model) = spec.text("model") {
         server = server.model(model.parse()?);
     }
@@ -73,7 +88,8 @@ fn bind(spec: &Spec) -> sockeye::Result<Server> {
     if spec.text("adopt").is_none() {
         return Server::bind(endpoint);
     }
-    let made = TcpListener::bind("127.0.0.1:0").expect("a port of the system's choice");
+    let host = endpoint.host_port().expect("an internet address").to_string();
+    let made = TcpListener::bind(host).expect("a port of the system's choice");
     let port = made.local_addr().expect("a bound socket has an address").port();
     Ok(Server::adopt(made.into(), endpoint.with_port(port)))
 }
@@ -106,6 +122,7 @@ fn tell(event: &Event) {
         )),
         Event::Refused { why, .. } => say(format_args!("event refused {why}")),
         Event::AcceptFailed { error } => say(format_args!("event accept-failed {error}")),
+        Event::Failed { error } => say(format_args!("event failed {error}")),
         Event::PacketFailed { reason, .. } => say(format_args!("event packet-failed {}", word(reason))),
         other => say(format_args!("event {other:?}")),
     }
@@ -131,10 +148,10 @@ fn obey(running: Running) {
                 shutdown.cut();
                 say("cutting");
             }
-            "join" => {
-                running.take().into_iter().for_each(Running::join);
-                say("through");
-            }
+            "join" => match running.take().map(Running::join) {
+                Some(Err(error)) => say(format_args!("through {error}")),
+                _ => say("through"),
+            },
             _ => say(format_args!("unknown command {command}")),
         }
     }

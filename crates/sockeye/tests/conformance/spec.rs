@@ -1,12 +1,23 @@
 //! What a server under test is to be, as it travels to its process in an environment variable.
 
+use crate::dice::Dice;
 use sockeye::Model;
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::net::Ipv4Addr;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Where a process finds that it is to be a server under test.
 pub(crate) const VARIABLE: &str = "SOCKEYE_CONFORMANCE";
+
+/// An address of this machine that no other test has: its ports are nobody else's, even once they are free again.
+pub(crate) fn own_address() -> Ipv4Addr {
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    let seed = u64::from(std::process::id()) << 32 | u64::from(MADE.fetch_add(1, Ordering::Relaxed));
+    let host = Dice::new(seed).within(2..0xff_ffff) as u32;
+    Ipv4Addr::from_bits(Ipv4Addr::new(127, 0, 0, 0).to_bits() | host)
+}
 
 /// Handler, model, endpoint, limits: names and values.
 ///
@@ -17,6 +28,8 @@ pub(crate) const VARIABLE: &str = "SOCKEYE_CONFORMANCE";
 /// | `connections`, `packets` | limits, as numbers |
 /// | `idle`, `write`, `handshake`, `drain`, `quiet` | limits, in milliseconds |
 /// | `nofile` | how many descriptors the process may have |
+/// | `beside` | a second server like this one |
+/// | `observer` | what it panics with at each event |
 /// | `adopt` | the socket is made by the test's means and adopted |
 #[derive(Clone)]
 pub(crate) struct Spec(BTreeMap<String, String>);
@@ -26,7 +39,7 @@ impl Spec {
         Spec(BTreeMap::new())
             .with("model", model)
             .with("handler", handler)
-            .with("endpoint", "tcp://127.0.0.1:0")
+            .with("endpoint", format_args!("tcp://{}:0", own_address()))
     }
 
     pub(crate) fn with(mut self, name: &str, value: impl Display) -> Self {

@@ -18,7 +18,7 @@ fn listener() -> (TcpListener, String) {
 }
 
 /// A port where nobody listens: a socket has it that is bound and no more.
-fn closed_port() -> (OwnedFd, String) {
+pub(crate) fn closed_port() -> (OwnedFd, String) {
     let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     rustix::net::bind(&socket, &any).expect("bind");

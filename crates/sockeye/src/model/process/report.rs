@@ -5,7 +5,6 @@ use crate::endpoint::UnixName;
 use crate::server::{Event, Reason};
 use rustix::net::SendFlags;
 use std::ffi::OsString;
-use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
@@ -30,10 +29,6 @@ pub(super) struct Reporter(Arc<OwnedFd>);
 impl Reporter {
     pub(super) fn new(socket: OwnedFd) -> Self {
         Reporter(Arc::new(socket))
-    }
-
-    pub(super) fn socket(&self) -> io::Result<OwnedFd> {
-        self.0.try_clone()
     }
 
     pub(super) fn send(&self, report: &Report) {
@@ -147,6 +142,10 @@ fn write_event(out: &mut Vec<u8>, event: &Event) {
             put_address(out, peer);
             put_reason(out, reason);
         }
+        Event::Failed { error } => {
+            out.push(7);
+            put(out, error.as_bytes());
+        }
     }
 }
 
@@ -175,6 +174,7 @@ fn read_event(kind: u8, rest: &mut Reader<'_>) -> Option<Event> {
             peer: rest.address()?,
             reason: rest.reason()?,
         },
+        7 => Event::Failed { error: rest.text()? },
         _ => return None,
     })
 }

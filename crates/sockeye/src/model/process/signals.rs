@@ -1,6 +1,7 @@
 //! Signals among the processes of a server.
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 use std::io;
 use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
@@ -75,11 +76,15 @@ pub(super) fn acceptor() -> io::Result<OwnedFd> {
     Ok(read)
 }
 
-/// A child: `SIGTERM` says that the server drains, `SIGUSR2` that it is over.
-pub(super) fn child() {
+/// A child: `SIGTERM` says that the server drains, or that the acceptor has died, `SIGUSR2` that it is over.
+pub(super) fn child(acceptor: Pid) {
     handle(libc::SIGCHLD, libc::SIG_DFL);
     handle(libc::SIGTERM, on_term as *const () as libc::sighandler_t);
     handle(libc::SIGUSR2, on_cut as *const () as libc::sighandler_t);
+    let _ = set_parent_process_death_signal(Some(Signal::TERM));
+    if getppid() != Some(acceptor) {
+        on_term(libc::SIGTERM); // it has died already
+    }
 }
 
 /// Closes a descriptor that a forked process has inherited and whose owner it never runs.

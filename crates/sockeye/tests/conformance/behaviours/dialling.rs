@@ -1,6 +1,7 @@
 //! The other side of the library: clients, driven as each model waits.
 
 use super::behaviours;
+use crate::client::nobody;
 use crate::dice::Dice;
 use crate::driven::client;
 use sockeye::{Address, Class, Connection, Datagram, Dialer, Model, dial, run, spawn_local, time};
@@ -119,9 +120,8 @@ fn a_client_doesnt_wait_for_a_silent_peer(model: Model) {
 }
 
 fn a_client_is_told_that_nobody_listens(model: Model) {
-    let gone = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let endpoint = format!("tcp://{}", gone.local_addr().expect("its address"));
-    drop(gone);
+    let (_socket, nobody) = nobody();
+    let endpoint = format!("tcp://{nobody}");
     let refused = run(model, Dialer::new().dial(&endpoint))
         .expect("the model runs")
         .expect_err("nobody listens");

@@ -3,6 +3,7 @@
 use super::behaviours;
 use crate::client::{end_writing, exchange, expect_no_more, receive, reset, send};
 use crate::served::Served;
+use crate::spec::Spec;
 use sockeye::Model;
 
 behaviours![
@@ -12,6 +13,7 @@ behaviours![
     an_error_of_the_handler_is_told,
     a_failing_setup_ends_it_before_it_began,
     finish_is_called_whatever_handle_did,
+    an_observer_that_panics_is_nobodys_failure,
 ];
 
 fn a_reset_by_the_peer_ends_its_connection_only(model: Model) {
@@ -97,4 +99,18 @@ fn finish_is_called_whatever_handle_did(model: Model) {
         assert_eq!(served.count(&format!("note handle {id}")), 1);
         assert_eq!(served.count(&format!("note finish {id}")), 1);
     }
+}
+
+fn an_observer_that_panics_is_nobodys_failure(model: Model) {
+    let mut served = Served::of(&Spec::new(model, "moody").with("observer", "the observer's own panic"));
+    for _ in 0..3 {
+        let client = served.connect();
+        exchange(&client, b"hello");
+        send(&client, b"panic");
+        expect_no_more(&client);
+        served.wait_for_closed();
+    }
+    served.expect_alive();
+    served.stop();
+    served.join();
 }

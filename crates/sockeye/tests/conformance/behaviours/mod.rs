@@ -2,6 +2,7 @@
 
 mod crowd;
 mod deadlines;
+mod death;
 mod dialling;
 mod echo;
 mod faults;
@@ -35,6 +36,7 @@ pub(crate) fn all() -> impl Iterator<Item = Behaviour> {
         halves::ALL,
         faults::ALL,
         deadlines::ALL,
+        death::ALL,
         waits::ALL,
         shortage::ALL,
         stopping::ALL,

@@ -4,7 +4,7 @@ use super::behaviours;
 use crate::client::{connect, receive_some, send, send_packet};
 use crate::dice::Dice;
 use crate::served::Served;
-use crate::spec::Spec;
+use crate::spec::{Spec, own_address};
 use socket2::Socket;
 use sockeye::Model;
 use std::net::TcpListener;
@@ -167,7 +167,7 @@ fn packets_beyond_the_limit_are_dropped_and_told(model: Model) {
 }
 
 fn stopping_lets_the_packets_under_way_be_answered(model: Model) {
-    let spec = Spec::new(model, "moody").with("endpoint", "udp://127.0.0.1:0");
+    let spec = Spec::new(model, "moody").with("endpoint", format_args!("udp://{}:0", own_address()));
     let mut served = Served::of(&spec.with("drain", 1_000_000));
     let bell = Bell::new();
     let client = served.connect();

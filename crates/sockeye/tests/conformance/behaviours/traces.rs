@@ -6,11 +6,12 @@ use crate::process_facts::{cpu_time, memory};
 use crate::served::Served;
 use crate::spec::Spec;
 use sockeye::Model;
+use std::time::Instant;
 
 behaviours![thousands_of_connections_leave_nothing, an_idle_server_rests,];
 
-/// What the allocator may keep for itself between two thousand connections and the next: pages, not connections.
-const SLACK: u64 = 1 << 20;
+/// What the allocator may keep for itself of a thousand connections: pages, not connections.
+const SLACK: u64 = 256 << 10;
 
 fn a_thousand(served: &mut Served) {
     for _ in 0..1000 {
@@ -27,33 +28,38 @@ fn thousands_of_connections_leave_nothing(model: Model) {
     let before = served.baseline();
     a_thousand(&mut served);
     served.expect_back_at(before);
-    let early = memory(served.pid());
-    for _ in 0..thousands(model) {
+    // How many threads happen to run at once, and so how much the allocator keeps, is the scheduler's business. But what
+    // connections leave behind grows with each thousand of them.
+    let mut used = vec![memory(served.pid())];
+    for _ in 0..THOUSANDS {
         a_thousand(&mut served);
+        served.expect_back_at(before);
+        used.push(memory(served.pid()));
+        if used[used.len() - 1] <= used[used.len() - 2] + SLACK {
+            return;
+        }
     }
-    served.expect_back_at(before);
-    let late = memory(served.pid());
-    assert!(late <= early + SLACK, "it has grown from {early} to {late} bytes");
+    panic!("it grows with each thousand connections: {used:?} bytes");
 }
 
-/// How many thousands more: a fork for each costs the machine of the tests more than anything else does, and a process
-/// that ends can't keep memory.
-fn thousands(model: Model) -> usize {
-    if model.shares_memory() { 4 } else { 1 }
-}
+/// How many thousands it has to stop growing.
+const THOUSANDS: usize = 8;
 
-/// The deadline that is this test's clock, in milliseconds, and the processor time that a server may use until then,
-/// in nanoseconds: one that never rests uses all of it.
+/// The deadline that is this test's clock, in milliseconds.
 const IDLE: u64 = 400;
-const RESTED: u64 = IDLE * 1_000_000 / 2;
 
 fn an_idle_server_rests(model: Model) {
     let mut served = Served::of(&Spec::new(model, "echo").with("idle", IDLE));
     let _ = served.baseline();
     let client = served.connect();
     exchange(&client, b"hello, and then nothing");
-    let before = cpu_time(served.pid());
+    let (began, before) = (Instant::now(), cpu_time(served.pid()));
     assert!(receive_to_end(&client).is_empty());
     let used = cpu_time(served.pid()).saturating_sub(before);
-    assert!(used < RESTED, "{used} ns of processor time for doing nothing");
+    // Looked at last, so that a slow machine only allows more. One that never rests uses all of it.
+    let allowed = began.elapsed().as_nanos() / 2;
+    assert!(
+        u128::from(used) < allowed,
+        "{used} ns of processor time for doing nothing, of {allowed} allowed"
+    );
 }

@@ -77,9 +77,7 @@ fn its_peer_and_a_server_that_it_dialled(model: Model) {
 }
 
 fn a_relay_to_nobody_fails_alone(model: Model) {
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let nobody = gone.local_addr().expect("its address");
-    drop(gone);
+    let (_socket, nobody) = client::nobody();
     let mut served = Served::of(&Spec::new(model, "relay").with("argument", format_args!("tcp://{nobody}")));
     for _ in 0..2 {
         client::expect_no_more(&served.connect());
