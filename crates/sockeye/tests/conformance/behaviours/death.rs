@@ -51,7 +51,9 @@ fn a_killed_connection_is_told_with_its_bytes(model: Model) {
     }
     let mut served = Served::start(model, "echo");
     let (victim, other) = (served.connect(), served.connect());
-    exchange(&victim, b"hello");
+    for _ in 0..2 {
+        exchange(&victim, b"hello");
+    }
     exchange(&other, b"good morning");
     // The program, its acceptor, and a child for each.
     let [_, _, child, _] = family(served.pid())[..] else {
@@ -60,7 +62,9 @@ fn a_killed_connection_is_told_with_its_bytes(model: Model) {
     kill(child);
     expect_no_more(&victim);
     let closed = served.wait_for_closed_of(1);
-    assert_eq!((closed.received, closed.sent), (5, 5));
+    assert_eq!(closed.received, 10);
+    // Its last answer may have come before it was counted.
+    assert!([5, 10].contains(&closed.sent), "{closed:?}");
     assert_eq!(closed.reason, "failed: its process was killed by signal 9");
     exchange(&other, b"I have seen nothing");
     served.expect_alive();
