@@ -207,7 +207,9 @@ impl Connection {
                 spare.filled(count)
             }
         };
-        self.ended |= chunk.is_empty();
+        if chunk.is_empty() {
+            self.ended = true;
+        }
         Poll::Ready(Ok(chunk))
     }
 

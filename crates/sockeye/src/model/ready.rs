@@ -82,7 +82,8 @@ pub(crate) trait Reactor: Sized + 'static {
     ) -> Poll<io::Result<T>>;
 }
 
-/// A descriptor and its place in a reactor.
+/// A descriptor and its place in a reactor; one line of the cache.
+#[repr(align(64))]
 pub(crate) struct Socket<R: Reactor> {
     // Dropped in this order: a place may still use the descriptor as it goes.
     place: R::Place,

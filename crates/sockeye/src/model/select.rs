@@ -19,7 +19,7 @@ const FD_SETSIZE: usize = 1024;
 
 /// Descriptors below [`FD_SETSIZE`] that are not connections: the standard streams, the listener, the eventfd, logs,
 /// a database, and some in reserve for what a handler opens.
-const RESERVED: usize = 40;
+const RESERVED: usize = 24;
 
 /// The most connections that one server can hold.
 pub(crate) const MAX_CONNECTIONS: usize = FD_SETSIZE - RESERVED;

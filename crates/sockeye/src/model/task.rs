@@ -28,9 +28,11 @@ thread_local! {
     /// The queue of the tasks that run on this thread, told by its address.
     static HERE: Cell<*const Remote> = const { Cell::new(std::ptr::null()) };
     /// Emptied by [`Entered`]: without a destructor of its own, a look at it asks no questions.
-    static LOCAL: RefCell<ManuallyDrop<VecDeque<Ticket>>> =
+    static LOCAL: RefCell<ManuallyDrop<VecDeque<Call>>> =
         const { RefCell::new(ManuallyDrop::new(VecDeque::new())) };
     static LEFT: Cell<u32> = const { Cell::new(BUDGET) };
+    /// The task that is polled now, and what its waker is made of.
+    static NOW: Cell<(*const (), Ticket)> = const { Cell::new((std::ptr::null(), Ticket::MAIN)) };
 }
 
 /// Takes one operation from the running task's budget; false when it is used up (the task has been woken again).
@@ -47,18 +49,81 @@ pub(crate) fn spend(cx: &Context<'_>) -> bool {
     })
 }
 
-#[derive(Clone, Copy)]
-struct Ticket {
-    index: usize,
-    birth: u64,
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ticket {
+    index: u32,
+    birth: u32,
 }
 
 impl Ticket {
     /// The future that the thread was given to drive, which is not in the slab.
     const MAIN: Ticket = Ticket {
-        index: usize::MAX,
+        index: u32::MAX,
         birth: 0,
     };
+}
+
+/// A task in the queue.
+#[derive(Clone, Copy)]
+struct Call {
+    ticket: Ticket,
+    /// Whether its [`Caller`] knows that it is in the queue.
+    by_waker: bool,
+}
+
+impl Call {
+    fn by_alarm(ticket: Ticket) -> Self {
+        let by_waker = false;
+        Call { ticket, by_waker }
+    }
+
+    fn by_waker(ticket: Ticket) -> Self {
+        let by_waker = true;
+        Call { ticket, by_waker }
+    }
+}
+
+/// Whom to wake, on the thread of the tasks themselves. As a rule that is the task that waits, and then its ticket is
+/// enough: its waker, which is shared with other threads, stays untouched.
+pub(crate) enum Alarm {
+    Nobody,
+    Task(Ticket),
+    Other(Waker),
+}
+
+impl Alarm {
+    /// For who is polled in this context.
+    pub(crate) fn for_task(cx: &Context<'_>) -> Self {
+        match own_ticket(cx) {
+            Some(ticket) => Alarm::Task(ticket),
+            None => Alarm::Other(cx.waker().clone()),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn rings_for(&self, cx: &Context<'_>) -> bool {
+        match self {
+            Alarm::Nobody => false,
+            Alarm::Task(ticket) => own_ticket(cx) == Some(*ticket),
+            Alarm::Other(waker) => waker.will_wake(cx.waker()),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn ring(&self) {
+        match self {
+            Alarm::Nobody => {}
+            Alarm::Task(ticket) => LOCAL.with_borrow_mut(|queue| queue.push_back(Call::by_alarm(*ticket))),
+            Alarm::Other(waker) => waker.wake_by_ref(),
+        }
+    }
+}
+
+/// The task that is polled now, if it is what the context's waker wakes.
+#[inline]
+fn own_ticket(cx: &Context<'_>) -> Option<Ticket> {
+    let (data, ticket) = NOW.get();
+    std::ptr::eq(cx.waker().data(), data).then_some(ticket)
 }
 
 /// What other threads reach of a thread's tasks.
@@ -119,7 +184,7 @@ impl Wake for Caller {
             .try_with(|here| std::ptr::eq(here.get(), Arc::as_ptr(&self.home)))
             .unwrap_or(false);
         if local {
-            LOCAL.with_borrow_mut(|queue| queue.push_back(self.ticket));
+            LOCAL.with_borrow_mut(|queue| queue.push_back(Call::by_waker(self.ticket)));
         } else {
             self.home.push(self.ticket);
         }
@@ -147,6 +212,7 @@ impl Bell {
 }
 
 struct Task {
+    birth: u32,
     /// Not there while it is polled.
     future: Option<(LocalFuture, Waker)>,
     caller: Arc<Caller>,
@@ -155,7 +221,7 @@ struct Task {
 /// The tasks of one thread.
 pub(crate) struct Tasks {
     all: RefCell<Slab<Task>>,
-    births: Cell<u64>,
+    births: Cell<u32>,
     /// The one that is polled now.
     polled: Cell<usize>,
     remote: Arc<Remote>,
@@ -193,16 +259,17 @@ impl Tasks {
     }
 
     pub(crate) fn spawn(&self, future: LocalFuture) {
-        self.births.set(self.births.get() + 1);
+        self.births.set(self.births.get().wrapping_add(1));
         let mut all = self.all.borrow_mut();
         let slot = all.vacant_entry();
         let ticket = Ticket {
-            index: slot.key(),
+            index: slot.key() as u32, // there is no memory for more
             birth: self.births.get(),
         };
         let Bell { caller, waker } = Bell::new(ticket, self.remote.clone());
         let first = waker.clone();
         slot.insert(Task {
+            birth: ticket.birth,
             future: Some((future, waker)),
             caller,
         });
@@ -222,7 +289,10 @@ impl Tasks {
     /// Polls the main future, woken or not.
     pub(crate) fn repoll_main<F: Future>(&self, future: Pin<&mut F>) -> Poll<F::Output> {
         LEFT.set(BUDGET);
-        future.poll(&mut Context::from_waker(&self.main.waker))
+        NOW.set((self.main.waker.data(), Ticket::MAIN));
+        let polled = future.poll(&mut Context::from_waker(&self.main.waker));
+        NOW.set((std::ptr::null(), Ticket::MAIN));
+        polled
     }
 
     /// Brings in what other threads have woken, if there is any; a look that costs no system call.
@@ -240,7 +310,7 @@ impl Tasks {
         // "Would block" only says that nobody roused us, or not yet.
         let _ = rustix::io::read(&self.remote.rouse, &mut count);
         let woken = self.remote.take();
-        LOCAL.with_borrow_mut(|queue| queue.extend(woken));
+        LOCAL.with_borrow_mut(|queue| queue.extend(woken.into_iter().map(Call::by_waker)));
     }
 
     pub(crate) fn has_ready(&self) -> bool {
@@ -254,49 +324,52 @@ impl Tasks {
             let turn = catch_unwind(AssertUnwindSafe(|| {
                 while left > 0 {
                     left -= 1;
-                    if let Some(ticket) = LOCAL.with_borrow_mut(|queue| queue.pop_front()) {
-                        self.poll(ticket);
+                    if let Some(call) = LOCAL.with_borrow_mut(|queue| queue.pop_front()) {
+                        self.poll(call);
                     }
                 }
             }));
             if let Err(panic) = turn {
                 tracing::error!(panic = words(&*panic), "a task panicked");
+                NOW.set((std::ptr::null(), Ticket::MAIN));
                 let gone = self.all.borrow_mut().try_remove(self.polled.get());
                 drop(gone);
             }
         }
     }
 
-    fn poll(&self, ticket: Ticket) {
+    fn poll(&self, Call { ticket, by_waker }: Call) {
+        let index = ticket.index as usize;
         let mut all = self.all.borrow_mut();
-        let Some(task) = all
-            .get_mut(ticket.index)
-            .filter(|task| task.caller.ticket.birth == ticket.birth)
-        else {
+        let Some(task) = all.get_mut(index).filter(|task| task.birth == ticket.birth) else {
             drop(all);
             return self.main_called(ticket);
         };
-        task.caller.queued.store(false, Ordering::Release);
+        if by_waker {
+            task.caller.queued.store(false, Ordering::Release);
+        }
         let Some((mut future, waker)) = task.future.take() else {
             return;
         };
         drop(all);
-        self.polled.set(ticket.index);
+        self.polled.set(index);
+        NOW.set((waker.data(), ticket));
         LEFT.set(BUDGET);
         let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
+        NOW.set((std::ptr::null(), Ticket::MAIN));
         let mut all = self.all.borrow_mut();
         if polled.is_pending() {
-            all[ticket.index].future = Some((future, waker));
+            all[index].future = Some((future, waker));
             return;
         }
-        let task = all.remove(ticket.index);
+        let task = all.remove(index);
         self.polled.set(usize::MAX); // its place may be another's from now on
         drop(all); // what a future holds may look at the tasks as it goes
         drop((future, task));
     }
 
     fn main_called(&self, ticket: Ticket) {
-        if ticket.index == Ticket::MAIN.index {
+        if ticket == Ticket::MAIN {
             self.main.caller.queued.store(false, Ordering::Release);
             self.main_ready.set(true);
         }
@@ -326,7 +399,7 @@ impl Tasks {
 /// See [`Tasks::enter`].
 pub(crate) struct Entered {
     before: *const Remote,
-    queue: ManuallyDrop<VecDeque<Ticket>>,
+    queue: ManuallyDrop<VecDeque<Call>>,
 }
 
 impl Drop for Entered {

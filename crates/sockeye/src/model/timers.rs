@@ -49,7 +49,9 @@ impl Inner {
 
 pub(crate) struct Timers {
     inner: RefCell<Inner>,
+    epoch: Instant,
     now: Cell<Instant>,
+    nanos: Cell<u64>,
     /// Who wants to know of a timer that comes before all others.
     keeper: RefCell<Option<Waker>>,
     earlier: Cell<bool>,
@@ -57,9 +59,12 @@ pub(crate) struct Timers {
 
 impl Timers {
     pub(crate) fn new() -> Self {
+        let epoch = Instant::now();
         Timers {
             inner: RefCell::default(),
-            now: Cell::new(Instant::now()),
+            epoch,
+            now: Cell::new(epoch),
+            nanos: Cell::new(0),
             keeper: RefCell::default(),
             earlier: Cell::new(false),
         }
@@ -70,9 +75,22 @@ impl Timers {
         self.now.get()
     }
 
+    /// The same, in nanoseconds since these timers were made (which last for 584 years).
+    pub(crate) fn nanos(&self) -> u64 {
+        self.nanos.get()
+    }
+
+    /// An instant that was told in nanoseconds; `None` if it is further off than the clock reaches.
+    pub(crate) fn instant(&self, nanos: u64) -> Option<Instant> {
+        self.epoch.checked_add(Duration::from_nanos(nanos))
+    }
+
     pub(crate) fn tick(&self) -> Instant {
-        self.now.set(Instant::now());
-        self.now.get()
+        let now = Instant::now();
+        self.now.set(now);
+        self.nanos
+            .set(u64::try_from((now - self.epoch).as_nanos()).unwrap_or(u64::MAX));
+        now
     }
 
     pub(crate) fn insert(&self, when: Instant, waker: &Waker) -> TimerKey {

@@ -56,10 +56,9 @@ pub(crate) struct Counts {
     pub(crate) sent: AtomicU64,
 }
 
-/// A connection as seen from outside.
+/// A connection as seen from outside. What each message touches stands first, in one line of the cache.
+#[repr(C, align(64))]
 pub(crate) struct Entry {
-    pub(crate) id: u64,
-    pub(crate) peer: Address,
     own: Counts,
     /// Where the bytes are counted instead: in memory that several processes share.
     elsewhere: OnceLock<&'static Counts>,
@@ -71,6 +70,8 @@ pub(crate) struct Entry {
     leaving: AtomicBool,
     input_ended: AtomicBool,
     cut: AtomicBool,
+    pub(crate) id: u64,
+    pub(crate) peer: Address,
     grip: Mutex<Option<Box<dyn Grip>>>,
 }
 

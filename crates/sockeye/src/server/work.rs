@@ -148,10 +148,8 @@ async fn converse<H: Handler>(handler: Arc<H>, arrival: Arrival, shared: Arc<Sha
         entry: entry.clone(),
         reason: Reason::Cut,
     };
-    let outcome = match Connection::accepted(fd, entry.clone(), shared.endpoint.scheme()) {
-        Ok(mut conn) => caught(talk(&*handler, &mut conn, &shared)).await,
-        Err(error) => Ok(Err(error)),
-    };
+    let accepted = Connection::accepted(fd, entry.clone(), shared.endpoint.scheme());
+    let outcome = caught(talk(handler, accepted, shared)).await;
     place.reason = match outcome {
         _ if entry.is_cut() => Reason::Cut,
         Ok(Ok(())) => Reason::Finished,
@@ -162,13 +160,16 @@ async fn converse<H: Handler>(handler: Arc<H>, arrival: Arrival, shared: Arc<Sha
 }
 
 /// Not an `async fn`: that would keep each argument twice, as given and as used, in every connection's future.
-#[allow(clippy::manual_async_fn)]
-fn talk<'a, H: Handler>(
-    handler: &'a H,
-    conn: &'a mut Connection,
-    shared: &'a Shared,
-) -> impl Future<Output = Result<()>> + 'a {
+fn talk<H: Handler>(
+    handler: Arc<H>,
+    mut accepted: Result<Connection>,
+    shared: Arc<Shared>,
+) -> impl Future<Output = Result<()>> {
     async move {
+        let conn = match &mut accepted {
+            Ok(conn) => conn,
+            Err(_) => return accepted.map(drop),
+        };
         if let Some(tls) = &shared.tls {
             let limit = shared.limits.handshake;
             crate::time::timeout(limit, conn.accept_tls(tls))
