@@ -83,38 +83,57 @@ pub(crate) trait Lender {
     fn give_back(&self, number: u16);
 }
 
-/// Memory that a [`Lender`] keeps in place until it is given back.
-pub(crate) struct Loan {
-    number: u16,
-    lender: Rc<dyn Lender>,
-}
-
-impl Loan {
-    /// # Safety
-    /// `at` is readable, and nobody writes to it, for as many bytes as the chunk made of it will cover, until
-    /// `give_back(number)`.
-    #[allow(unsafe_code)]
-    pub(crate) unsafe fn chunk(at: NonNull<u8>, count: usize, number: u16, lender: Rc<dyn Lender>) -> Chunk {
-        Chunk {
-            at,
-            count,
-            owner: Owner::Lender(Loan { number, lender }),
-        }
+impl<L: Lender> Lender for Rc<L> {
+    fn give_back(&self, number: u16) {
+        (**self).give_back(number);
     }
 }
 
-impl Drop for Loan {
-    fn drop(&mut self) {
-        self.lender.give_back(self.number);
+/// A lender as chunks know it: one pointer wide, since each chunk has room for it.
+#[derive(Clone)]
+pub(crate) struct Loans(Rc<Box<dyn Lender>>);
+
+impl Loans {
+    pub(crate) fn of(lender: impl Lender + 'static) -> Self {
+        Loans(Rc::new(Box::new(lender)))
+    }
+
+    /// # Safety
+    /// `at` is readable, and nobody writes to it, for as many bytes as `count` says, until `give_back(number)`.
+    #[allow(unsafe_code)]
+    pub(crate) unsafe fn chunk(&self, at: NonNull<u8>, count: usize, number: u16) -> Chunk {
+        let loans = self.clone();
+        let owner = Owner::Lender { number, loans };
+        Chunk { at, count, owner }
     }
 }
 
 /// Whose the bytes are; only ever dropped or asked which it is. Moving it doesn't move the bytes.
 enum Owner {
     Program,
-    Heap { _bytes: Vec<u8> },
-    Pool { _bytes: Spare },
-    Lender(#[expect(dead_code, reason = "kept for its drop")] Loan),
+    #[expect(
+        clippy::box_collection,
+        reason = "a chunk is moved often, and rarely made of a vector"
+    )]
+    Heap {
+        _bytes: Box<Vec<u8>>,
+    },
+    Pool {
+        _bytes: Spare,
+    },
+    Lender {
+        number: u16,
+        loans: Loans,
+    },
+}
+
+impl Drop for Owner {
+    #[inline]
+    fn drop(&mut self) {
+        if let Owner::Lender { number, loans } = self {
+            loans.0.give_back(*number);
+        }
+    }
 }
 
 /// Owned bytes, as one receive brought them or as a handler made them. An empty chunk from
@@ -195,7 +214,9 @@ impl From<Vec<u8>> for Chunk {
         Chunk {
             at: start(&bytes),
             count: bytes.len(),
-            owner: Owner::Heap { _bytes: bytes },
+            owner: Owner::Heap {
+                _bytes: Box::new(bytes),
+            },
         }
     }
 }

@@ -3,7 +3,7 @@
 mod local_end;
 
 use super::{MESSAGE, Received, Route};
-use crate::buffer::{Chunk, Lender, Loan};
+use crate::buffer::{Chunk, Lender, Loans};
 use local_end::Control;
 pub(crate) use local_end::{LocalEnd, ask_for_local_end};
 use rustix::io::Errno;
@@ -67,14 +67,15 @@ impl Batch {
 
     /// Adds what is there; true when there may be more.
     pub(crate) fn receive(
-        self: &Rc<Self>,
+        &self,
         fd: BorrowedFd<'_>,
+        loans: &Loans,
         may_block: bool,
         into: &mut Vec<Received>,
     ) -> rustix::io::Result<bool> {
         let mut free = self.free.take();
         let wanted = free.len().min(BATCH);
-        let counted = self.receive_into(fd, may_block, &free, into);
+        let counted = self.receive_into(fd, loans, may_block, &free, into);
         // What was not filled is free again; what was, comes back with its chunk.
         free.truncate(free.len() - *counted.as_ref().unwrap_or(&0));
         free.append(&mut self.free.borrow_mut());
@@ -85,8 +86,9 @@ impl Batch {
     /// Receives into rooms from the end of `free`; returns how many are filled.
     #[allow(unsafe_code, clippy::multiple_unsafe_ops_per_block)]
     fn receive_into(
-        self: &Rc<Self>,
+        &self,
         fd: BorrowedFd<'_>,
+        loans: &Loans,
         may_block: bool,
         free: &[u16],
         into: &mut Vec<Received>,
@@ -137,7 +139,7 @@ impl Batch {
         for (index, ((slot, header), name)) in filled.enumerate() {
             let length = header.msg_len as usize;
             // SAFETY: the kernel has written as many bytes to this room, which nobody gets again before `give_back`.
-            let bytes = unsafe { Loan::chunk(self.at(*slot), length.min(self.room), *slot, self.clone()) };
+            let bytes = unsafe { loans.chunk(self.at(*slot), length.min(self.room), *slot) };
             let is_scarce = free.len() - index <= self.scarce();
             into.push(Received {
                 bytes: if is_scarce {

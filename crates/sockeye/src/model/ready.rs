@@ -5,7 +5,7 @@
 //! that may block does it in the very call, and no model pays an `fcntl` per connection.
 
 use super::{AcceptLink, Accepted, PacketLink, Received, Route, StreamLink, messages, mmsg};
-use crate::buffer::{Chunk, RECEIVE, Spare};
+use crate::buffer::{Chunk, Loans, RECEIVE, Spare};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags};
 use std::io;
@@ -244,7 +244,7 @@ pub(crate) struct Packets<R: Reactor> {
     /// Whether it is told where each datagram came to.
     told: bool,
     /// Made when it is first needed.
-    batch: Option<Rc<mmsg::Batch>>,
+    batch: Option<(Rc<mmsg::Batch>, Loans)>,
 }
 
 impl<R: Reactor> Packets<R> {
@@ -260,9 +260,12 @@ impl<R: Reactor> Packets<R> {
 impl<R: Reactor> PacketLink for Packets<R> {
     fn poll_recv(&mut self, cx: &mut Context<'_>, into: &mut Vec<Received>) -> Poll<io::Result<()>> {
         let fd = self.socket.fd.as_fd();
-        let batch = self.batch.get_or_insert_with(|| mmsg::Batch::new(fd, self.told));
+        let (batch, loans) = self.batch.get_or_insert_with(|| {
+            let batch = mmsg::Batch::new(fd, self.told);
+            (batch.clone(), Loans::of(batch))
+        });
         self.socket.poll(Way::Read, true, cx, |fd, permit| {
-            let full = batch.receive(fd.as_fd(), permit == Permit::Block, into)?;
+            let full = batch.receive(fd.as_fd(), loans, permit == Permit::Block, into)?;
             Ok(Done {
                 value: (),
                 spent: !full,

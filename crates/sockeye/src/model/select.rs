@@ -2,7 +2,7 @@
 //!
 //! The set is a bitmap of `FD_SETSIZE` descriptors; one above it can't be asked about, so it is refused.
 
-use super::local::Turn;
+use super::local::{AT_ONCE, Turn};
 use super::ready::Way;
 use super::sources::{Source, Sources, Watch};
 use super::task::Tasks;
@@ -37,6 +37,8 @@ struct Sets {
 
 pub(crate) struct Select {
     sets: RefCell<Sets>,
+    /// What the last call told and has not taken effect yet.
+    told: RefCell<Vec<(RawFd, Way)>>,
     sources: Sources,
     tasks: Tasks,
 }
@@ -57,9 +59,28 @@ impl Select {
         };
         Ok(Select {
             sets: RefCell::new(sets),
+            told: RefCell::default(),
             sources: Sources::new(),
             tasks,
         })
+    }
+}
+
+impl Select {
+    fn raise(&self, fd: RawFd, way: Way) {
+        let key = self.sets.borrow().key_of[fd as usize];
+        if fd == self.tasks.rouse_fd().as_raw_fd() {
+            return self.tasks.collect_roused();
+        }
+        // It stays wanted while its handler reads and waits again, as nearly all do; if it is told of once more and nobody
+        // waits, it is taken out.
+        let waited = self
+            .sources
+            .get(key)
+            .is_some_and(|source| source.side(way).rise());
+        if !waited || way == Way::Write {
+            fd_set_remove(&mut self.sets.borrow_mut().wanted[way as usize], fd);
+        }
     }
 }
 
@@ -108,6 +129,18 @@ impl Turn for Select {
         &self.sources.timers
     }
 
+    fn more(&self) -> bool {
+        let mut some = false;
+        for _ in 0..AT_ONCE {
+            let Some((fd, way)) = self.told.borrow_mut().pop() else {
+                break;
+            };
+            some = true;
+            self.raise(fd, way);
+        }
+        some
+    }
+
     fn turn(&self, limit: Option<Duration>) -> io::Result<()> {
         let limit = limit.map(kernel_time);
         let mut sets = self.sets.borrow_mut();
@@ -122,41 +155,19 @@ impl Turn for Select {
         let [read, write] = answer;
         // SAFETY: a descriptor is in a set only between `register` and `deregister`, and its link closes it afterwards.
         #[allow(unsafe_code)]
-        let told =
+        let answered =
             unsafe { rustix::event::select(*highest + 1, Some(read), Some(write), None, limit.as_ref()) };
-        match told {
+        match answered {
             Ok(0) | Err(rustix::io::Errno::INTR) => return Ok(()),
             Ok(_) => {}
             Err(error) => return Err(error.into()),
         }
-        let Sets {
-            wanted,
-            answer,
-            key_of,
-            ..
-        } = &mut *sets;
-        let mut roused = false;
-        for way in [Way::Read, Way::Write] {
-            for fd in FdSetIter::new(&answer[way as usize]) {
-                let Some(&key) = key_of.get(fd as usize).filter(|key| **key != usize::MAX) else {
-                    roused = true;
-                    continue;
-                };
-                // It stays wanted while its handler reads and waits again, as nearly all do; if it is told of once
-                // more and nobody waits, it is taken out.
-                let waited = self
-                    .sources
-                    .get(key)
-                    .is_some_and(|source| source.side(way).rise());
-                if !waited || way == Way::Write {
-                    fd_set_remove(&mut wanted[way as usize], fd);
-                }
-            }
+        let mut told = self.told.borrow_mut();
+        for way in [Way::Write, Way::Read] {
+            told.extend(FdSetIter::new(&sets.answer[way as usize]).map(|fd| (fd, way)));
         }
-        drop(sets);
-        if roused {
-            self.tasks.collect_roused();
-        }
+        drop((sets, told));
+        self.more();
         Ok(())
     }
 }

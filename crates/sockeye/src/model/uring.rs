@@ -18,6 +18,7 @@ use super::sources::Sources;
 use super::task::{LocalFuture, Tasks};
 use super::timers::Timers;
 use super::{AcceptLink, Driver, PacketLink, StreamLink};
+use crate::buffer::Loans;
 use buffers::Buffers;
 use io_uring::types::{Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
@@ -98,6 +99,7 @@ struct Ring {
     /// Operations that the kernel has, and will complete.
     under_way: Cell<usize>,
     buffers: Rc<Buffers>,
+    loans: Loans,
     /// What is only polled.
     sources: Sources,
     tasks: Tasks,
@@ -138,6 +140,7 @@ impl Uring {
             io: RefCell::new(io),
             places: RefCell::default(),
             under_way: Cell::new(0),
+            loans: Loans::of(buffers.clone()),
             buffers,
             sources: Sources::new(),
             tasks: Tasks::new()?,
@@ -258,7 +261,9 @@ impl Ring {
                 }
             }
             Kind::Cancel => {}
-            Kind::Receive => self.with_stream(place, |state| state.received(completion, &self.buffers)),
+            Kind::Receive => self.with_stream(place, |state| {
+                state.received(completion, (&self.buffers, &self.loans))
+            }),
             Kind::Send => self.with_stream(place, |state| state.sent(completion)),
             Kind::Accept => self.accepted(place, completion),
             Kind::Poll => self.polled(place),

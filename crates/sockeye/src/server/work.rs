@@ -160,6 +160,7 @@ async fn converse<H: Handler>(handler: Arc<H>, arrival: Arrival, shared: Arc<Sha
 }
 
 /// Not an `async fn`: that would keep each argument twice, as given and as used, in every connection's future.
+#[allow(clippy::manual_async_fn)]
 fn talk<H: Handler>(
     handler: Arc<H>,
     mut accepted: Result<Connection>,

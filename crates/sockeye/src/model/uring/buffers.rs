@@ -1,6 +1,6 @@
 //! The buffers that the kernel takes when bytes arrive (io_uring_register_buf_ring(3)).
 
-use crate::buffer::{Chunk, Lender, Loan, RECEIVE};
+use crate::buffer::{Chunk, Lender, Loans, RECEIVE};
 use io_uring::IoUring;
 use io_uring::types::BufRingEntry;
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
@@ -72,10 +72,10 @@ impl Buffers {
 
     /// The kernel has filled a buffer.
     #[allow(unsafe_code)]
-    pub(super) fn filled(self: &Rc<Self>, number: u16, count: usize) -> Chunk {
+    pub(super) fn filled(&self, loans: &Loans, number: u16, count: usize) -> Chunk {
         self.free.set(self.free.get().saturating_sub(1));
         // SAFETY: the kernel has written `count` bytes there, and doesn't touch them before they are given back.
-        let chunk = unsafe { Loan::chunk(self.at(number), count.min(SIZE), number, self.clone()) };
+        let chunk = unsafe { loans.chunk(self.at(number), count.min(SIZE), number) };
         if self.free.get() < SCARCE {
             Chunk::from(chunk.to_vec())
         } else {

@@ -2,13 +2,12 @@
 
 use super::Completion;
 use super::buffers::Buffers;
-use crate::buffer::{Chunk, RECEIVE};
+use crate::buffer::{Chunk, Loans, RECEIVE};
 use crate::model::sources::Side;
 use io_uring::cqueue;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
 
 /// Chunks that may wait for a handler before the receive is called off, until it has caught up: each holds a buffer that
 /// the ring's other connections want.
@@ -101,11 +100,11 @@ impl State {
     }
 
     /// True when the receive is to be called off.
-    pub(super) fn received(&mut self, completion: Completion, buffers: &Rc<Buffers>) -> After {
+    pub(super) fn received(&mut self, completion: Completion, (buffers, loans): (&Buffers, &Loans)) -> After {
         self.receiving &= completion.more();
         self.calling_off &= self.receiving;
         let chunk = cqueue::buffer_select(completion.flags)
-            .map(|number| buffers.filled(number, usize::try_from(completion.result).unwrap_or(0)));
+            .map(|number| buffers.filled(loans, number, usize::try_from(completion.result).unwrap_or(0)));
         match completion.outcome() {
             Ok(0) => self.ended = Some(None),
             Ok(_) => chunk.into_iter().for_each(|chunk| self.put(chunk)),
