@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 /// What takes effect, of all that a wait has told, before its tasks run: what was touched to wake a task is still in the
 /// cache then.
-pub(super) const AT_ONCE: usize = 8;
+pub(super) const AT_ONCE: usize = 4;
 
 /// A driver whose thread goes round: poll who is ready, wait, wake, again.
 pub(crate) trait Turn {
