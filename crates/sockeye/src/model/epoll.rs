@@ -4,6 +4,7 @@
 //! full send buffers, and the wish to read stays until something arrives that nobody wants yet. Edge-triggered, it is
 //! registered once for everything, and what the kernel said is remembered until an attempt uses it up.
 
+use super::clock::Clock;
 use super::local::{AT_ONCE, Turn};
 use super::name::Trigger;
 use super::ready::Way;
@@ -15,19 +16,22 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Events taken from the kernel in one call. More makes a turn longer for those at its end, fewer makes more calls.
 const EVENTS: usize = 1024;
 
 /// The descriptor by which other threads rouse this one.
 const ROUSE: u64 = u64::MAX;
+/// The descriptor that tells of a deadline.
+const CLOCK: u64 = u64::MAX - 1;
 
 pub(crate) struct Epoll {
     epoll: OwnedFd,
     trigger: Trigger,
     sources: Sources,
     tasks: Tasks,
+    clock: Clock,
     events: RefCell<Vec<Event>>,
     /// How many of the events have taken effect.
     seen: Cell<usize>,
@@ -47,12 +51,15 @@ impl Epoll {
             EventData::new_u64(ROUSE),
             EventFlags::IN,
         )?;
+        let clock = Clock::new()?;
+        epoll::add(&epoll, clock.fd(), EventData::new_u64(CLOCK), EventFlags::IN)?;
         let events = RefCell::new(Vec::with_capacity(EVENTS));
         Ok(Epoll {
             epoll,
             trigger,
             sources: Sources::new(),
             tasks,
+            clock,
             events,
             seen: Cell::new(0),
         })
@@ -152,13 +159,18 @@ impl Turn for Epoll {
         let now = &rest[..rest.len().min(AT_ONCE)];
         self.seen.set(self.seen.get() + now.len());
         for event in now {
-            if event.data.u64() == ROUSE {
-                self.tasks.collect_roused();
-            } else {
-                self.raise(event);
+            match event.data.u64() {
+                ROUSE => self.tasks.collect_roused(),
+                CLOCK => self.clock.rang(),
+                _ => self.raise(event),
             }
         }
         !now.is_empty()
+    }
+
+    fn limit(&self, due: Option<Instant>) -> io::Result<Option<Duration>> {
+        self.clock.set(due)?;
+        Ok(None)
     }
 
     fn turn(&self, limit: Option<Duration>) -> io::Result<()> {

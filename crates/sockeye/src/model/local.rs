@@ -26,6 +26,8 @@ pub(crate) trait Turn {
     fn more(&self) -> bool {
         false
     }
+    /// Arranges that a wait ends at `due`; says how long it may then take.
+    fn limit(&self, due: Option<Instant>) -> io::Result<Option<Duration>>;
     /// Waits until something happens or the limit passes (`None`: for ever), and wakes whom it concerns, or the first
     /// few of them.
     fn turn(&self, limit: Option<Duration>) -> io::Result<()>;
@@ -108,10 +110,7 @@ fn turn<D: Turn>(driver: &D, spin: &mut Spinner) -> io::Result<()> {
     if spin.until(|| wait(Some(Duration::ZERO)))? {
         return Ok(());
     }
-    let limit = timers
-        .next()
-        .map(|due| due.saturating_duration_since(Instant::now()));
-    wait(limit).map(drop)
+    wait(driver.limit(timers.next())?).map(drop)
 }
 
 /// Looks again and again for a while before a wait, when that has paid lately: a wake-up costs more than a look, but a

@@ -6,6 +6,7 @@
 //! - where it runs: [`local`] (all in one thread, or in N), [`thread`] and [`process`] (one each).
 
 mod blocking;
+mod clock;
 mod coroutine;
 mod epoll;
 mod gate;

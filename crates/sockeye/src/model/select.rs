@@ -2,6 +2,7 @@
 //!
 //! The set is a bitmap of `FD_SETSIZE` descriptors; one above it can't be asked about, so it is refused.
 
+use super::clock::Clock;
 use super::local::{AT_ONCE, Turn};
 use super::ready::Way;
 use super::sources::{Source, Sources, Watch};
@@ -12,7 +13,7 @@ use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What `fd_set` holds, by POSIX and glibc.
 const FD_SETSIZE: usize = 1024;
@@ -41,27 +42,31 @@ pub(crate) struct Select {
     told: RefCell<Vec<(RawFd, Way)>>,
     sources: Sources,
     tasks: Tasks,
+    clock: Clock,
 }
 
 impl Select {
     pub(crate) fn new() -> io::Result<Self> {
         let tasks = Tasks::new()?;
-        let rouse = tasks.rouse_fd().as_raw_fd();
-        refuse_beyond(rouse)?;
+        let clock = Clock::new()?;
+        let own = [tasks.rouse_fd().as_raw_fd(), clock.fd().as_raw_fd()];
+        own.into_iter().try_for_each(refuse_beyond)?;
         let set = || vec![FdSetElement::default(); fd_set_num_elements(FD_SETSIZE, FD_SETSIZE as RawFd)];
         let mut wanted = [set(), set()];
-        fd_set_insert(&mut wanted[Way::Read as usize], rouse);
+        own.into_iter()
+            .for_each(|fd| fd_set_insert(&mut wanted[Way::Read as usize], fd));
         let sets = Sets {
             wanted,
             answer: [set(), set()],
             key_of: vec![usize::MAX; FD_SETSIZE],
-            highest: rouse,
+            highest: own[0].max(own[1]),
         };
         Ok(Select {
             sets: RefCell::new(sets),
             told: RefCell::default(),
             sources: Sources::new(),
             tasks,
+            clock,
         })
     }
 }
@@ -71,6 +76,9 @@ impl Select {
         let key = self.sets.borrow().key_of[fd as usize];
         if fd == self.tasks.rouse_fd().as_raw_fd() {
             return self.tasks.collect_roused();
+        }
+        if fd == self.clock.fd().as_raw_fd() {
+            return self.clock.rang();
         }
         // It stays wanted while its handler reads and waits again, as nearly all do; if it is told of once more and nobody
         // waits, it is taken out.
@@ -139,6 +147,11 @@ impl Turn for Select {
             self.raise(fd, way);
         }
         some
+    }
+
+    fn limit(&self, due: Option<Instant>) -> io::Result<Option<Duration>> {
+        self.clock.set(due)?;
+        Ok(None)
     }
 
     fn turn(&self, limit: Option<Duration>) -> io::Result<()> {

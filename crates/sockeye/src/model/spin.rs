@@ -10,7 +10,7 @@ use std::cell::Cell;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Fruitless rounds before the thread naps. At a round of a few microseconds this is a millisecond of trying, several
 /// round trips on a LAN.
@@ -96,6 +96,10 @@ impl Turn for Spin {
 
     fn timers(&self) -> &Timers {
         &self.sources.timers
+    }
+
+    fn limit(&self, due: Option<Instant>) -> io::Result<Option<Duration>> {
+        Ok(due.map(|due| due.saturating_duration_since(Instant::now())))
     }
 
     fn turn(&self, limit: Option<Duration>) -> io::Result<()> {

@@ -13,6 +13,7 @@ mod polls;
 mod state;
 mod stream;
 
+use super::clock::Clock;
 use super::local::{AT_ONCE, Turn};
 use super::sources::Sources;
 use super::task::{LocalFuture, Tasks};
@@ -20,16 +21,16 @@ use super::timers::Timers;
 use super::{AcceptLink, Driver, PacketLink, StreamLink};
 use crate::buffer::Loans;
 use buffers::Buffers;
-use io_uring::types::{Fd, SubmitArgs, Timespec};
+use io_uring::types::Fd;
 use io_uring::{IoUring, cqueue, opcode, squeue};
 use polls::Polls;
 use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Operations that can be handed over in one call; more make more calls.
 const SUBMISSIONS: u32 = 1024;
@@ -47,15 +48,17 @@ enum Kind {
     Accept = 3,
     Poll = 4,
     Cancel = 5,
+    Clock = 6,
 }
 
-const KINDS: [Kind; 6] = [
+const KINDS: [Kind; 7] = [
     Kind::Rouse,
     Kind::Receive,
     Kind::Send,
     Kind::Accept,
     Kind::Poll,
     Kind::Cancel,
+    Kind::Clock,
 ];
 
 fn token(kind: Kind, place: usize) -> u64 {
@@ -103,6 +106,7 @@ struct Ring {
     /// What is only polled.
     sources: Sources,
     tasks: Tasks,
+    clock: Clock,
     completed: RefCell<VecDeque<Completion>>,
 }
 
@@ -144,9 +148,11 @@ impl Uring {
             buffers,
             sources: Sources::new(),
             tasks: Tasks::new()?,
+            clock: Clock::new()?,
             completed: RefCell::default(),
         });
-        shared.listen_for_rousing()?;
+        shared.listen(shared.tasks.rouse_fd(), Kind::Rouse)?;
+        shared.listen(shared.clock.fd(), Kind::Clock)?;
         let polls = Rc::new(Polls::new(shared.clone()));
         Ok(Uring { shared, polls })
     }
@@ -176,13 +182,14 @@ impl Ring {
         }
     }
 
-    fn listen_for_rousing(&self) -> io::Result<()> {
-        let fd = Fd(self.tasks.rouse_fd().as_raw_fd());
+    /// Has the ring tell, again and again, that a descriptor of its own can be read.
+    fn listen(&self, fd: BorrowedFd<'_>, kind: Kind) -> io::Result<()> {
+        let fd = Fd(fd.as_raw_fd());
         let entry = opcode::PollAdd::new(fd, libc::POLLIN as u32).multi(true).build();
         // SAFETY: a poll points to nothing.
         #[allow(unsafe_code)]
         unsafe {
-            self.push(&entry.user_data(token(Kind::Rouse, 0)))
+            self.push(&entry.user_data(token(kind, 0)))
         }
     }
 
@@ -198,24 +205,15 @@ impl Ring {
         }
     }
 
-    /// Submits what has been pushed, and waits for `want` completions or until the limit has passed.
-    fn enter(&self, want: usize, limit: Option<Duration>) -> io::Result<()> {
-        let io = self.io.borrow();
-        let submitter = io.submitter();
-        let entered = match limit {
-            Some(limit) if want > 0 => {
-                let limit = Timespec::new().sec(limit.as_secs()).nsec(limit.subsec_nanos());
-                submitter.submit_with_args(want, &SubmitArgs::new().timespec(&limit))
-            }
-            _ => submitter.submit_and_wait(want),
-        };
-        match entered {
+    /// Submits what has been pushed, and waits for `want` completions.
+    fn enter(&self, want: usize) -> io::Result<()> {
+        match self.io.borrow().submit_and_wait(want) {
             Ok(_) => Ok(()),
-            // Time is up, a signal came, or the kernel wants its completions taken first.
+            // A signal came, or the kernel wants its completions taken first.
             Err(error)
                 if matches!(
                     error.raw_os_error(),
-                    Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN)
+                    Some(libc::EINTR | libc::EBUSY | libc::EAGAIN)
                 ) =>
             {
                 Ok(())
@@ -247,18 +245,17 @@ impl Ring {
 
     fn take_effect(&self, completion: Completion) {
         let place = (completion.token >> 4) as usize;
-        let Some(kind) = KINDS.get((completion.token & 15) as usize) else {
+        let Some(&kind) = KINDS.get((completion.token & 15) as usize) else {
             return;
         };
         match kind {
             Kind::Rouse => {
                 self.tasks.collect_roused();
-                if !completion.more() {
-                    // Without it this thread would miss what others tell it; it fails only when the ring itself has.
-                    if let Err(error) = self.listen_for_rousing() {
-                        tracing::error!(%error, "io_uring");
-                    }
-                }
+                self.listen_again(completion, self.tasks.rouse_fd(), kind);
+            }
+            Kind::Clock => {
+                self.clock.rang();
+                self.listen_again(completion, self.clock.fd(), kind);
             }
             Kind::Cancel => {}
             Kind::Receive => self.with_stream(place, |state| {
@@ -267,6 +264,15 @@ impl Ring {
             Kind::Send => self.with_stream(place, |state| state.sent(completion)),
             Kind::Accept => self.accepted(place, completion),
             Kind::Poll => self.polled(place),
+        }
+    }
+
+    fn listen_again(&self, completion: Completion, fd: BorrowedFd<'_>, kind: Kind) {
+        // Without it this thread would miss what it is told; it fails only when the ring itself has.
+        if !completion.more()
+            && let Err(error) = self.listen(fd, kind)
+        {
+            tracing::error!(%error, "io_uring");
         }
     }
 
@@ -291,9 +297,14 @@ impl Turn for Uring {
         next.map(|completion| self.shared.take_effect(completion)).count() > 0
     }
 
+    fn limit(&self, due: Option<Instant>) -> io::Result<Option<Duration>> {
+        self.shared.clock.set(due)?;
+        Ok(None)
+    }
+
     fn turn(&self, limit: Option<Duration>) -> io::Result<()> {
         let want = usize::from(limit != Some(Duration::ZERO));
-        self.shared.enter(want, limit)?;
+        self.shared.enter(want)?;
         self.shared.collect();
         self.more();
         Ok(())
@@ -331,7 +342,7 @@ impl Drop for Ring {
         let pushed = unsafe { self.push(&all.user_data(token(Kind::Cancel, 0))) };
         let mut failed = pushed.is_err();
         while self.under_way.get() > 0 && !failed {
-            failed = self.enter(1, None).is_err();
+            failed = self.enter(1).is_err();
             self.collect();
             while let Some(completion) = self.next() {
                 // A descriptor that has come is closed; everything else has nobody left whom it concerns.
