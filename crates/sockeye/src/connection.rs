@@ -236,7 +236,9 @@ impl Connection {
         at_once(self.recv()).await?.transpose()
     }
 
-    /// Sends a whole chunk, without a copy where the model can.
+    /// Sends a whole chunk, without a copy where the model can. Under `uring` as much as a socket's buffer would take may
+    /// still be under way when this returns; who drops a connection that it dialled makes sure of it by
+    /// [`close_write`](Self::close_write).
     ///
     /// # Errors
     /// When the connection is broken, or the peer takes nothing for longer than the write timeout.

@@ -50,7 +50,9 @@ impl Half {
             let _before = self.waker.replace(Some(cx.waker().clone()));
         }
         self.may_block.set(wish.may_block);
-        self.limit.set(wish.limit);
+        if self.limit.replace(wish.limit) != wish.limit {
+            self.due.set(None);
+        }
     }
 }
 
@@ -166,15 +168,34 @@ impl Blocking {
     /// The one operation that waits, when it may block and nothing else can wake the main future.
     fn alone(&self) -> Option<(usize, Way)> {
         let (key, way) = self.latest.get().filter(|_| self.waiting.get() == 1)?;
-        let sources = self.sources.borrow();
-        let source = sources.get(key)?;
+        let source = self.sources.borrow().get(key).cloned()?;
         let half = &source.halves[way as usize];
         let reachable = self.own.is_none_or(|own| own == source.fd);
-        let alone = half.waiting.get()
-            && half.may_block.get()
-            && reachable
-            && self.tasks.main_is_alone(half.waker.borrow().as_ref()?);
-        alone.then_some((key, way))
+        if !half.waiting.get() || !half.may_block.get() || !reachable {
+            return None;
+        }
+        let main_is_alone = || {
+            self.tasks
+                .main_is_alone(half.waker.borrow().as_ref()?)
+                .then_some(())
+        };
+        main_is_alone().or_else(|| {
+            self.forget_wakers();
+            main_is_alone()
+        })?;
+        Some((key, way))
+    }
+
+    /// The wakers of earlier waits are nobody's any more.
+    fn forget_wakers(&self) {
+        let sources = self.sources.borrow();
+        let idle = sources.iter().flat_map(|(_, source)| &source.halves);
+        let wakers: Vec<_> = idle
+            .filter(|half| !half.waiting.get())
+            .map(|half| half.waker.take())
+            .collect();
+        drop(sources); // a waker's drop may run anything
+        drop(wakers);
     }
 
     /// Lets the one operation block, by polling the future again.
@@ -214,11 +235,10 @@ impl Blocking {
         for ((source, way), ready) in waits.iter().zip(told) {
             let half = &source.halves[*way as usize];
             if ready || half.due.get().is_some_and(|due| due <= now) {
-                half.waker.borrow().as_ref().map(Waker::wake_by_ref);
-            }
-            if ready {
-                half.ready.set(true);
+                half.ready.set(ready);
+                // Nobody may ask again: who waited has perhaps given it up.
                 self.roused(half);
+                half.waker.borrow().as_ref().map(Waker::wake_by_ref);
             }
         }
         self.timers.fire(now);
@@ -311,7 +331,10 @@ impl Reactor for Blocking {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => half.ready.set(false),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Poll::Ready(Err(error)),
+                Err(error) => {
+                    self.over(half);
+                    return Poll::Ready(Err(error));
+                }
             }
         }
         if half.due.get().is_some_and(|due| due <= self.timers.now()) {

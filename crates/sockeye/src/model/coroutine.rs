@@ -16,8 +16,11 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
+
+const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
 
 /// What Tokio knows a descriptor by; its link owns it and outlives this.
 struct Lent(RawFd);
@@ -75,7 +78,7 @@ impl Reactor for Coroutine {
     fn register(&self, fd: BorrowedFd<'_>) -> io::Result<Source> {
         // SAFETY: the link that owns the descriptor deregisters it here before it closes it.
         #[allow(unsafe_code)]
-        let fd = unsafe { AsyncFd::register(Lent(fd.as_raw_fd())) }?;
+        let fd = unsafe { AsyncFd::register_with_interest(Lent(fd.as_raw_fd()), INTEREST) }?;
         let sides = Default::default();
         Ok(Source { fd, sides })
     }
@@ -107,7 +110,8 @@ impl Reactor for Coroutine {
             };
             match attempt(Permit::Try) {
                 Ok(done) => {
-                    if done.spent {
+                    // A receive stops before urgent data (tcp(7)): a short count says nothing of what is behind it.
+                    if done.spent && source.fd.try_io(Interest::PRIORITY, |_| Ok(())).is_err() {
                         guard.clear_ready();
                     } else {
                         guard.retain_ready();
@@ -119,7 +123,10 @@ impl Reactor for Coroutine {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => guard.clear_ready(),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => guard.retain_ready(),
-                Err(error) => return Poll::Ready(Err(error)),
+                Err(error) => {
+                    side.done();
+                    return Poll::Ready(Err(error));
+                }
             }
         }
     }

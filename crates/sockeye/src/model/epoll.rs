@@ -84,6 +84,10 @@ impl Epoll {
         let flags = event.flags;
         let (mut read, mut write) = (EventFlags::IN, EventFlags::OUT);
         let broken = flags & (EventFlags::ERR | EventFlags::HUP | EventFlags::RDHUP);
+        if flags.contains(EventFlags::PRI) {
+            // A receive stops before urgent data (tcp(7)), and nothing more is told of what is behind it.
+            source.side(Way::Read).ends();
+        }
         if !broken.is_empty() {
             source.side(Way::Read).ends();
             if broken != EventFlags::RDHUP {
@@ -118,7 +122,9 @@ impl Watch for Epoll {
     fn watch(&self, source: &Source, fd: BorrowedFd<'_>) -> io::Result<()> {
         let wish = match self.trigger {
             Trigger::Level => EventFlags::IN,
-            Trigger::Edge => EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET,
+            Trigger::Edge => {
+                EventFlags::IN | EventFlags::OUT | EventFlags::PRI | EventFlags::RDHUP | EventFlags::ET
+            }
         };
         source.armed.set(wish.bits());
         Ok(epoll::add(&self.epoll, fd, token(source), wish)?)

@@ -125,6 +125,10 @@ impl AcceptLink for Gated {
         accepted
     }
 
+    fn pause(&mut self) {
+        self.open();
+    }
+
     fn fd(&self) -> BorrowedFd<'_> {
         AcceptLink::fd(&self.door)
     }

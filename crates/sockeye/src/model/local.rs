@@ -100,8 +100,11 @@ fn turn<D: Turn>(driver: &D, spin: &mut Spinner) -> io::Result<()> {
     // As late as this: what had come by the end of the last wait has come in time.
     timers.fire(timers.now());
     let wait = |limit| {
-        driver.turn(limit)?;
-        timers.tick();
+        // What the last wait told comes first: nothing may be told over it.
+        if !driver.more() {
+            driver.turn(limit)?;
+            timers.tick();
+        }
         io::Result::Ok(tasks.has_ready())
     };
     if tasks.has_ready() {

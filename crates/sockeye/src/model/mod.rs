@@ -83,6 +83,8 @@ pub(crate) struct Accepted {
 /// A listening socket as a model drives it.
 pub(crate) trait AcceptLink {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>>;
+    /// For now nobody else is let in.
+    fn pause(&mut self) {}
     fn fd(&self) -> BorrowedFd<'_>;
 }
 

@@ -77,6 +77,8 @@ fn refuse_threads() -> io::Result<()> {
 struct Ends {
     reports: OwnedFd,
     helm: OwnedFd,
+    /// The helm once more, to write to.
+    writer: OwnedFd,
     acceptor: Pid,
 }
 
@@ -97,9 +99,12 @@ fn fork_acceptor(job: Job) -> io::Result<Ends> {
         inherited::close_all_but(&own);
         accept(job, &reporter, rudder);
     })?;
+    let writer = helm.try_clone()?;
+    keep_to_itself(writer.as_fd());
     Ok(Ends {
         reports,
         helm,
+        writer,
         acceptor,
     })
 }
@@ -107,7 +112,8 @@ fn fork_acceptor(job: Job) -> io::Result<Ends> {
 /// Waits for the acceptor to say that it accepts.
 fn wait_until_ready(reports: &OwnedFd) -> io::Result<()> {
     let mut first = vec![0; report::LARGEST];
-    let (count, _) = rustix::net::recv(reports, &mut first[..], rustix::net::RecvFlags::empty())?;
+    let receive = || rustix::net::recv(reports, &mut first[..], rustix::net::RecvFlags::empty());
+    let (count, _) = rustix::io::retry_on_intr(receive)?;
     match Report::read(&first[..count]) {
         Some(Report::Ready) => Ok(()),
         Some(Report::Failed(why)) => Err(io::Error::other(why)),
@@ -150,10 +156,9 @@ async fn relay_all(ends: Ends, shared: &Arc<Shared>) -> io::Result<()> {
     let Ends {
         reports,
         helm,
+        writer,
         acceptor,
     } = ends;
-    let writer = helm.try_clone()?;
-    keep_to_itself(writer.as_fd());
     let driver = current()?;
     let (mut reports, mut helm) = (driver.clone().stream(reports)?, driver.stream(helm)?);
     let mut stage = shared.stage.subscribe();

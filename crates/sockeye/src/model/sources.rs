@@ -11,6 +11,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+/// A limit as long as this may begin with the turn of the loop, whose length doesn't matter then; a shorter one begins
+/// with the wait itself, though to ask for the time costs something.
+const COARSE: Duration = Duration::from_secs(60);
+
 /// No instant: nothing is awaited, or no timer is armed.
 const NEVER: u64 = 0;
 
@@ -56,17 +60,25 @@ impl Side {
         self.waiting.set(true);
         let known = self.alarm.borrow().rings_for(cx);
         if !known {
-            // Dropped when nothing is borrowed any more, for a waker's drop may run anything.
+            // Dropped when the alarm is no longer borrowed, for a waker's drop may run anything.
             let _before = self.alarm.replace(Alarm::for_task(cx));
+            self.due.set(NEVER); // the timer that is armed wakes somebody else
         }
         let Some(limit) = limit else { return Ok(()) };
-        let now = timers.nanos().max(1);
         if self.since.get() == NEVER {
-            self.since.set(now);
+            let exact = limit < COARSE;
+            self.since.set(
+                if exact {
+                    timers.exact_nanos()
+                } else {
+                    timers.nanos()
+                }
+                .max(1),
+            );
         }
         // As a rule the timer of an earlier wait is still armed (it isn't due yet), for the same waker, and, as its limit
         // was the same, not later than this one's.
-        if known && now < self.due.get() && self.limit.get() == Some(limit) {
+        if timers.nanos() < self.due.get() && self.limit.get() == Some(limit) {
             return Ok(());
         }
         self.arm_timer(limit, timers, cx)
@@ -257,7 +269,10 @@ impl<W: Watch> Reactor for W {
                     self.tried(false);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Poll::Ready(Err(error)),
+                Err(error) => {
+                    side.done();
+                    return Poll::Ready(Err(error));
+                }
             }
         }
     }

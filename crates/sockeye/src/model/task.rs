@@ -123,7 +123,24 @@ impl Alarm {
 #[inline]
 fn own_ticket(cx: &Context<'_>) -> Option<Ticket> {
     let (data, ticket) = NOW.get();
-    std::ptr::eq(cx.waker().data(), data).then_some(ticket)
+    let own = !data.is_null() && std::ptr::eq(cx.waker().data(), data);
+    own.then_some(ticket)
+}
+
+/// Tells for a while which task is polled; whatever ends that, what was told before is told again.
+struct Polled((*const (), Ticket));
+
+impl Polled {
+    fn now(waker: &Waker, ticket: Ticket) -> Self {
+        LEFT.set(BUDGET);
+        Polled(NOW.replace((waker.data(), ticket)))
+    }
+}
+
+impl Drop for Polled {
+    fn drop(&mut self) {
+        NOW.set(self.0);
+    }
 }
 
 /// What other threads reach of a thread's tasks.
@@ -288,11 +305,8 @@ impl Tasks {
 
     /// Polls the main future, woken or not.
     pub(crate) fn repoll_main<F: Future>(&self, future: Pin<&mut F>) -> Poll<F::Output> {
-        LEFT.set(BUDGET);
-        NOW.set((self.main.waker.data(), Ticket::MAIN));
-        let polled = future.poll(&mut Context::from_waker(&self.main.waker));
-        NOW.set((std::ptr::null(), Ticket::MAIN));
-        polled
+        let _polled = Polled::now(&self.main.waker, Ticket::MAIN);
+        future.poll(&mut Context::from_waker(&self.main.waker))
     }
 
     /// Brings in what other threads have woken, if there is any; a look that costs no system call.
@@ -331,7 +345,6 @@ impl Tasks {
             }));
             if let Err(panic) = turn {
                 tracing::error!(panic = words(&*panic), "a task panicked");
-                NOW.set((std::ptr::null(), Ticket::MAIN));
                 let gone = self.all.borrow_mut().try_remove(self.polled.get());
                 drop(gone);
             }
@@ -353,10 +366,9 @@ impl Tasks {
         };
         drop(all);
         self.polled.set(index);
-        NOW.set((waker.data(), ticket));
-        LEFT.set(BUDGET);
+        let told = Polled::now(&waker, ticket);
         let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
-        NOW.set((std::ptr::null(), Ticket::MAIN));
+        drop(told);
         let mut all = self.all.borrow_mut();
         if polled.is_pending() {
             all[index].future = Some((future, waker));

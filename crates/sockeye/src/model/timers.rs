@@ -80,6 +80,11 @@ impl Timers {
         self.nanos.get()
     }
 
+    /// The time now, and not at the beginning of the turn.
+    pub(crate) fn exact_nanos(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
     /// An instant that was told in nanoseconds; `None` if it is further off than the clock reaches.
     pub(crate) fn instant(&self, nanos: u64) -> Option<Instant> {
         self.epoch.checked_add(Duration::from_nanos(nanos))

@@ -59,6 +59,7 @@ pub(crate) async fn serve(
             }
         };
         if short {
+            link.pause();
             tokio::select! {
                 _ = sleep(BACKOFF) => {}
                 () = shared.registry.next_leave() => {}
@@ -80,7 +81,10 @@ pub(crate) async fn serve(
 }
 
 async fn accept(link: &mut dyn AcceptLink, shared: &Shared) -> io::Result<Accepted> {
-    shared.registry.below(shared.limits.connections).await;
+    if shared.registry.len() >= shared.limits.connections {
+        link.pause();
+        shared.registry.below(shared.limits.connections).await;
+    }
     poll_fn(|cx| link.poll_accept(cx)).await
 }
 

@@ -80,6 +80,9 @@ fn start(spec: &Spec) -> sockeye::Result<Running> {
     if let Some(workers) = spec.value("workers") {
         server = server.workers(workers);
     }
+    if let Some(micros) = spec.value("spin") {
+        server = server.spin(Duration::from_micros(micros));
+    }
     handlers::start(spec, server)
 }
 

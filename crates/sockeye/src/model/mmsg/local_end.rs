@@ -70,21 +70,23 @@ impl LocalEnd {
     #[allow(unsafe_code)]
     pub(super) fn read(header: &libc::msghdr) -> Option<LocalEnd> {
         let mut found: Option<LocalEnd> = None;
-        // SAFETY: the kernel has written whole control messages, as many bytes as the header says.
+        // SAFETY: the kernel has written control messages, as many bytes as the header says.
         let mut next = unsafe { libc::CMSG_FIRSTHDR(header) };
         // SAFETY: it is null, or points to a control message.
         while let Some(message) = unsafe { next.as_ref() } {
-            // SAFETY: a control message has its data behind it.
+            // SAFETY: a control message has its data behind it, if any.
             let data = unsafe { libc::CMSG_DATA(message) };
+            // The kernel cuts the last one off where there is no room for all of it (MSG_CTRUNC).
+            let holds = |size: usize| message.cmsg_len >= size_of::<libc::cmsghdr>() + size;
             match (message.cmsg_level, message.cmsg_type) {
-                (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
-                    // SAFETY: this kind has this type.
+                (libc::IPPROTO_IP, libc::IP_PKTINFO) if holds(size_of::<in_pktinfo>()) => {
+                    // SAFETY: this kind has this type, and all of it is there.
                     let v4 = Self::v4(unsafe { data.cast::<in_pktinfo>().read_unaligned() });
                     let address = found.map_or(v4.address, |v6| v6.address);
                     found = Some(LocalEnd { address, ..v4 });
                 }
-                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
-                    // SAFETY: this kind has this type.
+                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) if holds(size_of::<in6_pktinfo>()) => {
+                    // SAFETY: this kind has this type, and all of it is there.
                     let v6 = Self::v6(unsafe { data.cast::<in6_pktinfo>().read_unaligned() });
                     let source = found.map_or(v6.source, |v4| v4.source);
                     found = Some(LocalEnd { source, ..v6 });

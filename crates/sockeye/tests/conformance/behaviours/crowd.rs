@@ -12,6 +12,7 @@ behaviours![
     many_connections_at_once,
     connections_are_served_by_all_workers,
     newcomers_beyond_the_limit_wait,
+    who_looks_again_and_again_misses_nobody,
 ];
 
 /// How many at once: a process for each costs the machine of the tests more than anything else does.
@@ -73,5 +74,19 @@ fn newcomers_beyond_the_limit_wait(model: Model) {
     served.stop();
     drop(early);
     expect_no_more(&late);
+    served.join();
+}
+
+/// What a look has told, and did not take effect yet, is not lost by the next look.
+fn who_looks_again_and_again_misses_nobody(model: Model) {
+    let mut served = Served::of(&Spec::new(model, "echo").with("spin", 50));
+    for _ in 0..5 {
+        let clients: Vec<Socket> = (0..60).map(|_| served.connect()).collect();
+        clients.iter().for_each(|client| send(client, b"one of many"));
+        for client in &clients {
+            assert_eq!(receive(client, 11), b"one of many");
+        }
+    }
+    served.stop();
     served.join();
 }

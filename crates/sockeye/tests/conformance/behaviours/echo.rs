@@ -1,13 +1,18 @@
 //! What is sent comes back, however it is cut up.
 
 use super::behaviours;
-use crate::client::{self, end_writing, exchange, receive_to_end};
+use crate::client::{self, end_writing, exchange, receive, receive_to_end, send};
 use crate::dice::Dice;
 use crate::served::Served;
 use crate::spec::Spec;
 use sockeye::Model;
 
-behaviours![echo_in_any_chunking, echo_byte_by_byte, echo_over_ipv6,];
+behaviours![
+    echo_in_any_chunking,
+    echo_byte_by_byte,
+    echo_over_ipv6,
+    echo_around_urgent_data,
+];
 
 /// Around everything that is a size to somebody: a byte, a page, a segment, the library's receive, and megabytes.
 const SIZES: [usize; 11] = [
@@ -52,4 +57,16 @@ fn echo_over_ipv6(model: Model) {
     let mut dice = Dice::new(6);
     let bytes = dice.bytes(100_000);
     client::echo(&served.connect(), &bytes, &mut dice);
+}
+
+/// A receive stops before urgent data (tcp(7)), which telnet sends; what is behind it has come all the same.
+fn echo_around_urgent_data(model: Model) {
+    let served = Served::start(model, "echo");
+    for _ in 0..20 {
+        let client = served.connect();
+        send(&client, b"abc");
+        client.send_out_of_band(b"!").expect("urgent data");
+        send(&client, b"def");
+        assert_eq!(receive(&client, 6), b"abcdef");
+    }
 }
