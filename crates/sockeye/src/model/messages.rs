@@ -86,10 +86,6 @@ impl StreamLink for Messages {
         self.link.poll_send(cx, bytes, None)
     }
 
-    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(())) // what was sent is the kernel's
-    }
-
     /// In messages as long as a usual buffer.
     fn poll_send_file(
         &mut self,

@@ -175,10 +175,6 @@ impl<R: Reactor> StreamLink for Socket<R> {
         })
     }
 
-    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(())) // what was sent is the kernel's
-    }
-
     fn poll_send_file(
         &mut self,
         cx: &mut Context<'_>,
