@@ -18,9 +18,9 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-/// How long the gate stays closed at the most: enough to fork for a thousand (a third of a millisecond each), and short for
+/// How long the gate stays closed at the most: enough to fork for a thousand where each takes a millisecond and more, and short for
 /// the first of them.
-const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_millis(1500);
 
 pub(crate) struct Gate {
     /// An eventfd that can be read while the gate is open: it works for threads and for forked processes alike.

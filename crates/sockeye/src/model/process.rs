@@ -21,10 +21,10 @@ use crate::server::registry::{Entry, Grip};
 use crate::server::{Arrival, Event, Job, Reason, Shared, Shutdown, Stage, StreamWork, Worker};
 use counts::Pool;
 pub(crate) use inherited::keep_to_itself;
-use report::{Report, Reporter};
+use report::{Report, Reporter, Voice};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, waitpid};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -46,16 +46,19 @@ static OURS: AtomicUsize = AtomicUsize::new(0);
 const STOP: &[u8] = b"stop";
 const CUT: &[u8] = b"cut";
 
-/// Forks; `child` never returns.
+/// How a child leaves whose end has been told already.
+const TOLD: i32 = 2;
+
+/// Forks; `child` says how it leaves.
 #[allow(unsafe_code)]
-fn fork(child: impl FnOnce()) -> io::Result<Pid> {
+fn fork(child: impl FnOnce() -> i32) -> io::Result<Pid> {
     // SAFETY: the caller sees to it that no other thread holds a lock that the child could want.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         0 => {
             let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child));
             // SAFETY: leaves at once; what was registered to run at exit belongs to the process that was forked.
-            unsafe { libc::_exit(i32::from(ended.is_err())) }
+            unsafe { libc::_exit(ended.unwrap_or(1)) }
         }
         pid => Pid::from_raw(pid).ok_or_else(|| io::ErrorKind::Other.into()),
     }
@@ -98,6 +101,7 @@ fn fork_acceptor(job: Job) -> io::Result<Ends> {
         let own: Vec<RawFd> = job.listeners.iter().map(AsRawFd::as_raw_fd).collect();
         inherited::close_all_but(&own);
         accept(job, &reporter, rudder);
+        0
     })?;
     let writer = helm.try_clone()?;
     keep_to_itself(writer.as_fd());
@@ -226,20 +230,18 @@ fn accept(job: Job, reporter: &Reporter, rudder: OwnedFd) {
     // A child finds a buffer to receive into, and copies only those of its pages that it writes to: a new one would be
     // sixteen page faults, a fifth of what a connection costs.
     drop(Spare::take());
-    let told = reporter.clone();
-    shared.tell_by(Arc::new(move |event: &Event| {
-        told.send(&Report::Event(event.clone()));
-    }));
+    let voice = Arc::new(Voice::new(reporter.clone()));
+    let told = voice.clone();
+    shared.tell_by(Arc::new(move |event: &Event| told.tell(event)));
     let driven = signals::acceptor().and_then(|died| {
         let gate = Gate::new()?;
         let driver = Rc::new(Blocking::accepting(gate.clone())?);
         let Some(worker) = job.into_workers().next() else {
             return Ok(None);
         };
-        let reporter = reporter.clone();
         blocking::drive(
             &driver,
-            steer(worker, died, reporter, rudder, gate),
+            steer(worker, died, voice, rudder, gate),
             Duration::ZERO,
             || false,
         )
@@ -249,18 +251,21 @@ fn accept(job: Job, reporter: &Reporter, rudder: OwnedFd) {
     }
 }
 
-async fn steer(worker: Worker, died: OwnedFd, reporter: Reporter, rudder: OwnedFd, gate: Arc<Gate>) {
+async fn steer(worker: Worker, died: OwnedFd, voice: Arc<Voice>, rudder: OwnedFd, gate: Arc<Gate>) {
     let nursery = Rc::new(Nursery {
         children: RefCell::default(),
         counts: RefCell::default(),
         shared: worker.shared.clone(),
+        voice: voice.clone(),
         gate,
         acceptors: [worker.listener.as_raw_fd(), rudder.as_raw_fd()],
     });
     let (spin, nurse) = (worker.spin(), nursery.clone());
     let place = move |work: &StreamWork, arrival: Arrival| nurse.bear(work, arrival, spin);
     let ready = Ready::new(move |result: io::Result<()>| {
-        reporter.send(&result.map_or_else(|error| Report::Failed(error.to_string()), |()| Report::Ready));
+        voice
+            .reporter
+            .send(&result.map_or_else(|error| Report::Failed(error.to_string()), |()| Report::Ready));
     });
     let shutdown = Shutdown {
         shared: worker.shared.clone(),
@@ -309,6 +314,7 @@ struct Nursery {
     children: RefCell<HashMap<i32, Arc<Entry>>>,
     counts: RefCell<Pool>,
     shared: Arc<Shared>,
+    voice: Arc<Voice>,
     gate: Arc<Gate>,
     /// The descriptors that are the acceptor's alone. With a child, the port would stay open for as long as its
     /// connection.
@@ -322,15 +328,21 @@ impl Nursery {
             return Err(io::Error::other("the server is stopping"));
         }
         let entry = arrival.entry.clone();
-        let (remote, counts, acceptor) = (self.gate.remote()?, self.counts.borrow_mut().take()?, getpid());
+        let (remote, counts) = (self.gate.remote()?, self.counts.borrow_mut().take()?);
         entry.count_in(counts);
+        let (id, peer) = (entry.id, entry.peer.clone());
+        self.shared.tell(&Event::Opened { id, peer });
         let pid = fork(|| {
             self.acceptors.into_iter().for_each(signals::close);
-            signals::child(acceptor);
+            signals::child(self.voice.acceptor);
             self.gate.pass();
             live(work, arrival, remote, &self.shared, spin);
+            self.voice.last_word()
         })
-        .inspect_err(|_| self.counts.borrow_mut().give_back(counts))?;
+        .inspect_err(|error| {
+            self.tell_closed(&entry, Reason::Failed(format!("fork: {error}")));
+            self.counts.borrow_mut().give_back(counts);
+        })?;
         entry.hold(|| Box::new(ChildGrip(pid)));
         self.children
             .borrow_mut()
@@ -366,25 +378,26 @@ impl Nursery {
             return;
         };
         entry.let_go();
-        if status.exit_status() != Some(0) {
-            // It could not say so itself.
-            let reason = if entry.is_cut() {
-                Reason::Cut
-            } else {
-                Reason::Failed(format!("its process {}", died(status)))
-            };
-            self.shared.tell(&Event::Closed {
-                id: entry.id,
-                peer: entry.peer.clone(),
-                received: entry.received(),
-                sent: entry.sent(),
-                reason,
-            });
+        match status.exit_status() {
+            Some(TOLD) => {}
+            Some(0) => self.tell_closed(&entry, Reason::Finished),
+            _ if entry.is_cut() => self.tell_closed(&entry, Reason::Cut),
+            _ => self.tell_closed(&entry, Reason::Failed(format!("its process {}", died(status)))),
         }
         if let Some(counts) = entry.counted_in() {
             self.counts.borrow_mut().give_back(counts);
         }
         self.shared.registry.remove(&entry);
+    }
+
+    fn tell_closed(&self, entry: &Entry, reason: Reason) {
+        self.shared.tell(&Event::Closed {
+            id: entry.id,
+            peer: entry.peer.clone(),
+            received: entry.received(),
+            sent: entry.sent(),
+            reason,
+        });
     }
 
     /// The server's patience is over.

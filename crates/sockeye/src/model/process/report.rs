@@ -4,10 +4,12 @@ use crate::address::Address;
 use crate::endpoint::UnixName;
 use crate::server::{Event, Reason};
 use rustix::net::SendFlags;
+use rustix::process::{Pid, getpid, getppid};
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The longest text that is told; a handler's error may be of any length.
 const LONGEST_TEXT: usize = 4 << 10;
@@ -34,6 +36,50 @@ impl Reporter {
     pub(super) fn send(&self, report: &Report) {
         // When the process that wanted to know is gone, nobody misses it.
         let _ = rustix::net::send(&*self.0, &report.written(), SendFlags::NOSIGNAL);
+    }
+}
+
+/// How the acceptor and its children tell events. What is to be told of every connection is the acceptor's to tell, for a
+/// child copies each page that it writes to, and hundreds of them at once would wait for who reads the reports.
+pub(super) struct Voice {
+    pub(super) reporter: Reporter,
+    pub(super) acceptor: Pid,
+    /// This is a child, and has told its own end.
+    told: AtomicBool,
+}
+
+impl Voice {
+    /// Of the acceptor, by itself.
+    pub(super) fn new(reporter: Reporter) -> Self {
+        Voice {
+            reporter,
+            acceptor: getpid(),
+            told: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn tell(&self, event: &Event) {
+        if getpid() != self.acceptor {
+            match event {
+                Event::Opened { .. } => return,
+                Event::Closed {
+                    reason: Reason::Finished,
+                    ..
+                } if getppid() == Some(self.acceptor) => return, // its acceptor sees it leave, and knows the counts
+                Event::Closed { .. } => self.told.store(true, Ordering::Relaxed),
+                _ => {}
+            }
+        }
+        self.reporter.send(&Report::Event(event.clone()));
+    }
+
+    /// How a child is to leave.
+    pub(super) fn last_word(&self) -> i32 {
+        if self.told.load(Ordering::Relaxed) {
+            super::TOLD
+        } else {
+            0
+        }
     }
 }
 
