@@ -129,7 +129,7 @@ fn values_of_another_form_are_refused() {
 fn hostile_paths_are_refused() {
     let deep = ["a"; 65].join("/");
     let long = "x".repeat(256);
-    let longest = ["y".repeat(200); 21].join("/");
+    let longest = vec!["y".repeat(200); 21].join("/");
     for path in [
         "/",
         "/etc/passwd",
