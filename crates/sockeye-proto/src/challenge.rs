@@ -60,7 +60,10 @@ fn hmac<M: Mac + hmac::digest::KeyInit>(secret: &[u8], challenge: &[u8]) -> Stri
     let mut mac = <M as Mac>::new_from_slice(secret).expect("an HMAC takes a key of any length");
     mac.update(challenge);
     let digest = mac.finalize().into_bytes();
-    digest.iter().flat_map(|byte| [hex(byte >> 4), hex(byte & 15)]).collect()
+    digest
+        .iter()
+        .flat_map(|byte| [hex(byte >> 4), hex(byte & 15)])
+        .collect()
 }
 
 fn hex(digit: u8) -> char {

@@ -25,7 +25,10 @@ pub(super) fn text(message: &[u8]) -> Result<&str, Failed> {
 }
 
 /// The values of exactly these attributes in this order. What comes after them is an extension, which may be passed over.
-pub(super) fn attributes<'a, const N: usize>(text: &'a str, names: [char; N]) -> Result<[&'a str; N], Failed> {
+pub(super) fn attributes<'a, const N: usize>(
+    text: &'a str,
+    names: [char; N],
+) -> Result<[&'a str; N], Failed> {
     let mut parts = text.split(',');
     let mut values = [""; N];
     for (value, name) in values.iter_mut().zip(names) {
@@ -42,7 +45,9 @@ pub(super) fn attributes<'a, const N: usize>(text: &'a str, names: [char; N]) ->
 }
 
 pub(super) fn nonce(text: &str) -> Result<&str, Failed> {
-    let printable = text.bytes().all(|byte| matches!(byte, 0x21..=0x7e) && byte != b',');
+    let printable = text
+        .bytes()
+        .all(|byte| matches!(byte, 0x21..=0x7e) && byte != b',');
     match printable && (1..=MAX_NONCE).contains(&text.len()) {
         true => Ok(text),
         false => Err(Failed::Malformed),
@@ -52,7 +57,9 @@ pub(super) fn nonce(text: &str) -> Result<&str, Failed> {
 pub(super) fn iterations(text: &str) -> Result<u32, Failed> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
     let number = text.parse().ok().filter(|_| digits);
-    number.filter(|some| *some <= MAX_ITERATIONS).ok_or(Failed::Derivation)
+    number
+        .filter(|some| *some <= MAX_ITERATIONS)
+        .ok_or(Failed::Derivation)
 }
 
 /// What a client says of channel bindings.

@@ -76,8 +76,8 @@ pub struct Attempt {
     /// The account, if there is such a one.
     pub account: Option<i64>,
     address: Option<i64>,
-    by_name: i64,
-    by_pair: i64,
+    /// By its name, and by its name and the address together; none for a registration.
+    login: Option<[i64; 2]>,
 }
 
 impl Attempt {
@@ -88,8 +88,22 @@ impl Attempt {
         Attempt {
             account,
             address: whence.as_ref().map(|whence| bucket(key, 0, &[whence])),
-            by_name: bucket(key, 1, &[folded.as_bytes()]),
-            by_pair: bucket(key, 2, &[whence.as_deref().unwrap_or_default(), folded.as_bytes()]),
+            login: Some([
+                bucket(key, 1, &[folded.as_bytes()]),
+                bucket(
+                    key,
+                    2,
+                    &[whence.as_deref().unwrap_or_default(), folded.as_bytes()],
+                ),
+            ]),
+        }
+    }
+
+    /// To make an account: many from one address are as good as failures.
+    pub fn registration(key: &[u8; 32], peer: &Address) -> Self {
+        Attempt {
+            login: None,
+            ..Attempt::new(key, "", None, peer)
         }
     }
 
@@ -100,9 +114,11 @@ impl Attempt {
 
     /// The buckets that count it, in their order, and how many failures are free in each.
     pub fn buckets(&self, known: bool) -> impl Iterator<Item = (i64, i64)> + use<> {
-        let account = if known { self.by_pair } else { self.by_name };
+        let login = self
+            .login
+            .map(|[name, pair]| (if known { pair } else { name }, FREE_ACCOUNT));
         let address = self.address.map(|bucket| (bucket, FREE_ADDRESS));
-        address.into_iter().chain([(account, FREE_ACCOUNT)])
+        address.into_iter().chain(login)
     }
 }
 
@@ -124,7 +140,10 @@ fn bucket(key: &[u8; 32], kind: u8, parts: &[&[u8]]) -> i64 {
         hash.update(part);
     }
     let digest = hash.finalize();
-    let number = digest.iter().take(8).fold(0, |number: u64, byte| number << 8 | u64::from(*byte));
+    let number = digest
+        .iter()
+        .take(8)
+        .fold(0, |number: u64, byte| number << 8 | u64::from(*byte));
     i64::try_from(u64::from(kind) * BUCKETS + number % BUCKETS).unwrap_or_default()
 }
 
@@ -148,7 +167,11 @@ mod tests {
         }
         assert!(now > 3 * DAY, "{now}");
         assert!(refused > 9_900, "{refused}");
-        assert!(penalty.wait(now).is_some_and(|wait| wait <= Duration::from_secs(30)));
+        assert!(
+            penalty
+                .wait(now)
+                .is_some_and(|wait| wait <= Duration::from_secs(30))
+        );
         // It is forgotten in time.
         let later = penalty.after_failure(now + 200 * DAY, FREE_ACCOUNT);
         assert_eq!((later.failures, later.wait(later.last)), (1, None));
@@ -167,7 +190,11 @@ mod tests {
         assert_eq!(penalty.wait(5), None);
         penalty = penalty.after_failure(5, FREE_ACCOUNT);
         assert_eq!(penalty.wait(5), Some(Duration::from_secs(1)));
-        assert_eq!(penalty.wait(-DAY), Some(Duration::from_secs(30)), "the clock was set back");
+        assert_eq!(
+            penalty.wait(-DAY),
+            Some(Duration::from_secs(30)),
+            "the clock was set back"
+        );
     }
 
     #[test]

@@ -24,7 +24,8 @@ impl TlsServer {
             let names = names_of(host.into_iter());
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             let made = self_signed::make(&names, VALID)?;
-            write(path, &made.pem).map_err(|error| Error::io("keep TLS certificate", error).at(path.display()))?;
+            write(path, &made.pem)
+                .map_err(|error| Error::io("keep TLS certificate", error).at(path.display()))?;
         }
         Self::from_files(path, path).map_err(|error| error.advise("move it away to have a new one made"))
     }
@@ -35,7 +36,11 @@ fn write(path: &Path, pem: &str) -> io::Result<()> {
     let unfinished = path.with_extension(format!("new{}", std::process::id()));
     let _ = fs::remove_file(&unfinished); // of a process of this number that died
     let mut options = OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(0o600).open(&unfinished)?;
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&unfinished)?;
     let written = file.write_all(pem.as_bytes()).and_then(|()| file.sync_all());
     let linked = written.and_then(|()| match fs::hard_link(&unfinished, path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -62,7 +67,10 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);
         fs::write(&path, "nothing").expect("write");
-        let error = TlsServer::kept(&path, &endpoint).err().expect("broken").to_string();
+        let error = TlsServer::kept(&path, &endpoint)
+            .err()
+            .expect("broken")
+            .to_string();
         assert!(error.contains("move it away"), "{error}");
     }
 }

@@ -2,8 +2,8 @@
 
 use super::Sqlite;
 use crate::auth::penalty::{Attempt, Penalty};
-use crate::store::accounts::{Account, Accounts, Added, InvitationHash, MAX_INVITATIONS};
 use crate::store::Answer;
+use crate::store::accounts::{Account, Accounts, Added, InvitationHash, MAX_INVITATIONS};
 use sockeye_proto::scram::Verifier;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
@@ -81,12 +81,18 @@ impl Accounts for Sqlite {
     fn add_invitation(&self, code: InvitationHash, now: i64) -> Answer<'_, bool> {
         self.write(move |conn| {
             Box::pin(async move {
-                let count = sqlx::query("SELECT COUNT(*) FROM invitations").fetch_one(&mut *conn).await?;
+                let count = sqlx::query("SELECT COUNT(*) FROM invitations")
+                    .fetch_one(&mut *conn)
+                    .await?;
                 if count.try_get::<i64, _>(0)? >= MAX_INVITATIONS {
                     return Ok(false);
                 }
                 let sql = "INSERT INTO invitations (code, created) VALUES (?, ?)";
-                sqlx::query(sql).bind(code.to_vec()).bind(now).execute(conn).await?;
+                sqlx::query(sql)
+                    .bind(code.to_vec())
+                    .bind(now)
+                    .execute(conn)
+                    .await?;
                 Ok(true)
             })
         })
@@ -96,7 +102,11 @@ impl Accounts for Sqlite {
         self.write(move |conn| {
             Box::pin(async move {
                 let sql = "INSERT INTO secrets (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING";
-                sqlx::query(sql).bind(name).bind(fresh.to_vec()).execute(&mut *conn).await?;
+                sqlx::query(sql)
+                    .bind(name)
+                    .bind(fresh.to_vec())
+                    .execute(&mut *conn)
+                    .await?;
                 let sql = "SELECT value FROM secrets WHERE name = ?";
                 bytes(&sqlx::query(sql).bind(name).fetch_one(conn).await?, "value")
             })
@@ -145,11 +155,20 @@ async fn add(
 ) -> sqlx::Result<Added> {
     let folded = name.to_lowercase();
     let sql = "SELECT id FROM accounts WHERE folded = ?";
-    let taken = sqlx::query(sql).bind(folded.clone()).fetch_optional(&mut *conn).await?.is_some();
+    let taken = sqlx::query(sql)
+        .bind(folded.clone())
+        .fetch_optional(&mut *conn)
+        .await?
+        .is_some();
     // Only who is invited learns whether there is such an account.
     if let Some(code) = invitation.map(|code| code.to_vec()) {
         let sql = "SELECT code FROM invitations WHERE code = ?";
-        if sqlx::query(sql).bind(code.clone()).fetch_optional(&mut *conn).await?.is_none() {
+        if sqlx::query(sql)
+            .bind(code.clone())
+            .fetch_optional(&mut *conn)
+            .await?
+            .is_none()
+        {
             return Ok(Added::Uninvited);
         }
         if !taken {
@@ -178,7 +197,9 @@ async fn add(
 async fn is_known(conn: &mut SqliteConnection, attempt: &Attempt) -> sqlx::Result<bool> {
     let sql = "SELECT seen FROM known_addresses WHERE account = ? AND address = ?";
     // The same work for a name that nobody has.
-    let found = sqlx::query(sql).bind(attempt.account.unwrap_or(-1)).bind(attempt.whence());
+    let found = sqlx::query(sql)
+        .bind(attempt.account.unwrap_or(-1))
+        .bind(attempt.whence());
     Ok(found.fetch_optional(conn).await?.is_some())
 }
 
@@ -239,7 +260,12 @@ async fn forgive(conn: &mut SqliteConnection, attempt: Attempt, now: i64) -> sql
     };
     let sql = "INSERT INTO known_addresses (account, address, seen) VALUES (?, ?, ?) \
                ON CONFLICT (account, address) DO UPDATE SET seen = excluded.seen";
-    sqlx::query(sql).bind(account).bind(attempt.whence()).bind(now).execute(&mut *conn).await?;
+    sqlx::query(sql)
+        .bind(account)
+        .bind(attempt.whence())
+        .bind(now)
+        .execute(&mut *conn)
+        .await?;
     let sql = "DELETE FROM known_addresses WHERE account = ? AND address NOT IN \
                (SELECT address FROM known_addresses WHERE account = ? ORDER BY seen DESC, address LIMIT ?)";
     let forgotten = sqlx::query(sql).bind(account).bind(account).bind(MAX_KNOWN);
