@@ -1,6 +1,6 @@
 //! What people try who don't know the password.
 
-use super::{Accounts, PASSWORD, behind, client, dial, echoes, guarded};
+use super::{Accounts, PASSWORD, behind, client, dial, echoes, guarded, keys};
 use crate::serving::{Peer, each_model};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,7 +10,7 @@ use sockeye_proto::frames;
 use sockeye_proto::scram::{Client, KEY, Keys, PLAIN, PLUS};
 use sockeye_services::auth::client::log_in;
 use sockeye_services::auth::penalty::Attempt;
-use sockeye_services::auth::{Dialogue, Guard};
+use sockeye_services::auth::{Dialogue, Gate, Guard};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -48,12 +48,10 @@ fn code(answer: &Value) -> &str {
         .unwrap_or_else(|| panic!("{answer}"))
 }
 
-/// A dialogue with somebody on this machine.
-fn dialogue(gate: &Arc<sockeye_services::auth::Gate>) -> Dialogue {
+/// A dialogue with somebody on this machine, under a model.
+fn dialogue_of(gate: &Arc<Gate>) -> Dialogue {
     let (ours, _) = UnixStream::pair().expect("a pair");
-    block_on(async { Connection::adopt(ours.into()).map(|conn| Dialogue::new(gate, &conn)) })
-        .expect("a model")
-        .expect("a connection")
+    Dialogue::new(gate, &Connection::adopt(ours.into()).expect("a connection"))
 }
 
 /// One guess, by who knows how to make keys of guesses in advance.
@@ -81,8 +79,8 @@ fn guessing_goes_on_at_a_pace_at_which_it_is_hopeless() {
         let begun = now.load(Ordering::Relaxed);
         let mut looked_at = 0;
         for number in 0..120 {
-            let mut dialogue = dialogue(&gate);
-            let answer = block_on(guess(&mut dialogue, user, number)).expect("a model");
+            let answer = block_on(async { guess(&mut dialogue_of(&gate), user, number).await });
+            let answer = answer.expect("a model");
             match code(&answer) {
                 "denied" => looked_at += 1,
                 // The guesser comes again at the very moment when it may.
@@ -178,11 +176,6 @@ fn an_unknown_user_looks_like_a_known_one() {
     assert!(String::from_utf8_lossy(&message(&again)).contains(&nobody.0));
 }
 
-fn dialogue_of(gate: &Arc<sockeye_services::auth::Gate>) -> Dialogue {
-    let (ours, _) = UnixStream::pair().expect("a pair");
-    Dialogue::new(gate, &Connection::adopt(ours.into()).expect("a connection"))
-}
-
 /// Passes on whatever is said, in both directions.
 struct Relay(Endpoint);
 
@@ -243,14 +236,7 @@ fn a_recorded_login_is_of_no_use() {
         let mut conn = dial(&served).await?;
         let challenge = message(&ask(&mut conn, &login(PLAIN, &first)).await?);
         let question = scram.read(&challenge).expect("a question");
-        let mut salted = [0; KEY];
-        pbkdf2::pbkdf2_hmac::<sha2::Sha256>(
-            PASSWORD.as_bytes(),
-            &question.salt,
-            question.iterations,
-            &mut salted,
-        );
-        let recorded = proof(&scram.prove(&question, &Keys::of(&salted)));
+        let recorded = proof(&scram.prove(&question, &keys(&question.salt, question.iterations)));
         let verdict = ask(&mut conn, &recorded).await?;
         scram.confirm(&message(&verdict)).expect("let in");
         Ok(recorded)
