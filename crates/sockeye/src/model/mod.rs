@@ -14,6 +14,7 @@ mod local;
 mod messages;
 mod mmsg;
 mod name;
+mod prefetch;
 mod process;
 mod ready;
 mod select;
