@@ -11,6 +11,8 @@
 //! | [`framing`] | where a message of a text service ends: `auto`, `lines`, `chunk` | chat, shop, reply |
 //! | [`text`] | the encoding of a text service: `utf-8`, `gbk`, `gb18030`, any WHATWG label | the same |
 //! | [`reply`] | rules from a pattern to an answer | the service `reply` |
+//! | [`shop`] | the dialogue of the shop, in Chinese and English | the service `shop`, its client |
+//! | [`money`] | amounts in whole cents | the same |
 //! | [`daytime`] | the date as a line of text, RFC 867 | the service `daytime` |
 //! | [`chargen`] | the endless pattern of characters, RFC 864 | the service `chargen` |
 //! | [`hexdump`] | bytes as `hexdump -C` prints them | `nc --hex`, listeners that show traffic |
@@ -49,5 +51,7 @@ pub mod chargen;
 pub mod daytime;
 pub mod framing;
 pub mod hexdump;
+pub mod money;
 pub mod reply;
+pub mod shop;
 pub mod text;
