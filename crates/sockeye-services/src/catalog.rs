@@ -1,17 +1,18 @@
 //! The table of services.
 
 use crate::settings::{Setting, Settings};
-use crate::{chargen, daytime, discard, echo, hello, reply};
+use crate::{chargen, daytime, discard, echo, hello, reply, shop};
 use sockeye::{Handler, PacketHandler, Result, Running, Server};
 
 /// Every service there is, in the order in which lists name them.
-pub const ALL: [&Service; 6] = [
+pub const ALL: [&Service; 7] = [
     &echo::SERVICE,
     &discard::SERVICE,
     &daytime::SERVICE,
     &chargen::SERVICE,
     &hello::SERVICE,
     &reply::SERVICE,
+    &shop::SERVICE,
 ];
 
 /// The service of this name.
@@ -33,6 +34,8 @@ pub struct Service {
     pub port: u16,
     /// The schemes of endpoints that it serves at its usual port.
     pub schemes: &'static [&'static str],
+    /// Whether it keeps something: it needs a folder for data then.
+    pub keeps: bool,
     /// What it does, in a line.
     pub about: &'static str,
     /// A command to try it with over a connection; `{nc}` stands for the program that connects, with its arguments.
@@ -67,6 +70,20 @@ impl Starter {
             } else {
                 server.start(handler)
             }
+        }))
+    }
+
+    /// Of a handler for connections alone.
+    pub fn streams<H: Handler>(handler: H) -> Self {
+        Starter(Box::new(move |server| server.start(handler)))
+    }
+
+    /// The same, with something that is to be done before it starts.
+    #[must_use]
+    pub fn after(self, before: impl FnOnce() -> Result<()> + Send + 'static) -> Self {
+        Starter(Box::new(move |server| {
+            before()?;
+            self.start(server)
         }))
     }
 

@@ -75,7 +75,9 @@ impl Shop {
     pub fn from_settings(settings: &Settings) -> Result<Self> {
         let unfit = |why: &str| Error::new("serve shop", Class::General, why.to_owned());
         if settings.packets {
-            return Err(unfit("a customer is a connection, which datagrams have none of").advise("use tcp://"));
+            return Err(
+                unfit("a customer is a connection, which datagrams have none of").advise("use tcp://")
+            );
         }
         let data = settings.data.clone();
         let data = data.ok_or_else(|| unfit("it has no data folder to keep its books in"))?;
@@ -99,7 +101,8 @@ impl Shop {
     /// The goods come in before the first customer does.
     fn starter(self) -> Starter {
         let (data, (goods, first)) = (self.data.clone(), self.stock.clone());
-        Starter::streams(self).after(move || data.beforehand(async |store| store.offer(goods, first, now()).await))
+        Starter::streams(self)
+            .after(move || data.beforehand(async |store| store.offer(goods, first, now()).await))
     }
 }
 

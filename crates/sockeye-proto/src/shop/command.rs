@@ -134,13 +134,20 @@ enum Verb {
 
 impl Verb {
     fn wants_more(self) -> bool {
-        matches!(self, Verb::Buy | Verb::Add | Verb::Remove | Verb::TopUp | Verb::Refund)
+        matches!(
+            self,
+            Verb::Buy | Verb::Add | Verb::Remove | Verb::TopUp | Verb::Refund
+        )
     }
 }
 
 /// Every verb: its English words, its Chinese ones.
 const VERBS: [(Verb, &[&str], &[&str]); 12] = [
-    (Verb::List, &["list", "goods", "prices"], &["商品", "列表", "价目"]),
+    (
+        Verb::List,
+        &["list", "goods", "prices"],
+        &["商品", "列表", "价目"],
+    ),
     (Verb::Buy, &["buy"], &["买", "购买"]),
     (Verb::Add, &["add"], &["加入"]),
     (Verb::Remove, &["remove"], &["取出"]),

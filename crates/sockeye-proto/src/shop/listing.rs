@@ -40,7 +40,9 @@ impl Goods {
     /// What the shop says on connect: those that are not known to be sold out.
     pub fn greeting(&self) -> String {
         let there = self.0.iter().filter(|good| good.stock != Some(0));
-        let names: Vec<String> = there.map(|good| format!("{}({})", good.name, good.price)).collect();
+        let names: Vec<String> = there
+            .map(|good| format!("{}({})", good.name, good.price))
+            .collect();
         match names.is_empty() {
             true => SOLD_OUT.to_owned(),
             false => format!("{}{}{}", GREETING.0, names.join(","), GREETING.1),
@@ -72,7 +74,10 @@ impl Goods {
         if within.is_empty() {
             return Some(Goods::default());
         }
-        let goods: Option<Vec<Good>> = within.split(',').map(|part| read_row(part.trim_start())).collect();
+        let goods: Option<Vec<Good>> = within
+            .split(',')
+            .map(|part| read_row(part.trim_start()))
+            .collect();
         goods.map(Goods)
     }
 }

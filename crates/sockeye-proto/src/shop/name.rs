@@ -63,8 +63,14 @@ impl FromStr for GoodName {
         let within = |c: char| {
             !c.is_control() && !SIGNS.contains(c) && (c == ' ' || !c.is_whitespace()) && c != '\u{fffd}'
         };
-        let bought_by_its_name = || Command::read(text) == (Command::Name(text.to_owned()), Language::Chinese);
-        match first && last && text.chars().all(within) && text.chars().count() <= MAX_NAME && bought_by_its_name() {
+        let bought_by_its_name =
+            || Command::read(text) == (Command::Name(text.to_owned()), Language::Chinese);
+        match first
+            && last
+            && text.chars().all(within)
+            && text.chars().count() <= MAX_NAME
+            && bought_by_its_name()
+        {
             true => Ok(GoodName(text.to_owned())),
             false => Err(BadName(text.to_owned())),
         }

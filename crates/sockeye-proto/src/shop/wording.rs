@@ -168,7 +168,9 @@ impl Said {
             } => format!("Bought as number {number} for {total}; balance {balance}."),
             Said::Missing => "Sorry, we have none of that; please choose something else.".to_owned(),
             Said::Fewer { good, left } => format!("Sorry, only {left} of {good} left."),
-            Said::Short { total, balance } => format!("Sorry, that is {total}, and your balance is {balance}."),
+            Said::Short { total, balance } => {
+                format!("Sorry, that is {total}, and your balance is {balance}.")
+            }
             Said::Basket { lines, .. } if lines.is_empty() => "Your basket is empty.".to_owned(),
             Said::Basket { lines, total } => format!("Your basket: {}; {total} in all.", listed(lines, ", ")),
             Said::BasketFull { limit } => format!("Sorry, a basket holds {limit} different goods."),
@@ -187,10 +189,12 @@ impl Said {
             Said::Bye => "Come again!".to_owned(),
             Said::Wrong(wrong) => wrong_english(*wrong),
             Said::Unavailable => {
-                "Sorry, the books can't be written at the moment, so nothing was done; try again later.".to_owned()
+                "Sorry, the books can't be written at the moment, so nothing was done; try again later."
+                    .to_owned()
             }
             Said::Uncertain => {
-                "Sorry, the books failed and it may or may not be done; look at your history first.".to_owned()
+                "Sorry, the books failed and it may or may not be done; look at your history first."
+                    .to_owned()
             }
         }
     }
@@ -201,7 +205,9 @@ fn joined<T>(parts: &[T], parting: &str, words: impl Fn(&T) -> String) -> String
 }
 
 fn listed(lines: &[Line], parting: &str) -> String {
-    joined(lines, parting, |line| format!("{}×{}({})", line.count, line.good, line.sum))
+    joined(lines, parting, |line| {
+        format!("{}×{}({})", line.count, line.good, line.sum)
+    })
 }
 
 fn deal_chinese(deal: &Deal) -> String {

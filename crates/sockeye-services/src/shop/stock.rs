@@ -68,10 +68,15 @@ pub(super) fn read(path: &str) -> Result<Vec<Offer>, String> {
 fn parse(text: &str) -> Result<Vec<Offer>, String> {
     let page: Page = toml::from_str(text).map_err(|error| error.to_string())?;
     if page.good.is_empty() {
-        return Err("there is no good in it: write [[good]], name = \"…\", price = 4.5, stock = 10".to_owned());
+        return Err(
+            "there is no good in it: write [[good]], name = \"…\", price = 4.5, stock = 10".to_owned(),
+        );
     }
     if page.good.len() > MOST_GOODS {
-        return Err(format!("it has {} goods, and a shop has room for {MOST_GOODS}", page.good.len()));
+        return Err(format!(
+            "it has {} goods, and a shop has room for {MOST_GOODS}",
+            page.good.len()
+        ));
     }
     let goods: Vec<Offer> = page.good.into_iter().map(offer).collect::<Result<_, _>>()?;
     let mut seen = HashSet::new();
@@ -111,7 +116,10 @@ mod tests {
         let text = "[[good]]\nname = \"瓜子\"\nprice = 4.1\nstock = 7\n\
                     [[good]]\nname = \"green tea\"\nprice = 3\n[[good]]\nname = \"糖\"\nprice = \"0.05\"";
         let goods = parse(text).expect("goods");
-        let told: Vec<_> = goods.iter().map(|good| (good.name.as_str(), good.price.cents(), good.stock)).collect();
+        let told: Vec<_> = goods
+            .iter()
+            .map(|good| (good.name.as_str(), good.price.cents(), good.stock))
+            .collect();
         assert_eq!(told, [("瓜子", 410, 7), ("green tea", 300, 0), ("糖", 5, 0)]);
         assert_eq!(usual().expect("goods").len(), 3);
     }
@@ -121,13 +129,22 @@ mod tests {
         for (text, words) in [
             ("", "there is no good in it"),
             ("[[goods]]", "unknown field"),
-            ("[[good]]\nname = \"7up\"\nprice = 1", "`7up` is no name for a good"),
+            (
+                "[[good]]\nname = \"7up\"\nprice = 1",
+                "`7up` is no name for a good",
+            ),
             ("[[good]]\nname = \"糖\"\nprice = 0.001", "no amount"),
             ("[[good]]\nname = \"糖\"\nprice = -1", "a price is from 0"),
             ("[[good]]\nname = \"糖\"\nprice = 1e300", "糖"),
             ("[[good]]\nname = \"糖\"\nprice = 1\nstock = -1", "stock"),
-            ("[[good]]\nname = \"糖\"\nprice = 1\nstock = 4000000000", "at most"),
-            ("[[good]]\nname = \"糖\"\nprice = 1\n[[good]]\nname = \"糖\"\nprice = 1", "twice"),
+            (
+                "[[good]]\nname = \"糖\"\nprice = 1\nstock = 4000000000",
+                "at most",
+            ),
+            (
+                "[[good]]\nname = \"糖\"\nprice = 1\n[[good]]\nname = \"糖\"\nprice = 1",
+                "twice",
+            ),
         ] {
             let error = parse(text).expect_err(text);
             assert!(error.contains(words), "{error}");

@@ -5,7 +5,7 @@ use crate::store::till::{Customer, Entered, MOST_LINES, Order, Receipt};
 use crate::store::{Failure, Store};
 use sockeye::Result;
 use sockeye_proto::money::Money;
-use sockeye_proto::shop::{Command, Good, Goods, Key, Language, Line, MAX_COUNT, Said};
+use sockeye_proto::shop::{Command, Goods, Key, Language, Line, MAX_COUNT, Said};
 use std::sync::Arc;
 
 /// How many deals a history tells of: what fits a screen.
@@ -130,9 +130,10 @@ impl<'a> Visit<'a> {
         if !self.store.goods().await?.iter().any(|there| there.name == good) {
             return Ok(Said::Missing);
         }
+        let full = self.basket.len() == MOST_LINES;
         match self.basket.iter_mut().find(|(name, _)| *name == good) {
             Some((_, there)) => *there = (*there + count).min(MAX_COUNT),
-            None if self.basket.len() == MOST_LINES => return Ok(Said::BasketFull { limit: MOST_LINES }),
+            None if full => return Ok(Said::BasketFull { limit: MOST_LINES }),
             None => self.basket.push((good, count)),
         }
         self.basket().await
@@ -143,7 +144,10 @@ impl<'a> Visit<'a> {
         let mut total = Some(Money::ZERO);
         let mut lines = Vec::with_capacity(self.basket.len());
         for (name, count) in &self.basket {
-            let price = goods.iter().find(|good| good.name == *name).map(|good| good.price);
+            let price = goods
+                .iter()
+                .find(|good| good.name == *name)
+                .map(|good| good.price);
             let sum = price.unwrap_or_default().times(*count);
             total = total.zip(sum).and_then(|(total, sum)| total.plus(sum));
             lines.push(Line {

@@ -152,7 +152,12 @@ pub struct Report {
 impl Report {
     /// Whether everything agrees.
     pub fn is_right(&self) -> bool {
-        [self.unbalanced, self.wrong_balances, self.wrong_stocks, self.wrong_sums] == [0; 4]
+        [
+            self.unbalanced,
+            self.wrong_balances,
+            self.wrong_stocks,
+            self.wrong_sums,
+        ] == [0; 4]
     }
 }
 

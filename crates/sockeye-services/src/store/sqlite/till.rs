@@ -13,8 +13,8 @@ mod goods;
 mod look;
 
 use super::Sqlite;
-use crate::store::till::{Customer, Entered, Keeping, Kept, Offer, Order, Report, Till};
 use crate::store::Answer;
+use crate::store::till::{Customer, Entered, Keeping, Kept, Offer, Order, Report, Till};
 use sockeye_proto::money::Money;
 use sockeye_proto::shop::{Deal, Good};
 use sqlx::{Row, SqliteConnection};
@@ -53,7 +53,11 @@ impl Till for Sqlite {
     fn balance(&self, customer: Customer) -> Answer<'_, Money> {
         self.read(move |conn| {
             let customer = customer.clone();
-            Box::pin(async move { Ok(account(conn, &customer).await?.map_or(Money::ZERO, |(_, balance)| balance)) })
+            Box::pin(async move {
+                Ok(account(conn, &customer)
+                    .await?
+                    .map_or(Money::ZERO, |(_, balance)| balance))
+            })
         })
     }
 
@@ -92,7 +96,9 @@ impl Till for Sqlite {
 async fn account(conn: &mut SqliteConnection, customer: &Customer) -> sqlx::Result<Option<(i64, Money)>> {
     let query = match (customer.account, &customer.user) {
         (Some(id), _) => sqlx::query("SELECT id, balance FROM shop_accounts WHERE id = $1").bind(id),
-        (None, Some(name)) => sqlx::query("SELECT id, balance FROM shop_accounts WHERE name = $1").bind(name.clone()),
+        (None, Some(name)) => {
+            sqlx::query("SELECT id, balance FROM shop_accounts WHERE name = $1").bind(name.clone())
+        }
         (None, None) => return Ok(None),
     };
     let row = query.fetch_optional(conn).await?;

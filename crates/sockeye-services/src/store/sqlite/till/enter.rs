@@ -34,14 +34,22 @@ pub(super) async fn purchase(conn: &mut SqliteConnection, order: &Order) -> sqlx
     let wanted = match repeated(conn, &order.customer, order.key.as_deref()).await? {
         Some((number, "purchase", receipt)) => {
             let same = same_lines(conn, number, order).await?;
-            return Ok(if same { Entered::Done(receipt) } else { Entered::KeyTaken });
+            return Ok(if same {
+                Entered::Done(receipt)
+            } else {
+                Entered::KeyTaken
+            });
         }
         Some(_) => return Ok(Entered::KeyTaken),
         None => Wanted::of(conn, order).await?,
     };
     let (account, pieces, total) = match wanted {
         Wanted::Refused(why) => return Ok(why),
-        Wanted::There { account, pieces, total } => (account, pieces, total),
+        Wanted::There {
+            account,
+            pieces,
+            total,
+        } => (account, pieces, total),
     };
     let entry = Entry {
         kind: "purchase",
@@ -61,7 +69,10 @@ pub(super) async fn purchase(conn: &mut SqliteConnection, order: &Order) -> sqlx
         let take = "UPDATE shop_goods SET stock = stock - $2 WHERE id = $1; \
                     INSERT INTO shop_lines (deal, good, count, price) VALUES ($3, $1, $2, $4)";
         let take = sqlx::query(take).bind(piece.good).bind(piece.count);
-        take.bind(receipt.number).bind(piece.price).execute(&mut *conn).await?;
+        take.bind(receipt.number)
+            .bind(piece.price)
+            .execute(&mut *conn)
+            .await?;
     }
     Ok(Entered::Done(receipt))
 }
@@ -108,11 +119,19 @@ impl Wanted {
             }
             let sum = Money::from_cents(price).times(*count);
             total = total.zip(sum).and_then(|(total, sum)| total.plus(sum));
-            pieces.push(Piece { good, count: *count, price });
+            pieces.push(Piece {
+                good,
+                count: *count,
+                price,
+            });
         }
         pieces.sort_by_key(|piece| piece.good);
         Ok(match total {
-            Some(total) => Wanted::There { account, pieces, total },
+            Some(total) => Wanted::There {
+                account,
+                pieces,
+                total,
+            },
             None => Wanted::Refused(Entered::TooMuch),
         })
     }
@@ -154,7 +173,11 @@ pub(super) async fn refund(
     };
     let look = "SELECT d.amount, r.id FROM shop_deals d LEFT JOIN shop_deals r ON r.refunds = d.id \
                 WHERE d.id = $1 AND d.account = $2 AND d.kind = 'purchase'";
-    let found = sqlx::query(look).bind(number).bind(id).fetch_optional(&mut *conn).await?;
+    let found = sqlx::query(look)
+        .bind(number)
+        .bind(id)
+        .fetch_optional(&mut *conn)
+        .await?;
     let Some(row) = found else {
         return Ok(Entered::NoSuchDeal);
     };
@@ -181,7 +204,11 @@ pub(super) async fn refund(
                 UPDATE shop_goods SET stock = stock + \
                 (SELECT l.count FROM shop_lines l WHERE l.deal = $1 AND l.good = shop_goods.id) \
                 WHERE id IN (SELECT good FROM shop_lines WHERE deal = $1)";
-    sqlx::query(back).bind(number).bind(receipt.number).execute(conn).await?;
+    sqlx::query(back)
+        .bind(number)
+        .bind(receipt.number)
+        .execute(conn)
+        .await?;
     Ok(Entered::Done(receipt))
 }
 
@@ -195,12 +222,16 @@ async fn enter(conn: &mut SqliteConnection, entry: Entry<'_>) -> sqlx::Result<En
     };
     if !entry.customer.may_owe && entry.amount < Money::ZERO && balance < Money::ZERO {
         let total = Money::from_cents(-entry.amount.cents());
-        return Ok(Entered::Short { total, balance: before });
+        return Ok(Entered::Short {
+            total,
+            balance: before,
+        });
     }
     let account = match entry.account {
         Some((id, _)) => id,
         None => {
-            let new = sqlx::query("INSERT INTO shop_accounts (name) VALUES ($1)").bind(entry.customer.user.clone());
+            let new =
+                sqlx::query("INSERT INTO shop_accounts (name) VALUES ($1)").bind(entry.customer.user.clone());
             new.execute(&mut *conn).await?.last_insert_rowid()
         }
     };
@@ -268,8 +299,10 @@ async fn same_lines(conn: &mut SqliteConnection, deal: i64, order: &Order) -> sq
     let look = "SELECT g.name, l.count FROM shop_lines l JOIN shop_goods g ON g.id = l.good \
                 WHERE l.deal = $1 ORDER BY g.name";
     let rows = sqlx::query(look).bind(deal).fetch_all(conn).await?;
-    let bought: sqlx::Result<Vec<(String, u32)>> =
-        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect();
+    let bought: sqlx::Result<Vec<(String, u32)>> = rows
+        .iter()
+        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+        .collect();
     let mut wanted = order.lines.clone();
     wanted.sort();
     Ok(bought? == wanted)

@@ -7,11 +7,18 @@ use sockeye_proto::shop::Good;
 use sqlx::{Row, SqliteConnection};
 
 pub(super) async fn all(conn: &mut SqliteConnection) -> sqlx::Result<Vec<Good>> {
-    let rows = sqlx::query("SELECT name, price, stock FROM shop_goods ORDER BY id").fetch_all(conn).await?;
+    let rows = sqlx::query("SELECT name, price, stock FROM shop_goods ORDER BY id")
+        .fetch_all(conn)
+        .await?;
     rows.iter().map(good).collect()
 }
 
-pub(super) async fn offer(conn: &mut SqliteConnection, goods: &[Offer], first: bool, at: i64) -> sqlx::Result<()> {
+pub(super) async fn offer(
+    conn: &mut SqliteConnection,
+    goods: &[Offer],
+    first: bool,
+    at: i64,
+) -> sqlx::Result<()> {
     let there = all(conn).await?;
     if first && !there.is_empty() {
         return Ok(());
@@ -31,7 +38,8 @@ pub(super) async fn keep(conn: &mut SqliteConnection, what: &Keeping, at: i64) -
         Keeping::Add(offer) => offer.name.as_str(),
         Keeping::Price(name, _) | Keeping::Restock(name, _) => name,
     };
-    let look = sqlx::query("SELECT name, price, stock, id FROM shop_goods WHERE name = $1").bind(name.to_owned());
+    let look =
+        sqlx::query("SELECT name, price, stock, id FROM shop_goods WHERE name = $1").bind(name.to_owned());
     let found = look.fetch_optional(&mut *conn).await?;
     let id: Option<i64> = found.as_ref().map(|row| row.try_get(3)).transpose()?;
     let found = found.as_ref().map(good).transpose()?.zip(id);
@@ -57,7 +65,9 @@ pub(super) async fn keep(conn: &mut SqliteConnection, what: &Keeping, at: i64) -
         }
         (Keeping::Restock(_, count), Some((good, id))) => {
             let there = good.stock.unwrap_or_default();
-            let stock = i64::from(there).checked_add(*count).and_then(|stock| u32::try_from(stock).ok());
+            let stock = i64::from(there)
+                .checked_add(*count)
+                .and_then(|stock| u32::try_from(stock).ok());
             let Some(stock) = stock.filter(|stock| *stock <= MOST_STOCK) else {
                 return Ok(Kept::BadStock(there));
             };

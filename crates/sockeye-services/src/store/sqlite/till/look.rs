@@ -10,7 +10,11 @@ pub(super) async fn history(conn: &mut SqliteConnection, account: i64, most: u32
     let look = "SELECT d.id, d.kind, d.amount, d.refunds, r.id \
                 FROM shop_deals d LEFT JOIN shop_deals r ON r.refunds = d.id \
                 WHERE d.account = $1 ORDER BY d.id DESC LIMIT $2";
-    let rows = sqlx::query(look).bind(account).bind(most).fetch_all(&mut *conn).await?;
+    let rows = sqlx::query(look)
+        .bind(account)
+        .bind(most)
+        .fetch_all(&mut *conn)
+        .await?;
     let mut deals = Vec::with_capacity(rows.len());
     for row in rows {
         let number = row.try_get(0)?;
@@ -66,9 +70,16 @@ pub(super) async fn report(conn: &mut SqliteConnection) -> sqlx::Result<Report> 
     let goods = "SELECT name, price, stock, \
                  (SELECT COALESCE(SUM(count), 0) FROM shop_lines l WHERE l.good = g.id) FROM shop_goods g ORDER BY id";
     let goods = sqlx::query(goods).fetch_all(&mut *moment).await?;
-    let figures = sqlx::query(FIGURES).bind(SALES).bind(CASH).fetch_one(&mut *moment).await?;
+    let figures = sqlx::query(FIGURES)
+        .bind(SALES)
+        .bind(CASH)
+        .fetch_one(&mut *moment)
+        .await?;
     moment.commit().await?;
-    let goods: sqlx::Result<_> = goods.iter().map(|row| Ok((good(row)?, row.try_get(3)?))).collect();
+    let goods: sqlx::Result<_> = goods
+        .iter()
+        .map(|row| Ok((good(row)?, row.try_get(3)?)))
+        .collect();
     let money = |at: usize| figures.try_get(at).map(Money::from_cents);
     Ok(Report {
         goods: goods?,

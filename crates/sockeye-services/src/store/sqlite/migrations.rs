@@ -1,0 +1,49 @@
+use super::{leaving_no_thread, on_this_thread, options};
+use crate::store::Failure;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{ConnectOptions, Connection, SqlSafeStr};
+use std::path::Path;
+
+/// In the order of their numbers; what was released never changes.
+const ALL: [(i64, &str, &str); 3] = [
+    (
+        1,
+        "accounts",
+        include_str!("../../../migrations/sqlite/0001_accounts.sql"),
+    ),
+    (
+        2,
+        "shop",
+        include_str!("../../../migrations/sqlite/0002_shop.sql"),
+    ),
+    (
+        3,
+        "quotas",
+        include_str!("../../../migrations/sqlite/0003_quotas.sql"),
+    ),
+];
+
+/// Makes the tables, or brings them up to date; no thread is left.
+pub(super) fn run(path: &Path) -> Result<(), Failure> {
+    leaving_no_thread(|| on_this_thread(migrate(path))?)
+}
+
+async fn migrate(path: &Path) -> Result<(), Failure> {
+    let told = |error: &dyn std::fmt::Display| Failure::new(error.to_string());
+    let mut conn = options(path).connect().await.map_err(|error| told(&error))?;
+    let migrations = ALL.map(|(number, name, sql)| {
+        Migration::new(
+            number,
+            name.into(),
+            MigrationType::Simple,
+            sql.into_sql_str(),
+            false,
+        )
+    });
+    let done = Migrator::with_migrations(migrations.into())
+        .run_direct(None, &mut conn, false)
+        .await;
+    let closed = conn.close().await;
+    done.map_err(|error| told(&error))?;
+    closed.map_err(|error| told(&error))
+}
