@@ -9,6 +9,7 @@
 //! | [`serve`] | `sockeye serve`: services at endpoints, until a signal |
 //! | [`ports`] | who has a port |
 //! | [`info`] | `sockeye info`: what a name stands for, who answers there, what the connection is like |
+//! | [`shop`] | `sockeye shop`: a customer's side of the shop, and its keeper's |
 //! | [`bench`] | `sockeye bench`: load on echo servers, and the comparison of the models |
 
 mod bench;
@@ -19,6 +20,7 @@ mod info;
 mod log;
 mod ports;
 mod serve;
+mod shop;
 
 use std::process::ExitCode;
 
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Info(args) => info::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Shop(args) => shop::run(args),
     });
     outcome.unwrap_or_else(|error| exit::failed(&error))
 }
