@@ -157,7 +157,7 @@ const VERBS: [(Verb, &[&str], &[&str]); 12] = [
     (Verb::TopUp, &["top up", "top-up", "topup"], &["充值"]),
     (Verb::History, &["history"], &["历史", "记录"]),
     (Verb::Refund, &["refund"], &["退货", "退款"]),
-    (Verb::Help, &["help", "?"], &["帮助", "?"]),
+    (Verb::Help, &["help", "?"], &["帮助", "\u{ff1f}"]),
     (Verb::Bye, &["bye", "quit", "exit"], &["拜拜", "再见"]),
 ];
 

@@ -8,8 +8,8 @@ use std::str::FromStr;
 /// The most characters of a good's name: what fits a line beside its price.
 pub const MAX_NAME: usize = 40;
 
-/// Signs that stand between names in commands and answers; a name has none of them.
-const SIGNS: &str = ",,;;::()()。#\"`";
+/// Signs that stand between names in commands and answers, and those that Chinese keyboards make of them; a name has none.
+const SIGNS: &str = ",;:()#\"`\u{3002}\u{ff0c}\u{ff1b}\u{ff1a}\u{ff08}\u{ff09}\u{ff03}";
 
 /// The name of a good: 1 to 40 characters that begin with no digit, sign or blank, end with no blank, and have no sign
 /// within that the dialogue itself uses. A name that reads as a [`Command`] is none.

@@ -7,4 +7,5 @@ mod framing_random;
 mod hexdump;
 mod reply;
 mod reply_syntax;
+mod shop;
 mod text;
