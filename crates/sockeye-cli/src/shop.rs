@@ -4,9 +4,11 @@
 //! |---|---|
 //! | [`talk`] | a visit: line by line at a terminal, or as a script |
 //! | [`admin`] | what a keeper does to the goods, and what the books say |
+//! | [`bench`] | what `cargo xtask bench` runs |
 //! | [`table`] | goods for people |
 
 mod admin;
+mod bench;
 mod table;
 mod talk;
 
@@ -64,6 +66,9 @@ enum Keeper {
         #[command(subcommand)]
         what: What,
     },
+    /// Measure purchases, for `cargo xtask bench`
+    #[command(hide = true)]
+    Bench(bench::Bench),
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -113,6 +118,7 @@ enum What {
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.keeper {
         Some(Keeper::Admin { data, what }) => admin::run(data, what),
+        Some(Keeper::Bench(bench)) => bench::measure(&bench),
         None => talk::run(&args.endpoint, args.encoding),
     }
 }

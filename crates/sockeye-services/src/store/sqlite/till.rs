@@ -5,24 +5,45 @@
 //! | [`enter`] | writes deals: purchases, refunds, top-ups |
 //! | [`goods`] | what a keeper does |
 //! | [`look`] | balances, histories, and the report |
+//! | [`measure`] | what the database alone can do, to compare with |
 //!
 //! Rows are touched in one order everywhere: the customer's account, then goods by their number.
 
 mod enter;
 mod goods;
 mod look;
+mod measure;
 
 use super::Sqlite;
-use crate::store::Answer;
 use crate::store::till::{Customer, Entered, Keeping, Kept, Offer, Order, Report, Till};
+use crate::store::{Answer, Failure};
 use sockeye_proto::money::Money;
 use sockeye_proto::shop::{Deal, Good};
 use sqlx::{Row, SqliteConnection};
+use std::time::Duration;
 
 /// The account of what was sold.
 const SALES: i64 = 1;
 /// The account of money brought in.
 const CASH: i64 = 2;
+
+impl Sqlite {
+    /// For measurements: purchases of a good in this store without the store, on one connection, `batch` of them in
+    /// each transaction. How many became durable in a second.
+    ///
+    /// # Errors
+    /// When the database fails.
+    #[doc(hidden)]
+    pub fn bare_purchases(
+        &self,
+        good: &str,
+        customers: usize,
+        batch: usize,
+        time: Duration,
+    ) -> Result<f64, Failure> {
+        measure::bare(&self.path, good, customers, batch, time)
+    }
+}
 
 impl Till for Sqlite {
     fn goods(&self) -> Answer<'_, Vec<Good>> {
