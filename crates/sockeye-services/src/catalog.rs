@@ -2,17 +2,18 @@
 
 use crate::auth::{Guard, Guarded, Login};
 use crate::settings::{Setting, Settings};
-use crate::{chargen, daytime, discard, echo, hello, reply};
+use crate::{chargen, daytime, discard, echo, hello, reply, shop};
 use sockeye::{Handler, PacketHandler, Result, Running, Server};
 
 /// Every service there is, in the order in which lists name them.
-pub const ALL: [&Service; 6] = [
+pub const ALL: [&Service; 7] = [
     &echo::SERVICE,
     &discard::SERVICE,
     &daytime::SERVICE,
     &chargen::SERVICE,
     &hello::SERVICE,
     &reply::SERVICE,
+    &shop::SERVICE,
 ];
 
 /// The service of this name.
@@ -80,6 +81,15 @@ impl Starter {
         Starter(Box::new(move |server, guard| match guard {
             Some(guard) => server.start(Guarded::new(handler, guard)),
             None => server.start(handler),
+        }))
+    }
+
+    /// The same, with something that is to be done before it starts.
+    #[must_use]
+    pub fn after(self, before: impl FnOnce() -> Result<()> + Send + 'static) -> Self {
+        Starter(Box::new(move |server, guard| {
+            before()?;
+            (self.0)(server, guard)
         }))
     }
 

@@ -8,6 +8,7 @@
 //! | [`chargen`] | sends characters without end | RFC 864 |
 //! | [`hello`] | greets, hears one message, ends; answers `dog` with `cat` | the handlers of Python's `socketserver` |
 //! | [`reply`] | answers messages by rules | |
+//! | [`shop`] | sells snacks, and keeps books | |
 //!
 //! [`catalog`] is the table of them, with what a command line needs to know: adding a service is its file, a row there
 //! and its tests. [`settings`] is how a service learns what its user wants. [`text`] is the conversation in messages of
@@ -44,5 +45,6 @@ pub mod hello;
 pub mod load;
 pub mod reply;
 pub mod settings;
+pub mod shop;
 pub mod store;
 pub mod text;
