@@ -1,6 +1,7 @@
 //! Authentication as peers meet it, and as attackers do.
 
 mod attacks;
+mod certificates;
 mod challenge;
 mod interop;
 mod login;
