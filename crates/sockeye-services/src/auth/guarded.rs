@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt};
 
 /// How long a peer may take to prove who it is: long enough to type a password, and for a slow machine to derive a key.
-pub const LOGIN_TIME: Duration = Duration::from_secs(30);
+pub const LOGIN_TIME: Duration = Duration::from_secs(60);
 /// How many may be about to do so at once, in one process: their buffers are 16 MiB then. Who comes beyond is closed at once.
 pub const MAX_LOGGING_IN: usize = 2048;
 /// The longest request of a login: four times what a name, a salt and two keys need.

@@ -253,7 +253,7 @@ fn a_stolen_store_logs_nobody_in() {
     let account = block_on(store.account("anna"))
         .expect("a model")
         .expect("a store");
-    let stolen = account.expect("an account").verifier.clone();
+    let stolen = account.expect("an account").verifier;
     let gate = Arc::new(accounts.gate());
     for key in [stolen.stored_key, stolen.server_key] {
         let answer = block_on(async {

@@ -7,7 +7,7 @@ use sockeye_services::auth::{Guard, Policy, Scheme};
 use sockeye_services::catalog;
 use sockeye_services::settings::Settings;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 
 use crate::serving::{Served, each_model};
@@ -28,7 +28,7 @@ fn certificate(folder: &tempfile::TempDir, names: &[&str], common: &str) -> (Pat
     (path, own)
 }
 
-fn serve(accounts: &Accounts, authorities: &PathBuf, model: Model) -> Served {
+fn serve(accounts: &Accounts, authorities: &Path, model: Model) -> Served {
     let (teller, events) = channel();
     let tls = TlsServer::self_signed(&["localhost"]).and_then(|tls| tls.client_authority(authorities));
     let server = Server::bind("tls://127.0.0.1:0").expect("bind").model(model);
