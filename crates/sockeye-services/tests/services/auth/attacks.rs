@@ -328,3 +328,65 @@ fn a_login_that_never_ends_is_given_up() {
         assert_eq!(served.next_reason(), "timed out: log in: timed out after 50ms");
     });
 }
+
+#[test]
+fn a_request_that_makes_no_sense_is_answered_so() {
+    let accounts = Accounts::of(&["anna"]);
+    let gate = Arc::new(accounts.gate());
+    let verifier = json!({"salt": STANDARD.encode([1; 16]), "iterations": 600_000, "stored_key": STANDARD.encode([1; 32]),
+        "server_key": STANDARD.encode([1; 32])});
+    let with = |operate: &str, change: Value| {
+        let mut request =
+            json!({"id": [7, "x"], "operate": operate, "user": "bert", "mechanism": PLAIN, "message": ""});
+        for part in [&verifier, &change] {
+            for (name, value) in part.as_object().expect("an object") {
+                request[name] = value.clone();
+            }
+        }
+        request
+    };
+    for (request, expected) in [
+        (json!(null), "malformed"),
+        (json!([1, 2]), "malformed"),
+        (json!({"operate": "dance"}), "malformed"),
+        (with("login", json!({"message": 5})), "malformed"),
+        (with("login", json!({"message": "?"})), "malformed"),
+        (
+            with("login", json!({"message": STANDARD.encode("n,,n=anna")})),
+            "malformed",
+        ),
+        (
+            with(
+                "login",
+                json!({"message": STANDARD.encode("p=tls-unique,,n=anna,r=x")}),
+            ),
+            "mechanism",
+        ),
+        (with("proof", json!({})), "malformed"),
+        (with("register", json!({})), "closed"),
+        (with("register", json!({"iterations": 599_999})), "weak"),
+        (with("register", json!({"iterations": 4_000_000_000_u32})), "weak"),
+        (with("register", json!({"iterations": -1})), "malformed"),
+        (
+            with("register", json!({"salt": STANDARD.encode([1; 15])})),
+            "weak",
+        ),
+        (
+            with("register", json!({"salt": STANDARD.encode([1; 65])})),
+            "weak",
+        ),
+        (
+            with("register", json!({"stored_key": STANDARD.encode([1; 31])})),
+            "malformed",
+        ),
+        (with("password", json!({})), "login"),
+    ] {
+        let answer = block_on(async { dialogue_of(&gate).answer(&request).await }).expect("a model");
+        assert_eq!(code(&answer), expected, "{request}");
+        assert_eq!(
+            answer.get("id"),
+            Some(request.get("id").unwrap_or(&Value::Null)),
+            "{request}"
+        );
+    }
+}
