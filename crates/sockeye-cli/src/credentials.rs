@@ -224,8 +224,8 @@ fn changed(error: anyhow::Error, place: &str, pinned: &[u8; 32], pins: &Pins) ->
     }
     anyhow::anyhow!(
         "{place} shows another certificate than before: somebody may be in between, or its operator has changed it. Nothing \
-         was sent.\nExpected was the fingerprint (SHA-256)\n    {}\nAsk the operator. If the change is theirs, remove the line \
-         of {place} from {} and connect again.",
+         was sent.\nExpected was the fingerprint (SHA-256)\n    {}\nAsk the operator; `sockeye info tls://{place}` says which \
+         it is now. If the change is theirs, remove the line of {place} from {} and connect again.",
         hex::hex(pinned),
         pins.path().display()
     )

@@ -3,6 +3,8 @@
 mod sockeye;
 
 mod bench;
+mod credentials;
 mod info;
 mod serve;
 mod shop;
+mod user;
