@@ -10,11 +10,15 @@
 //! |---|---|---|
 //! | [`framing`] | where a message of a text service ends: `auto`, `lines`, `chunk` | chat, shop, reply |
 //! | [`text`] | the encoding of a text service: `utf-8`, `gbk`, `gb18030`, any WHATWG label | the same |
+//! | [`frames`] | a length and that many bytes of JSON, raw bytes between them | files, whoever logs in |
+//! | [`files`] | the file service's requests, answers and paths | files and its client |
 //! | [`reply`] | rules from a pattern to an answer | the service `reply` |
 //! | [`shop`] | the dialogue of the shop, in Chinese and English | the service `shop`, its client |
 //! | [`money`] | amounts in whole cents | the same |
 //! | [`daytime`] | the date as a line of text, RFC 867 | the service `daytime` |
 //! | [`chargen`] | the endless pattern of characters, RFC 864 | the service `chargen` |
+//! | [`challenge`] | the legacy proof of a shared secret: an HMAC of random bytes | `auth=challenge`, its clients |
+//! | [`scram`] | SCRAM-SHA-256 and -PLUS, both sides: a password is proved and never told | `auth=scram`, its clients |
 //! | [`hexdump`] | bytes as `hexdump -C` prints them | `nc --hex`, listeners that show traffic |
 //!
 //! # A text service in one screen
@@ -47,11 +51,15 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod challenge;
 pub mod chargen;
 pub mod daytime;
+pub mod files;
+pub mod frames;
 pub mod framing;
 pub mod hexdump;
 pub mod money;
 pub mod reply;
+pub mod scram;
 pub mod shop;
 pub mod text;

@@ -13,6 +13,7 @@ pub mod client;
 mod stock;
 mod visit;
 
+use crate::auth::Login;
 use crate::catalog::{Service, Starter};
 use crate::data::Data;
 use crate::settings::{Setting, Settings, wrong};
@@ -33,6 +34,7 @@ pub const SERVICE: Service = Service {
     try_packets: "echo list | {nc}",
     settings: &[SETTINGS, text::SETTINGS],
     keeps: true,
+    login: Login::InFront,
     make: |settings| Shop::from_settings(settings).map(Shop::starter),
 };
 
@@ -101,14 +103,14 @@ impl Shop {
     /// The goods come in before the first customer does.
     fn starter(self) -> Starter {
         let (data, (goods, first)) = (self.data.clone(), self.stock.clone());
-        Starter::streams(self)
+        Starter::of_streams(self)
             .after(move || data.beforehand(async |store| store.offer(goods, first, now()).await))
     }
 }
 
 impl Handler for Shop {
     async fn handle(&self, conn: &mut Connection) -> Result<()> {
-        let mut visit = Visit::begin(self, user(conn))?;
+        let mut visit = Visit::begin(self, conn.user().map(|user| user.to_string()))?;
         let mut talk = TextConnection::new(conn, self.manner);
         talk.say(&visit.greeting().await).await?;
         while let Some(message) = talk.next_message().await? {
@@ -120,11 +122,6 @@ impl Handler for Shop {
         }
         talk.flush().await
     }
-}
-
-/// Who the customer has proved to be.
-fn user(_conn: &Connection) -> Option<String> {
-    None
 }
 
 /// Milliseconds since 1970, for the books; a clock before that is as good as none.

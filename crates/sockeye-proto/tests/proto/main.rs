@@ -1,11 +1,15 @@
 //! The codecs as their users see them, a module for each subject.
 
+mod challenge;
 mod chargen;
 mod daytime;
+mod files;
+mod frames;
 mod framing;
 mod framing_random;
 mod hexdump;
 mod reply;
 mod reply_syntax;
+mod scram;
 mod shop;
 mod text;
