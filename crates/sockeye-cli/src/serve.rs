@@ -9,11 +9,9 @@
 //! | [`report`] | says where they listen, and how to try them |
 //! | [`events`] | logs what happens to them |
 //! | [`signals`] | waits for the end |
-//! | [`data`] | makes the folder for data |
 //! | [`help`], [`columns`] | the tables of the help |
 
 mod columns;
-mod data;
 mod events;
 mod help;
 mod knobs;
@@ -28,6 +26,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use sockeye::Model;
+use sockeye_services::data::Data;
 
 use crate::cli::count;
 use crate::descriptors;
@@ -50,7 +49,7 @@ pub(crate) struct Args {
     /// Threads that serve each listener, for models that have workers; 0 is one per core
     #[arg(short, long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
     workers: Option<usize>,
-    /// The folder for what services keep; made for its owner alone if missing. No service keeps anything yet
+    /// The folder for what services keep, made for its owner alone if missing ($XDG_DATA_HOME/sockeye)
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Report and log in JSON, an object a line
@@ -61,8 +60,8 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let descriptors = descriptors::raise_limit();
     let plan = plan::Plan::of(&args, descriptors)?;
-    if let Some(folder) = &args.data {
-        data::prepare(folder)?;
+    if args.data.is_some() {
+        plan.data.as_ref().map_or(Ok(()), Data::open)?;
     }
     let report = Report { json: args.json };
     let bound = start::bind(plan, &report)?;

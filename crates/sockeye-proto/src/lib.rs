@@ -10,6 +10,8 @@
 //! |---|---|---|
 //! | [`framing`] | where a message of a text service ends: `auto`, `lines`, `chunk` | chat, shop, reply |
 //! | [`text`] | the encoding of a text service: `utf-8`, `gbk`, `gb18030`, any WHATWG label | the same |
+//! | [`frames`] | a length and that many bytes of JSON, raw bytes between them | files, whoever logs in |
+//! | [`files`] | the file service's requests, answers and paths | files and its client |
 //! | [`reply`] | rules from a pattern to an answer | the service `reply` |
 //! | [`daytime`] | the date as a line of text, RFC 867 | the service `daytime` |
 //! | [`chargen`] | the endless pattern of characters, RFC 864 | the service `chargen` |
@@ -47,6 +49,8 @@
 
 pub mod chargen;
 pub mod daytime;
+pub mod files;
+pub mod frames;
 pub mod framing;
 pub mod hexdump;
 pub mod reply;

@@ -33,6 +33,8 @@ pub struct Service {
     pub port: u16,
     /// The schemes of endpoints that it serves at its usual port.
     pub schemes: &'static [&'static str],
+    /// Whether it keeps something: it needs a folder for data then.
+    pub keeps: bool,
     /// What it does, in a line.
     pub about: &'static str,
     /// A command to try it with over a connection; `{nc}` stands for the program that connects, with its arguments.

@@ -19,6 +19,7 @@ pub const SERVICE: Service = Service {
     name: "chargen",
     port: 8019,
     schemes: &["tcp", "udp"],
+    keeps: false,
     about: "sends characters without end (RFC 864)",
     try_stream: "{nc} | head",
     try_packets: "echo | {nc}",

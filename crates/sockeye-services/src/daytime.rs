@@ -13,6 +13,7 @@ pub const SERVICE: Service = Service {
     name: "daytime",
     port: 8013,
     schemes: &["tcp", "udp"],
+    keeps: false,
     about: "says the date and the time (RFC 867)",
     try_stream: "{nc}",
     try_packets: "echo | {nc}",

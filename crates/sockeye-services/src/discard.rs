@@ -8,6 +8,7 @@ pub const SERVICE: Service = Service {
     name: "discard",
     port: 8009,
     schemes: &["tcp", "udp"],
+    keeps: false,
     about: "receives, and says nothing (RFC 863)",
     try_stream: "echo hello | {nc}",
     try_packets: "echo hello | {nc}",

@@ -8,6 +8,7 @@ pub const SERVICE: Service = Service {
     name: "echo",
     port: 8080,
     schemes: &["tcp", "udp"],
+    keeps: false,
     about: "sends back what it receives (RFC 862)",
     try_stream: "echo hello | {nc}",
     try_packets: "echo hello | {nc}",

@@ -12,6 +12,7 @@ pub const SERVICE: Service = Service {
     name: "hello",
     port: 8888,
     schemes: &["tcp", "udp"],
+    keeps: false,
     about: "greets, hears one message, ends; the datagram dog gets cat",
     try_stream: "echo hi | {nc}",
     try_packets: "printf dog | {nc}",

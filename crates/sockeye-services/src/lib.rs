@@ -30,8 +30,10 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod background;
 pub mod catalog;
 pub mod chargen;
+pub mod data;
 pub mod daytime;
 pub mod discard;
 pub mod echo;
@@ -39,4 +41,5 @@ pub mod hello;
 pub mod load;
 pub mod reply;
 pub mod settings;
+pub mod store;
 pub mod text;

@@ -24,6 +24,7 @@ pub const SERVICE: Service = Service {
     name: "reply",
     port: 7788,
     schemes: &["tcp", "udp"],
+    keeps: false,
     about: "answers each message by rules: pattern => answer",
     try_stream: "echo 你好 | {nc}",
     try_packets: "echo 你好 | {nc}",

@@ -1,7 +1,7 @@
 //! What the user of a service has set.
 
+use crate::data::Data;
 use sockeye::{Class, Error, Result};
-use std::path::PathBuf;
 
 /// Something that a service lets its user set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub struct Settings {
     /// Whether it is to be served in datagrams.
     pub packets: bool,
     /// The folder where services keep their data, if they may keep any.
-    pub data: Option<PathBuf>,
+    pub data: Option<Data>,
 }
 
 impl Settings {

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use sockeye::{Endpoint, Limits, MAX_WORKERS, Model, Options, TlsServer};
 use sockeye_services::catalog::{self, Service, Starter};
+use sockeye_services::data::Data;
 use sockeye_services::settings::Settings;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ pub(super) struct Plan {
     pub(super) listeners: Vec<Listener>,
     /// Nobody asked for these listeners by name: what can't be had is left out.
     pub(super) usual: bool,
+    /// Where those that keep something keep it; there may be no such place.
+    pub(super) data: Option<Data>,
 }
 
 /// One service at one endpoint.
@@ -43,18 +46,32 @@ impl Plan {
             true => catalog::ALL.iter().map(|service| service.name).collect(),
             false => args.listeners.iter().map(String::as_str).collect(),
         };
+        let data = folder(args).ok();
         let mut listeners = Vec::new();
         for text in texts {
-            let planned = of_target(text, args, descriptors);
+            let planned = of_target(text, args, descriptors, data.as_ref());
             let planned = planned.map_err(|error| Usage::new(format!("{text}: {}", words(&error))))?;
             listeners.extend(planned);
         }
-        Ok(Plan { listeners, usual })
+        Ok(Plan {
+            listeners,
+            usual,
+            data,
+        })
     }
 }
 
+fn folder(args: &Args) -> sockeye::Result<Data> {
+    Ok(Data::at(args.data.clone().map_or_else(Data::usual, Ok)?))
+}
+
 /// The listeners that one argument means: one, or those of a service at its usual port.
-fn of_target(text: &str, args: &Args, descriptors: Option<u64>) -> Result<Vec<Listener>> {
+fn of_target(
+    text: &str,
+    args: &Args,
+    descriptors: Option<u64>,
+    data: Option<&Data>,
+) -> Result<Vec<Listener>> {
     let target = Target::read(text)?;
     let service = catalog::named(target.service).ok_or_else(|| unknown_service(target.service))?;
     let endpoints = match target.endpoint {
@@ -66,7 +83,7 @@ fn of_target(text: &str, args: &Args, descriptors: Option<u64>) -> Result<Vec<Li
     };
     let listener = |endpoint: String| {
         let endpoint: Endpoint = endpoint.parse()?;
-        of_endpoint(service, endpoint, &target.query, args, descriptors)
+        of_endpoint(service, endpoint, &target.query, args, descriptors, data)
     };
     endpoints.into_iter().map(listener).collect()
 }
@@ -77,10 +94,14 @@ fn of_endpoint(
     query: &[(String, String)],
     args: &Args,
     descriptors: Option<u64>,
+    data: Option<&Data>,
 ) -> Result<Listener> {
     let (draft, mut settings) = read_query(service, &endpoint, query)?;
     settings.packets = endpoint.is_packet();
-    settings.data = args.data.clone();
+    settings.data = data.cloned();
+    if service.keeps && data.is_none() {
+        folder(args)?;
+    }
     let model = draft.model.or(args.model).unwrap_or_default();
     let mut limits = draft.limits.clone();
     if let Some(connections) = draft.connections {

@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use sockeye::{Endpoint, Model, Running, Server};
 use sockeye_services::catalog::{Service, Starter};
+use sockeye_services::data::Data;
 
 use super::events;
 use super::plan::{Listener, Plan};
@@ -34,7 +35,7 @@ pub(super) fn bind(plan: Plan, report: &Report) -> Result<Vec<Bound>> {
     let (mut bound, mut left_out) = (Vec::new(), Vec::new());
     for listener in plan.listeners {
         let (service, endpoint) = (listener.service, listener.endpoint.clone());
-        match bind_one(listener, plan.usual) {
+        match bind_one(listener, plan.usual, plan.data.as_ref()) {
             Ok(one) => bound.push(one),
             Err(error) if plan.usual => left_out.push(LeftOut {
                 service,
@@ -51,7 +52,7 @@ pub(super) fn bind(plan: Plan, report: &Report) -> Result<Vec<Bound>> {
     Ok(bound)
 }
 
-fn bind_one(listener: Listener, usual: bool) -> sockeye::Result<Bound> {
+fn bind_one(listener: Listener, usual: bool, data: Option<&Data>) -> sockeye::Result<Bound> {
     let Listener {
         service,
         endpoint,
@@ -64,6 +65,9 @@ fn bind_one(listener: Listener, usual: bool) -> sockeye::Result<Bound> {
         .workers(listener.workers)
         .spin(listener.spin)
         .limits(listener.limits);
+    if service.keeps {
+        data.map_or(Ok(()), Data::open)?;
+    }
     if let Some(tls) = listener.tls {
         server = server.tls(tls);
     }

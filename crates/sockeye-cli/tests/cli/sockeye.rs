@@ -1,6 +1,7 @@
 //! The binary under test, and what it says.
 
 use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -15,7 +16,16 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 pub(crate) fn sockeye(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sockeye"));
     command.args(args).stdin(Stdio::null()).env_remove("RUST_LOG");
+    // What a service keeps goes there; a test that needs a folder of its own names one.
+    command.env("XDG_DATA_HOME", own_folder().join("data"));
+    command.env("XDG_STATE_HOME", own_folder().join("state"));
+    command.env("XDG_CONFIG_HOME", own_folder().join("config"));
     command
+}
+
+/// Made by those few programs that keep something without being told where.
+fn own_folder() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("user-{}", std::process::id()))
 }
 
 /// Runs it to its end.

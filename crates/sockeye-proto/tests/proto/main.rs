@@ -2,6 +2,8 @@
 
 mod chargen;
 mod daytime;
+mod files;
+mod frames;
 mod framing;
 mod framing_random;
 mod hexdump;

@@ -1,0 +1,98 @@
+//! Frames, in every chunking, and from those who mean no good.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use sockeye_proto::frames::{BadFrame, Decoder, MAX_FRAME, decode, encode};
+
+/// Everything that a decoder finds in pieces of a stream in which frames alone stand.
+fn all(pieces: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Result<Vec<Vec<u8>>, BadFrame> {
+    let (mut decoder, mut found) = (Decoder::new(), Vec::new());
+    for piece in pieces {
+        let mut rest = piece.as_ref();
+        loop {
+            let taken = decoder.push(rest);
+            rest = &rest[taken..];
+            match decoder.next()? {
+                Some(frame) => found.push(frame),
+                None if rest.is_empty() => break,
+                None => assert!(taken > 0, "neither taken nor told"),
+            }
+        }
+    }
+    Ok(found)
+}
+
+#[test]
+fn a_frame_survives_every_chunking() {
+    let values = [json!({"a": 1}), json!({"operate": "exit", "id": 7}), json!({})];
+    let stream: Vec<u8> = values
+        .iter()
+        .flat_map(|value| encode(value).expect("short"))
+        .collect();
+    for size in 1..=stream.len() {
+        let found = all(stream.chunks(size)).expect("frames");
+        let read: Vec<Value> = found.iter().map(|frame| decode(frame).expect("JSON")).collect();
+        assert_eq!(read, values);
+    }
+}
+
+#[test]
+fn raw_bytes_behind_a_frame_are_left_alone() {
+    let mut stream = encode(&json!({"follows": 3})).expect("short");
+    let end = stream.len();
+    stream.extend([9, 0, 0]);
+    let mut decoder = Decoder::new();
+    assert_eq!(decoder.push(&stream), end);
+    assert!(decoder.is_within());
+    assert!(decoder.next().expect("a frame").is_some());
+    assert!(!decoder.is_within());
+    assert_eq!(decoder.next(), Ok(None));
+}
+
+#[test]
+fn lengths_that_no_frame_has_are_refused_before_anything_is_reserved() {
+    for (length, error) in [
+        (0, BadFrame::Empty),
+        (MAX_FRAME as u32 + 1, BadFrame::TooLong(MAX_FRAME + 1)),
+        (u32::MAX, BadFrame::TooLong(u32::MAX as usize)),
+    ] {
+        let mut decoder = Decoder::new();
+        let mut stream = length.to_le_bytes().to_vec();
+        stream.extend([0; 100]);
+        assert_eq!(decoder.push(&stream), 4);
+        assert_eq!(decoder.next(), Err(error.clone()));
+        assert_eq!(decoder.push(&[0; 100]), 0);
+        assert_eq!(decoder.next(), Err(error));
+    }
+}
+
+#[test]
+fn the_longest_frame_fits_and_no_longer_one_is_made() {
+    let text = "x".repeat(MAX_FRAME - 2); // and its quotes
+    let frame = encode(&text).expect("it fits");
+    assert_eq!(frame.len(), 4 + MAX_FRAME);
+    assert_eq!(all([&frame]).expect("a frame").len(), 1);
+    assert_eq!(encode(&format!("{text}x")), Err(BadFrame::TooLong(MAX_FRAME + 1)));
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_in_any_pieces_are_taken_or_refused_the_same(
+        pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..20),
+    ) {
+        let whole = pieces.concat();
+        prop_assert_eq!(all(&pieces), all([whole]));
+    }
+
+    #[test]
+    fn short_frames_of_any_bytes_come_out_as_they_went_in(
+        frames in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..300), 0..20),
+        size in 1_usize..100,
+    ) {
+        let stream: Vec<u8> = frames
+            .iter()
+            .flat_map(|frame| [&(frame.len() as u32).to_le_bytes()[..], frame].concat())
+            .collect();
+        prop_assert_eq!(all(stream.chunks(size)), Ok(frames));
+    }
+}

@@ -1,0 +1,137 @@
+//! Work that would hold an event loop up: hashing, forcing files to the disk, deriving keys.
+//!
+//! A few threads of this process do it, one after the other; a handler awaits the outcome, under any model. They are
+//! started when they are first needed, so that a program that forks is still alone then, and anew in a forked process.
+
+use sockeye::{Class, Error, Result};
+use std::collections::VecDeque;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use tokio::sync::oneshot;
+
+/// Such work keeps a disk or a core busy: more threads would only take turns at it.
+const THREADS: usize = 4;
+/// How much may wait: seconds of work. What comes then is refused, for its own sake and that of the others.
+const WAITING: usize = 4096;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+#[derive(Default)]
+struct Queue {
+    jobs: Mutex<VecDeque<Job>>,
+    more: Condvar,
+}
+
+struct Pool {
+    /// The process that has the threads.
+    process: u32,
+    queue: Arc<Queue>,
+}
+
+static POOL: Mutex<Option<Pool>> = Mutex::new(None);
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that can panic runs under these locks.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Queue {
+    fn work(&self) {
+        loop {
+            let mut jobs = lock(&self.jobs);
+            let job = loop {
+                match jobs.pop_front() {
+                    Some(job) => break job,
+                    None => jobs = self.more.wait(jobs).unwrap_or_else(PoisonError::into_inner),
+                }
+            };
+            drop(jobs);
+            job();
+        }
+    }
+}
+
+fn queue() -> io::Result<Arc<Queue>> {
+    let mut pool = lock(&POOL);
+    if let Some(pool) = &*pool
+        && pool.process == std::process::id()
+    {
+        return Ok(pool.queue.clone());
+    }
+    let queue = Arc::new(Queue::default());
+    for number in 0..THREADS {
+        let own = queue.clone();
+        let thread = std::thread::Builder::new().name(format!("sockeye-bg{number}"));
+        match thread.spawn(move || own.work()) {
+            Err(error) if number == 0 => return Err(error),
+            _ => {} // the others do it
+        }
+    }
+    *pool = Some(Pool {
+        process: std::process::id(),
+        queue: queue.clone(),
+    });
+    Ok(queue)
+}
+
+/// Does a job on another thread, and waits for its outcome without holding anybody up. A job that nobody waits for any
+/// more is done all the same.
+///
+/// # Errors
+/// When too much is waiting, no thread can be had, or the job panics.
+pub async fn off_loop<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    let (tell, told) = oneshot::channel();
+    let queue = queue().map_err(|error| Error::io("start a thread", error))?;
+    let mut jobs = lock(&queue.jobs);
+    if jobs.len() >= WAITING {
+        let why = format!("{WAITING} others are waiting for it already");
+        return Err(Error::new("work in the background", Class::General, why).advise("try again later"));
+    }
+    jobs.push_back(Box::new(move || {
+        if let Ok(outcome) = catch_unwind(AssertUnwindSafe(job)) {
+            let _ = tell.send(outcome); // who wanted it may be gone
+        }
+    }));
+    drop(jobs);
+    queue.more.notify_one();
+    told.await
+        .map_err(|_| Error::new("work in the background", Class::General, "it panicked".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Wake, Waker};
+
+    struct Thread(std::thread::Thread);
+    impl Wake for Thread {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    fn wait_for<T>(future: impl Future<Output = T>) -> T {
+        let waker = Waker::from(Arc::new(Thread(std::thread::current())));
+        let mut future = pin!(future);
+        loop {
+            match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                Poll::Ready(value) => return value,
+                Poll::Pending => std::thread::park(),
+            }
+        }
+    }
+
+    #[test]
+    fn a_job_is_done_elsewhere_and_a_panic_hurts_only_itself() {
+        let here = std::thread::current().id();
+        let there = wait_for(off_loop(|| std::thread::current().id())).expect("a thread");
+        assert_ne!(here, there);
+        for _ in 0..2 * THREADS {
+            wait_for(off_loop(|| panic!("as intended"))).expect_err("a panic");
+        }
+        assert_eq!(wait_for(off_loop(|| 7)).expect("threads are left"), 7);
+    }
+}

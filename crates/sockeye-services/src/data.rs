@@ -1,0 +1,188 @@
+//! The folder where services keep what must not be lost.
+//!
+//! One server has it at a time; tools may look into it, and change it, beside that.
+
+use crate::store::{Sqlite, Store};
+use sockeye::{Class, Error, Result};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What services keep is their owner's business.
+const MODE: u32 = 0o700;
+/// How long a server waits for the one before it to leave the folder: forked processes of one that was killed take a
+/// moment to end.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How often it looks meanwhile.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// A handle on the folder; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Data(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    folder: PathBuf,
+    store: OnceLock<Arc<Sqlite>>,
+    /// Another server had it, and was waited for.
+    waited: AtomicBool,
+    /// Held for as long as this server, or a process forked by it, lives.
+    lock: Mutex<Option<File>>,
+}
+
+impl Data {
+    /// The data in this folder, which is neither made nor looked at yet.
+    pub fn at(folder: impl Into<PathBuf>) -> Self {
+        Data(Arc::new(Inner {
+            folder: folder.into(),
+            store: OnceLock::new(),
+            waited: AtomicBool::new(false),
+            lock: Mutex::default(),
+        }))
+    }
+
+    /// The user's folder for it, by the XDG rules: `$XDG_DATA_HOME/sockeye`, else `~/.local/share/sockeye`.
+    ///
+    /// # Errors
+    /// When there is no home.
+    pub fn usual() -> Result<PathBuf> {
+        let dirs = directories::ProjectDirs::from("", "", "sockeye").ok_or_else(|| {
+            let why = "this user has no home";
+            Error::new("find the data folder", Class::General, why.to_owned())
+                .advise("name one with --data DIR")
+        })?;
+        Ok(dirs.data_dir().to_owned())
+    }
+
+    /// Where it is.
+    pub fn folder(&self) -> &Path {
+        &self.0.folder
+    }
+
+    /// For a server: makes the folder where it is missing, keeps every other server out of it, and brings what is in it
+    /// up to date. No thread of that is left when it returns, so that a server may fork.
+    ///
+    /// # Errors
+    /// When another server has it, or it can't be written to.
+    pub fn open(&self) -> Result<()> {
+        let mut held = self.0.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.is_none() {
+            self.make()?;
+            *held = Some(self.lock()?);
+        }
+        self.store_here().map(drop)
+    }
+
+    /// For a tool beside a server: as [`open`](Self::open), but keeps nobody out.
+    ///
+    /// # Errors
+    /// When it can't be written to.
+    pub fn visit(&self) -> Result<()> {
+        self.make()?;
+        self.store_here().map(drop)
+    }
+
+    /// What keeps accounts, goods and quotas.
+    ///
+    /// # Errors
+    /// When it can't be opened; after [`open`](Self::open) or [`visit`](Self::visit) it is open already.
+    pub fn store(&self) -> Result<Arc<dyn Store>> {
+        Ok(self.store_here()?)
+    }
+
+    fn store_here(&self) -> Result<Arc<Sqlite>> {
+        if let Some(store) = self.0.store.get() {
+            return Ok(store.clone());
+        }
+        let store = Arc::new(Sqlite::open(&self.0.folder.join("sockeye.db"))?);
+        Ok(self.0.store.get_or_init(|| store).clone())
+    }
+
+    fn make(&self) -> Result<()> {
+        if self.folder().exists() && !self.folder().is_dir() {
+            let error = Error::new("use data folder", Class::General, "it is no folder".to_owned());
+            return Err(error
+                .at(self.folder().display())
+                .advise("name another, or one that is not there yet"));
+        }
+        let made = DirBuilder::new().recursive(true).mode(MODE).create(self.folder());
+        made.map_err(|error| self.failed("make data folder", error))
+    }
+
+    fn lock(&self) -> Result<File> {
+        let path = self.folder().join("lock");
+        let mut options = OpenOptions::new();
+        let opened = options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path);
+        let mut file = opened.map_err(|error| self.failed("lock data folder", error))?;
+        let patience = if self.0.waited.load(Ordering::Relaxed) {
+            Duration::ZERO
+        } else {
+            PATIENCE
+        };
+        let until = Instant::now() + patience;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(LOOK),
+                Err(TryLockError::WouldBlock) => {
+                    self.0.waited.store(true, Ordering::Relaxed);
+                    return Err(self.taken(&mut file));
+                }
+                Err(TryLockError::Error(error)) => return Err(self.failed("lock data folder", error)),
+            }
+        }
+        let noted = file
+            .set_len(0)
+            .and_then(|()| writeln!(file, "{}", std::process::id()));
+        noted.map_err(|error| self.failed("lock data folder", error))?;
+        Ok(file)
+    }
+
+    fn taken(&self, file: &mut File) -> Error {
+        let mut holder = String::new();
+        let holder = match file.read_to_string(&mut holder) {
+            Ok(_) if !holder.trim().is_empty() => {
+                format!("another server (process {}) has it", holder.trim())
+            }
+            _ => "another server has it".to_owned(),
+        };
+        Error::new("lock data folder", Class::General, holder)
+            .at(self.folder().display())
+            .advise("stop that one, or name another folder with --data DIR")
+    }
+
+    fn failed(&self, op: &'static str, error: io::Error) -> Error {
+        Error::io(op, error).at(self.folder().display())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_server_is_kept_out_and_a_tool_is_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (first, second) = (Data::at(folder.path()), Data::at(folder.path()));
+        first.open().expect("nobody has it");
+        first.open().expect("it is ours");
+        let error = second.open().expect_err("it is taken").to_string();
+        assert!(
+            error.contains(&format!("process {}", std::process::id())),
+            "{error}"
+        );
+        second.visit().expect("tools may");
+        drop(first);
+        second.open().expect("it was given back");
+    }
+}

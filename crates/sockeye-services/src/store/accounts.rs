@@ -1,0 +1,4 @@
+//! Who may log in.
+
+/// The accounts.
+pub trait Accounts {}

@@ -1,0 +1,4 @@
+use super::Sqlite;
+use crate::store::Accounts;
+
+impl Accounts for Sqlite {}

@@ -1,0 +1,64 @@
+use super::{on_this_thread, options};
+use crate::store::Failure;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{ConnectOptions, Connection, SqlSafeStr};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// In the order of their numbers; what was released never changes.
+const ALL: [(i64, &str, &str); 3] = [
+    (
+        1,
+        "accounts",
+        include_str!("../../../migrations/sqlite/0001_accounts.sql"),
+    ),
+    (
+        2,
+        "shop",
+        include_str!("../../../migrations/sqlite/0002_shop.sql"),
+    ),
+    (
+        3,
+        "quotas",
+        include_str!("../../../migrations/sqlite/0003_quotas.sql"),
+    ),
+];
+
+/// How long the thread behind a closed connection may take to end.
+const ENDING: Duration = Duration::from_secs(1);
+
+/// Makes the tables, or brings them up to date. A program that forks is to be alone afterwards, so it waits for the
+/// threads that this took.
+pub(super) fn run(path: &Path) -> Result<(), Failure> {
+    let before = threads();
+    on_this_thread(migrate(path))??;
+    let until = Instant::now() + ENDING;
+    while threads() > before && Instant::now() < until {
+        std::thread::sleep(Duration::from_micros(100));
+    }
+    Ok(())
+}
+
+async fn migrate(path: &Path) -> Result<(), Failure> {
+    let told = |error: &dyn std::fmt::Display| Failure::new(error.to_string());
+    let mut conn = options(path).connect().await.map_err(|error| told(&error))?;
+    let migrations = ALL.map(|(number, name, sql)| {
+        Migration::new(
+            number,
+            name.into(),
+            MigrationType::Simple,
+            sql.into_sql_str(),
+            false,
+        )
+    });
+    let done = Migrator::with_migrations(migrations.into())
+        .run_direct(None, &mut conn, false)
+        .await;
+    let closed = conn.close().await;
+    done.map_err(|error| told(&error))?;
+    closed.map_err(|error| told(&error))
+}
+
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
+}

@@ -1,0 +1,4 @@
+use super::Sqlite;
+use crate::store::Quotas;
+
+impl Quotas for Sqlite {}

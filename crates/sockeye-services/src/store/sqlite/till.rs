@@ -1,0 +1,4 @@
+use super::Sqlite;
+use crate::store::Till;
+
+impl Till for Sqlite {}
