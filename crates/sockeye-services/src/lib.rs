@@ -37,6 +37,7 @@ pub mod data;
 pub mod daytime;
 pub mod discard;
 pub mod echo;
+pub mod files;
 pub mod hello;
 pub mod load;
 pub mod reply;

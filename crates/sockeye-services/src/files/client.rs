@@ -73,7 +73,7 @@ pub struct Who {
     pub endpoint: String,
     /// The user's name there.
     pub user: String,
-    /// The folder for notes of uploads that aren't over; see [`notes::folder`].
+    /// The folder for notes of transfers that aren't over; see [`notes::folder`].
     pub notes: PathBuf,
 }
 

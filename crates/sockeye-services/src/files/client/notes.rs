@@ -16,7 +16,7 @@ const MAX_HEADER: u64 = 64 << 10;
 /// How often a note is opened anew that was removed just then: each time another program has just ended its transfer.
 const TRIES: usize = 10;
 
-/// The folder for notes of uploads, by the XDG rules: `$XDG_STATE_HOME/sockeye/uploads`.
+/// The folder for notes, by the XDG rules: `$XDG_STATE_HOME/sockeye`.
 ///
 /// # Errors
 /// When this user has no home.
@@ -24,10 +24,10 @@ pub fn folder() -> Result<PathBuf, Failure> {
     let home = directories::ProjectDirs::from("", "", "sockeye");
     let state = home.as_ref().and_then(|dirs| dirs.state_dir());
     let missing = || {
-        Failure::ours("find the folder for notes", "of uploads", "this user has no home")
+        Failure::ours("find the folder for notes", "of transfers", "this user has no home")
             .advise("set XDG_STATE_HOME or HOME")
     };
-    Ok(state.ok_or_else(missing)?.join("uploads"))
+    Ok(state.ok_or_else(missing)?.to_owned())
 }
 
 /// A name for a note of what these words name together.

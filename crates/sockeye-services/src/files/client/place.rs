@@ -58,6 +58,13 @@ impl Folder {
         rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 
+    /// The file that has this name, to compare with it.
+    pub(crate) fn existing(&self, name: &str) -> Option<File> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let fd = rustix::fs::openat(&self.fd, name, flags, Mode::empty());
+        fd.ok().map(File::from)
+    }
+
     /// Where that is, to tell of it.
     pub(crate) fn path_of(&self, name: &str) -> PathBuf {
         self.path.join(name)

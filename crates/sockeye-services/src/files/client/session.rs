@@ -4,7 +4,7 @@ use super::failure::Failure;
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use sockeye::{Class, Connection, Error};
-use sockeye_proto::files::{Answer, Greeting, Hello, Request, VERSION};
+use sockeye_proto::files::{self, Answer, Done, Greeting, Hello, Request, VERSION};
 use sockeye_proto::frames;
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -127,6 +127,35 @@ impl Session {
         sent
     }
 
+    /// Sends everything that is on its way out, and reads nothing: behind an answer there are bytes of a file.
+    pub(crate) async fn say(&mut self) -> Result<(), Failure> {
+        let sent = self.conn.send_all(&self.out).await;
+        self.out.clear();
+        sent.map_err(Failure::Lost)
+    }
+
+    /// Receives so many bytes of a file, as they come.
+    pub(crate) async fn receive(
+        &mut self,
+        mut count: u64,
+        mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        while count > 0 {
+            let ours = match self.conn.fill_buf().await {
+                Ok([]) => return Err(self.closed()),
+                Ok(bytes) => {
+                    let ours = bytes.len().min(usize::try_from(count).unwrap_or(usize::MAX));
+                    take(&bytes[..ours])?;
+                    ours
+                }
+                Err(error) => return Err(self.lost("recv", error)),
+            };
+            Pin::new(&mut self.conn).consume(ours);
+            count -= ours as u64;
+        }
+        Ok(())
+    }
+
     fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         loop {
             let mut moved = false;
@@ -176,9 +205,14 @@ impl Session {
             return Ok(None);
         };
         let answer: Answer<T> = frames::decode(&frame).map_err(|error| self.nonsense(error.to_string()))?;
-        let asked = self.asked.pop_front().filter(|asked| asked.id == answer.id);
-        let asked = asked.ok_or_else(|| self.nonsense("it answers what was not asked"))?;
-        Ok(Some(Result::from(answer.done).map_err(|why| Failure::Refused {
+        let asked = self.asked.pop_front().filter(|asked| answer.id == Some(asked.id));
+        let (asked, done) = match (asked, answer.done) {
+            (Some(asked), done) => (asked, done),
+            // It could not make out which request this is about.
+            (None, Done::Error(why)) => return Err(self.nonsense(why.message)),
+            (None, Done::Ok(_)) => return Err(self.nonsense("it answers what was not asked")),
+        };
+        Ok(Some(Result::from(done).map_err(|why: files::Failure| Failure::Refused {
             operate: asked.operate,
             path: asked.path,
             code: why.code,

@@ -97,7 +97,7 @@ impl Uploading {
     ) -> Result<(Self, Option<UploadName>), Failure> {
         let local = std::path::absolute(&source.path).unwrap_or_else(|_| source.path.clone());
         let words = [who.endpoint.as_bytes(), who.user.as_bytes(), local.as_os_str().as_encoded_bytes(), remote.as_bytes()];
-        let mut note: Note<Header> = Note::open(who.notes.join(key(&words)))?;
+        let mut note: Note<Header> = Note::open(who.notes.join("uploads").join(key(&words)))?;
         let known = note.header.clone();
         let wanted = Header {
             upload: known.as_ref().map_or_else(random, |known| Ok(known.upload))?,

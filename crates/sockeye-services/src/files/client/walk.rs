@@ -48,15 +48,14 @@ struct Step {
 }
 
 impl Walk {
-    /// Of one thing that a person named, to become `remote`.
-    pub fn of(local: &Path, remote: String) -> Self {
-        let local = local.to_owned();
+    /// Of what a person named: where it is, and the path that it is to have.
+    pub fn of(named: Vec<(PathBuf, String)>) -> Self {
+        let step = |(local, remote)| {
+            let depth = 0;
+            Ok(Step { local, remote, depth })
+        };
         Walk {
-            open: vec![Ok(Step {
-                local,
-                remote,
-                depth: 0,
-            })],
+            open: named.into_iter().rev().map(step).collect(),
         }
     }
 
@@ -206,7 +205,7 @@ mod tests {
     #[test]
     fn a_folder_is_gone_through_in_order_and_links_in_it_are_not_followed() {
         let folder = tree();
-        let seen: Vec<String> = Walk::of(&folder.path().join("d"), "to".to_owned())
+        let seen: Vec<String> = Walk::of(vec![(folder.path().join("d"), "to".to_owned())])
             .map(|found| match found.expect("readable") {
                 Found::File { remote, .. } => remote,
                 Found::EmptyFolder { remote } => format!("{remote}/"),
@@ -224,7 +223,7 @@ mod tests {
         for name in [bad, "a".as_ref(), "b".as_ref()] {
             fs::write(folder.path().join(name), "x").expect("a file");
         }
-        let found: Vec<_> = Walk::of(folder.path(), String::new()).map(|found| found.is_ok()).collect();
+        let found: Vec<_> = Walk::of(vec![(folder.path().to_owned(), String::new())]).map(|found| found.is_ok()).collect();
         assert_eq!(found, [true, true, false]);
     }
 

@@ -1,0 +1,3 @@
+//! The service of files.
+
+pub mod client;
