@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, info, log, serve};
+use crate::{bench, files, info, log, serve};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -31,6 +31,7 @@ pub(crate) enum Command {
     Serve(serve::Args),
     Info(info::Args),
     Bench(bench::Args),
+    Files(files::Args),
 }
 
 impl Command {
@@ -38,7 +39,7 @@ impl Command {
     pub(crate) fn logs_json(&self) -> bool {
         match self {
             Command::Serve(args) => args.json,
-            Command::Info(_) | Command::Bench(_) => false, // their JSON goes to standard output
+            Command::Info(_) | Command::Bench(_) | Command::Files(_) => false, // their JSON goes to standard output
         }
     }
 }

@@ -15,6 +15,7 @@ mod bench;
 mod cli;
 mod descriptors;
 mod exit;
+mod files;
 mod info;
 mod log;
 mod ports;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Info(args) => info::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Files(args) => files::run(args),
     });
     outcome.unwrap_or_else(|error| exit::failed(&error))
 }

@@ -10,7 +10,7 @@
 //! | [`get`] | files and folders from the service |
 //! | `download`, `small` | one large file, many small ones |
 //! | [`legacy`] | an upload to the service's ancestor, which answers nothing |
-//! | [`walk`], [`wildcard`] | what a person means by a name |
+//! | [`walk`], `meant`, [`wildcard`] | what a person means by a name, here and there |
 //! | `source`, `place` | files and folders of this machine |
 //! | `hashing` | BLAKE3 in units |
 //! | `watch`, `failure` | what is told while it goes on, and what went wrong |
@@ -20,6 +20,7 @@ mod failure;
 pub mod get;
 mod hashing;
 pub mod legacy;
+mod meant;
 pub mod notes;
 mod pipeline;
 mod place;
@@ -47,7 +48,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// The pause before the first new try; each further one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause: who comes back is met soon.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 

@@ -18,7 +18,10 @@ impl Session {
     }
 
     /// A part of what is in a folder, after the path `after`.
-    pub(crate) async fn page(
+    ///
+    /// # Errors
+    /// As [`stat`](Self::stat).
+    pub async fn page(
         &mut self,
         path: &str,
         after: Option<&str>,
