@@ -7,6 +7,7 @@ mod conversation;
 mod daytime;
 mod discard;
 mod echo;
+mod files_client;
 mod hello;
 mod load;
 mod reply;

@@ -14,7 +14,7 @@ impl Session {
     /// When there is nothing, or the connection breaks; so with all that follow.
     pub async fn stat(&mut self, path: &str) -> Result<Entry, Failure> {
         let entry = self.ask("stat", path, Stat { path: path.to_owned() }).await?;
-        harmless(entry)
+        harmless(entry, true)
     }
 
     /// A part of what is in a folder, after the path `after`.
@@ -34,7 +34,11 @@ impl Session {
             recursive,
         };
         let mut page: Listed = self.ask("list", path, about).await?;
-        page.entries = page.entries.into_iter().map(harmless).collect::<Result<_, _>>()?;
+        page.entries = page
+            .entries
+            .into_iter()
+            .map(|entry| harmless(entry, false))
+            .collect::<Result<_, _>>()?;
         if page.more && page.entries.is_empty() {
             return Err(Failure::ours("list", path, "the service says that there is more, and nothing of it"));
         }
@@ -127,12 +131,12 @@ impl Session {
 
 /// A path that a service names is a stranger's word: only one that could have been uploaded is believed, since it will be
 /// shown on a terminal or become a name on this disk.
-fn harmless(entry: Entry) -> Result<Entry, Failure> {
-    match Path::parse(&entry.path) {
-        Ok(_) => Ok(entry),
-        Err(why) => {
-            let shown = entry.path.escape_debug().to_string();
-            Err(Failure::ours("list", shown, format!("the service names a path that nobody can have: {why}")))
-        }
-    }
+fn harmless(entry: Entry, may_be_root: bool) -> Result<Entry, Failure> {
+    let why = match Path::parse(&entry.path) {
+        Ok(path) if may_be_root || !path.is_root() => return Ok(entry),
+        Ok(_) => "it is the folder itself".to_owned(),
+        Err(why) => why.to_string(),
+    };
+    let why = format!("the service names a path that nobody can have: {why}");
+    Err(Failure::ours("list", entry.path.escape_debug(), why))
 }
