@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, files, info, log, serve};
+use crate::{bench, files, info, log, serve, user};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -12,6 +12,7 @@ Examples:
   sockeye info example.org https --tls  the same with TLS and its certificates
   sockeye bench tcp://127.0.0.1:8080    how fast an echo server is
   sockeye bench --models all            the models of concurrency compared
+  sockeye user add anna                 somebody who may log in
 
 Each command has more of them: sockeye COMMAND --help";
 
@@ -32,6 +33,7 @@ pub(crate) enum Command {
     Info(info::Args),
     Bench(bench::Args),
     Files(files::Args),
+    User(user::Args),
 }
 
 impl Command {
@@ -39,7 +41,8 @@ impl Command {
     pub(crate) fn logs_json(&self) -> bool {
         match self {
             Command::Serve(args) => args.json,
-            Command::Info(_) | Command::Bench(_) | Command::Files(_) => false, // their JSON goes to standard output
+            // Their JSON goes to standard output.
+            Command::Info(_) | Command::Bench(_) | Command::Files(_) | Command::User(_) => false,
         }
     }
 }

@@ -7,19 +7,25 @@
 //! | [`log`] | what goes to standard error, and how much of it |
 //! | [`descriptors`] | the limit of open files |
 //! | [`serve`] | `sockeye serve`: services at endpoints, until a signal |
+//! | [`user`] | `sockeye user`: the accounts |
+//! | [`credentials`] | who a client is and whom it trusts: options that clients have in common |
+//! | [`hex`] | fingerprints as people write them |
 //! | [`ports`] | who has a port |
 //! | [`info`] | `sockeye info`: what a name stands for, who answers there, what the connection is like |
 //! | [`bench`] | `sockeye bench`: load on echo servers, and the comparison of the models |
 
 mod bench;
 mod cli;
+mod credentials;
 mod descriptors;
 mod exit;
 mod files;
+mod hex;
 mod info;
 mod log;
 mod ports;
 mod serve;
+mod user;
 
 use std::process::ExitCode;
 
@@ -37,6 +43,7 @@ fn main() -> ExitCode {
         Command::Info(args) => info::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Files(args) => files::run(args),
+        Command::User(args) => user::run(args),
     });
     outcome.unwrap_or_else(|error| exit::failed(&error))
 }

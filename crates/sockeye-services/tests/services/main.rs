@@ -2,6 +2,7 @@
 
 mod serving;
 
+mod auth;
 mod chargen;
 mod conversation;
 mod daytime;
