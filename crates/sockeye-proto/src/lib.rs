@@ -15,6 +15,8 @@
 //! | [`reply`] | rules from a pattern to an answer | the service `reply` |
 //! | [`daytime`] | the date as a line of text, RFC 867 | the service `daytime` |
 //! | [`chargen`] | the endless pattern of characters, RFC 864 | the service `chargen` |
+//! | [`challenge`] | the legacy proof of a shared secret: an HMAC of random bytes | `auth=challenge`, its clients |
+//! | [`scram`] | SCRAM-SHA-256 and -PLUS, both sides: a password is proved and never told | `auth=scram`, its clients |
 //! | [`hexdump`] | bytes as `hexdump -C` prints them | `nc --hex`, listeners that show traffic |
 //!
 //! # A text service in one screen
@@ -47,6 +49,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod challenge;
 pub mod chargen;
 pub mod daytime;
 pub mod files;
@@ -54,4 +57,5 @@ pub mod frames;
 pub mod framing;
 pub mod hexdump;
 pub mod reply;
+pub mod scram;
 pub mod text;

@@ -1,5 +1,6 @@
 //! The table of services.
 
+use crate::auth::{Guard, Guarded, Login};
 use crate::settings::{Setting, Settings};
 use crate::{chargen, daytime, discard, echo, hello, reply};
 use sockeye::{Handler, PacketHandler, Result, Running, Server};
@@ -35,6 +36,8 @@ pub struct Service {
     pub schemes: &'static [&'static str],
     /// Whether it keeps something: it needs a folder for data then.
     pub keeps: bool,
+    /// Where it has its login.
+    pub login: Login,
     /// What it does, in a line.
     pub about: &'static str,
     /// A command to try it with over a connection; `{nc}` stands for the program that connects, with its arguments.
@@ -58,17 +61,25 @@ impl Service {
 }
 
 /// A service that is made, and wants a server.
-pub struct Starter(Box<dyn FnOnce(Server) -> Result<Running> + Send>);
+pub struct Starter(Box<Start>);
+
+type Start = dyn FnOnce(Server, Option<Guard>) -> Result<Running> + Send;
 
 impl Starter {
     /// Of a handler for connections and for datagrams.
     pub fn new<H: Handler + PacketHandler>(handler: H) -> Self {
-        Starter(Box::new(move |server| {
-            if server.endpoint().is_packet() {
-                server.start_packets(handler)
-            } else {
-                server.start(handler)
-            }
+        Starter(Box::new(move |server, guard| match guard {
+            None if server.endpoint().is_packet() => server.start_packets(handler),
+            Some(guard) => server.start(Guarded::new(handler, guard)),
+            None => server.start(handler),
+        }))
+    }
+
+    /// Of a handler for connections alone.
+    pub fn of_streams<H: Handler>(handler: H) -> Self {
+        Starter(Box::new(move |server, guard| match guard {
+            Some(guard) => server.start(Guarded::new(handler, guard)),
+            None => server.start(handler),
         }))
     }
 
@@ -77,7 +88,15 @@ impl Starter {
     /// # Errors
     /// As [`Server::start`].
     pub fn start(self, server: Server) -> Result<Running> {
-        (self.0)(server)
+        (self.0)(server, None)
+    }
+
+    /// Starts it on a bound server for connections, for peers that the guard lets in.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_guarded(self, server: Server, guard: Guard) -> Result<Running> {
+        (self.0)(server, Some(guard))
     }
 }
 

@@ -4,6 +4,7 @@
 //! the answers hit somebody else. So datagrams are answered only to addresses that nobody beyond the local network can
 //! be hit at: loopback, private, link-local and Unix ones.
 
+use crate::auth::Login;
 use crate::catalog::{Service, Starter};
 use sockeye::{Address, Connection, Handler, Packet, PacketHandler, Result};
 use sockeye_proto::chargen::{Chargen as Pattern, MAX_DATAGRAM, datagram};
@@ -20,6 +21,7 @@ pub const SERVICE: Service = Service {
     port: 8019,
     schemes: &["tcp", "udp"],
     keeps: false,
+    login: Login::InFront,
     about: "sends characters without end (RFC 864)",
     try_stream: "{nc} | head",
     try_packets: "echo | {nc}",

@@ -2,6 +2,7 @@
 //!
 //! It is also the tutorials' base server: it accepts, and closes; who came stands in the log.
 
+use crate::auth::Login;
 use crate::catalog::{Service, Starter};
 use sockeye::{Connection, Handler, Packet, PacketHandler, Result};
 use sockeye_proto::daytime::line;
@@ -14,6 +15,7 @@ pub const SERVICE: Service = Service {
     port: 8013,
     schemes: &["tcp", "udp"],
     keeps: false,
+    login: Login::InFront,
     about: "says the date and the time (RFC 867)",
     try_stream: "{nc}",
     try_packets: "echo | {nc}",

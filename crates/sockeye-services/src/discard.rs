@@ -1,5 +1,6 @@
 //! `discard`: receives until the peer closes, and says nothing. RFC 863.
 
+use crate::auth::Login;
 use crate::catalog::{Service, Starter};
 use sockeye::{Connection, Handler, Packet, PacketHandler, Result};
 
@@ -9,6 +10,7 @@ pub const SERVICE: Service = Service {
     port: 8009,
     schemes: &["tcp", "udp"],
     keeps: false,
+    login: Login::InFront,
     about: "receives, and says nothing (RFC 863)",
     try_stream: "echo hello | {nc}",
     try_packets: "echo hello | {nc}",

@@ -1,5 +1,6 @@
 //! `echo`: the bytes received, nothing else, in order, until the peer closes. RFC 862.
 
+use crate::auth::Login;
 use crate::catalog::{Service, Starter};
 use sockeye::{Connection, Handler, Packet, PacketHandler, Result};
 
@@ -9,6 +10,7 @@ pub const SERVICE: Service = Service {
     port: 8080,
     schemes: &["tcp", "udp"],
     keeps: false,
+    login: Login::InFront,
     about: "sends back what it receives (RFC 862)",
     try_stream: "echo hello | {nc}",
     try_packets: "echo hello | {nc}",

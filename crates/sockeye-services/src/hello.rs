@@ -3,6 +3,7 @@
 //! Over a connection it sends `helloworld`, reads one message, and ends. A datagram `dog` it answers with `cat`, any
 //! other with nothing.
 
+use crate::auth::Login;
 use crate::catalog::{Service, Starter};
 use sockeye::{Connection, Handler, Packet, PacketHandler, Result};
 use sockeye_proto::framing::{Ending, Message};
@@ -13,6 +14,7 @@ pub const SERVICE: Service = Service {
     port: 8888,
     schemes: &["tcp", "udp"],
     keeps: false,
+    login: Login::InFront,
     about: "greets, hears one message, ends; the datagram dog gets cat",
     try_stream: "echo hi | {nc}",
     try_packets: "printf dog | {nc}",

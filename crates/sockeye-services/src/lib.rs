@@ -15,6 +15,8 @@
 //!
 //! [`load`] is the other side: load on an echo server, with every byte checked.
 //!
+//! [`auth`] is who a peer is: in front of any handler, or in a service's own dialogue. [`data`] and [`store`] are what is kept.
+//!
 //! A handler is a value; a server makes a service of it:
 //!
 //! ```
@@ -30,6 +32,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod auth;
 pub mod background;
 pub mod catalog;
 pub mod chargen;

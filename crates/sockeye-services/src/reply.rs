@@ -4,6 +4,7 @@
 //! answer. Without any, each message is answered with 服务器已经收到你的信息 ("the server has got your message"), and 拜拜
 //! ("bye") with `over` and the close. A datagram is one message; there is nothing to close after it.
 
+use crate::auth::Login;
 use crate::catalog::{Service, Starter};
 use crate::settings::{Setting, Settings, wrong};
 use crate::text::{self, Manner, TextConnection};
@@ -25,6 +26,7 @@ pub const SERVICE: Service = Service {
     port: 7788,
     schemes: &["tcp", "udp"],
     keeps: false,
+    login: Login::InFront,
     about: "answers each message by rules: pattern => answer",
     try_stream: "echo 你好 | {nc}",
     try_packets: "echo 你好 | {nc}",

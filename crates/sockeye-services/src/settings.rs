@@ -1,5 +1,6 @@
 //! What the user of a service has set.
 
+use crate::auth::Policy;
 use crate::data::Data;
 use sockeye::{Class, Error, Result};
 
@@ -31,6 +32,8 @@ pub struct Settings {
     pub packets: bool,
     /// The folder where services keep their data, if they may keep any.
     pub data: Option<Data>,
+    /// How its peers prove who they are, and who may register.
+    pub auth: Policy,
 }
 
 impl Settings {

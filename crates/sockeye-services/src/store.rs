@@ -9,7 +9,7 @@ mod quotas;
 mod sqlite;
 mod till;
 
-pub use accounts::Accounts;
+pub use accounts::{Account, Accounts, Added, InvitationHash, MAX_INVITATIONS};
 pub use error::Failure;
 pub use quotas::{Quotas, Reserved, Usage};
 pub use sqlite::Sqlite;

@@ -69,6 +69,7 @@ pub struct Connection {
     scheme: &'static str,
     limits: [Option<Duration>; 2],
     ended: bool,
+    user: Option<Arc<str>>,
 }
 
 impl Connection {
@@ -106,6 +107,7 @@ impl Connection {
             scheme,
             limits: [None; 2],
             ended: false,
+            user: None,
         }
     }
 
@@ -133,6 +135,16 @@ impl Connection {
     /// When the kernel has none for it.
     pub fn local(&self) -> Result<Address> {
         local_address(self.as_fd())
+    }
+
+    /// Who the peer has proved to be, if it has: see [`set_user`](Self::set_user).
+    pub fn user(&self) -> Option<&Arc<str>> {
+        self.user.as_ref()
+    }
+
+    /// Notes who the peer has proved to be. Whoever checked the proof calls it, for those who go by the name afterwards.
+    pub fn set_user(&mut self, user: impl Into<Arc<str>>) {
+        self.user = Some(user.into());
     }
 
     /// Bytes received so far; under TLS as they travelled.
@@ -337,6 +349,14 @@ impl Connection {
     /// What the TLS handshake settled; `None` on a plain connection.
     pub fn tls(&self) -> Option<TlsFacts> {
         self.transport.facts()
+    }
+
+    /// A secret of this TLS session alone that both ends know and nobody in between ([RFC 9266]'s `tls-exporter`): a proof
+    /// made over it is of no use elsewhere. `None` without TLS 1.3.
+    ///
+    /// [RFC 9266]: https://www.rfc-editor.org/rfc/rfc9266
+    pub fn tls_binding(&self) -> Option<[u8; 32]> {
+        self.transport.binding()
     }
 
     /// Ends an accepted connection so that the peer gets the last word we sent: says that we are done, and reads what

@@ -1,6 +1,8 @@
 //! TLS over any connection, by rustls.
 
+mod clients;
 mod distrust;
+mod kept;
 mod self_signed;
 mod verify;
 
@@ -70,24 +72,13 @@ impl TlsServer {
     /// # Ok::<(), sockeye::Error>(())
     /// ```
     pub fn self_signed(names: &[&str]) -> Result<Self> {
-        let (certificate, key) = self_signed::make(names)?;
-        Self::new(vec![certificate], key)
+        let made = self_signed::make(names, self_signed::A_YEAR)?;
+        Self::new(vec![made.certificate], made.key)
     }
 
     /// A self-signed certificate for this machine by every name that it has for itself, and for these hosts.
     pub(crate) fn self_signed_for<'a>(hosts: impl Iterator<Item = &'a Host>) -> Result<Self> {
-        let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into();
-        let is_one = |host: &&Host| match host {
-            Host::Any => false,
-            Host::Name(_) => true,
-            Host::V4(address) => !address.is_unspecified(),
-            Host::V6(address, _) => !address.is_unspecified(),
-        };
-        for name in hosts.filter(is_one).map(Host::server_name) {
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
+        let names = names_of(hosts);
         Self::self_signed(&names.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
@@ -114,6 +105,23 @@ impl TlsServer {
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(self.config.clone())
     }
+}
+
+/// The names that this machine has for itself, and those of these hosts.
+fn names_of<'a>(hosts: impl Iterator<Item = &'a Host>) -> Vec<String> {
+    let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into();
+    let is_one = |host: &&Host| match host {
+        Host::Any => false,
+        Host::Name(_) => true,
+        Host::V4(address) => !address.is_unspecified(),
+        Host::V6(address, _) => !address.is_unspecified(),
+    };
+    for name in hosts.filter(is_one).map(Host::server_name) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
 }
 
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
@@ -208,6 +216,15 @@ impl TlsClient {
         Self::verified_by(Arc::new(Verifier::credulous(&provider())))
     }
 
+    /// Trusts the bearer of the certificate with this [`fingerprint`] alone, whatever its names, its time and its issuer
+    /// are: who has seen it before, or was told it by its owner, need not believe any authority.
+    ///
+    /// # Errors
+    /// Never with the built-in cryptography.
+    pub fn pinned(fingerprint: [u8; 32]) -> Result<Self> {
+        Self::verified_by(Arc::new(Verifier::pinned(fingerprint, &provider())))
+    }
+
     /// Offers these protocols to the server, the one liked best first (ALPN, RFC 7301): `h2`, `http/1.1`.
     #[must_use]
     pub fn protocols(mut self, names: &[&str]) -> Self {
@@ -235,6 +252,21 @@ pub(crate) fn server_name(name: &str) -> io::Result<ServerName<'static>> {
             format!("{name:?} is no name for a certificate"),
         )
     })
+}
+
+/// See [`Connection::tls_binding`](crate::Connection::tls_binding).
+pub(crate) fn binding(stream: &TlsStream<Wire>) -> Option<[u8; 32]> {
+    // Before TLS 1.3 two sessions can be made to have the same secret (RFC 9266, section 3).
+    let (_, session) = stream.get_ref();
+    if session.protocol_version() != Some(rustls::ProtocolVersion::TLSv1_3) {
+        return None;
+    }
+    let (label, context) = (b"EXPORTER-Channel-Binding", Some(&b""[..]));
+    let exported = match stream {
+        TlsStream::Client(client) => client.get_ref().1.export_keying_material([0; 32], label, context),
+        TlsStream::Server(server) => server.get_ref().1.export_keying_material([0; 32], label, context),
+    };
+    exported.ok()
 }
 
 /// What a TLS handshake settled.

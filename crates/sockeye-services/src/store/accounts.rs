@@ -1,4 +1,75 @@
 //! Who may log in.
 
+use super::Answer;
+use crate::auth::penalty::Attempt;
+use sockeye_proto::scram::Verifier;
+use std::time::Duration;
+
+/// The most invitations that are open at once: an operator who hands out more has lost count.
+pub const MAX_INVITATIONS: i64 = 10_000;
+
+/// The hash of an invitation's code.
+pub type InvitationHash = [u8; 32];
+
+/// An account.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Its number, for as long as it is kept.
+    pub id: i64,
+    /// Its name.
+    pub name: String,
+    /// What a proof of its password is checked by.
+    pub verifier: Verifier,
+    /// Whether it may not be used at present.
+    pub disabled: bool,
+    /// When it was made, in seconds since 1970.
+    pub created: i64,
+}
+
+/// What became of a registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Added {
+    /// There is such an account now.
+    Done,
+    /// There was one of this name already, or of one that differs in capital letters alone.
+    Taken,
+    /// There is no such invitation, or it has been used.
+    Uninvited,
+}
+
 /// The accounts.
-pub trait Accounts {}
+pub trait Accounts {
+    /// The account of this name.
+    fn account(&self, name: &str) -> Answer<'_, Option<Account>>;
+
+    /// All of them, by name.
+    fn accounts(&self) -> Answer<'_, Vec<Account>>;
+
+    /// Makes an account, at this time in seconds since 1970. With an invitation that is used up by it.
+    fn add_account(
+        &self,
+        name: &str,
+        verifier: Verifier,
+        invitation: Option<InvitationHash>,
+        now: i64,
+    ) -> Answer<'_, Added>;
+
+    /// Gives an account another password; false if there is none of this name.
+    fn set_verifier(&self, name: &str, verifier: Verifier) -> Answer<'_, bool>;
+
+    /// Keeps its owner out, or lets them in again; false if there is none of this name.
+    fn set_disabled(&self, name: &str, disabled: bool) -> Answer<'_, bool>;
+
+    /// Keeps an invitation; false if there are [`MAX_INVITATIONS`] already.
+    fn add_invitation(&self, code: InvitationHash, now: i64) -> Answer<'_, bool>;
+
+    /// Random bytes that stay the same: `fresh` ones, if there were none of this name.
+    fn secret(&self, name: &'static str, fresh: [u8; 32]) -> Answer<'_, [u8; 32]>;
+
+    /// Counts an attempt to log in as failed, before it is looked at: attempts at the same time count each other so. When it
+    /// comes too early it isn't counted, and the answer is how long to wait. `now` is in milliseconds since 1970.
+    fn attempt(&self, attempt: Attempt, now: i64) -> Answer<'_, Result<(), Duration>>;
+
+    /// It was none that failed: takes it off the count, and keeps in mind where the account was used.
+    fn attempt_succeeded(&self, attempt: Attempt, now: i64) -> Answer<'_, ()>;
+}

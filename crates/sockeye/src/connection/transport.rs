@@ -235,6 +235,13 @@ impl Transport {
         }
     }
 
+    pub(crate) fn binding(&self) -> Option<[u8; 32]> {
+        match self {
+            Transport::Tls(stream) => crate::tls::binding(stream),
+            _ => None,
+        }
+    }
+
     fn take_plain(&mut self) -> io::Result<Wire> {
         let spare = rustix::io::fcntl_dupfd_cloexec(self.fd(), 0)?;
         match std::mem::replace(self, Transport::Broken(spare)) {

@@ -1,6 +1,6 @@
 //! Why a certificate isn't believed.
 
-use super::verify::is_authority;
+use super::verify::{is_another, is_authority};
 use crate::error::Error;
 use rustls::CertificateError;
 use std::error::Error as StdError;
@@ -26,13 +26,15 @@ pub enum Distrust {
     /// It is for another purpose, such as signing others or being a client. An authority that serves under its own
     /// certificate (as `openssl req -x509` makes them) is believed only when that very certificate is trusted.
     WrongPurpose,
+    /// It isn't the very certificate that is expected here.
+    Another,
     /// It can't be read, or breaks another rule.
     Malformed,
 }
 
 impl Distrust {
     /// One word for programs: `unknown-issuer`, `expired`, `not-yet-valid`, `wrong-name`, `revoked`, `bad-signature`,
-    /// `wrong-purpose`, `malformed`.
+    /// `wrong-purpose`, `another`, `malformed`.
     pub fn name(self) -> &'static str {
         match self {
             Self::UnknownIssuer => "unknown-issuer",
@@ -42,6 +44,7 @@ impl Distrust {
             Self::Revoked => "revoked",
             Self::BadSignature => "bad-signature",
             Self::WrongPurpose => "wrong-purpose",
+            Self::Another => "another",
             Self::Malformed => "malformed",
         }
     }
@@ -95,6 +98,7 @@ impl Distrust {
             CertificateError::BadSignature
             | CertificateError::UnsupportedSignatureAlgorithmContext { .. }
             | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => Self::BadSignature,
+            other if is_another(other) => Self::Another,
             other if is_authority(other) => Self::WrongPurpose,
             _ => Self::Malformed,
         }
@@ -111,6 +115,7 @@ impl fmt::Display for Distrust {
             Self::Revoked => "its authority has revoked it",
             Self::BadSignature => "its signature is wrong or of a kind that is not accepted",
             Self::WrongPurpose => "it is an authority's own, or for another purpose than being a server",
+            Self::Another => "it is another one than the one that is expected here",
             Self::Malformed => "it breaks the rules for certificates",
         })
     }

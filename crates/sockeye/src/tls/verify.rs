@@ -15,7 +15,15 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) struct Verifier {
     algorithms: WebPkiSupportedAlgorithms,
-    trusted: Option<Trusted>,
+    trusted: Trust,
+}
+
+#[derive(Debug)]
+enum Trust {
+    Anybody,
+    /// The bearer of the certificate with this digest.
+    Bearer([u8; 32]),
+    Some(Trusted),
 }
 
 /// The authorities that are believed, and the bearers of these very certificates.
@@ -37,7 +45,7 @@ impl Verifier {
         let chains = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build()?;
         Ok(Verifier {
             algorithms,
-            trusted: Some(Trusted { chains, own }),
+            trusted: Trust::Some(Trusted { chains, own }),
         })
     }
 
@@ -45,9 +53,22 @@ impl Verifier {
     pub(super) fn credulous(provider: &CryptoProvider) -> Self {
         Verifier {
             algorithms: provider.signature_verification_algorithms,
-            trusted: None,
+            trusted: Trust::Anybody,
         }
     }
+
+    /// Believes the bearer of the certificate with this digest.
+    pub(super) fn pinned(digest: [u8; 32], provider: &CryptoProvider) -> Self {
+        Verifier {
+            algorithms: provider.signature_verification_algorithms,
+            trusted: Trust::Bearer(digest),
+        }
+    }
+}
+
+/// Whether it was another certificate than the expected one.
+pub(super) fn is_another(error: &CertificateError) -> bool {
+    *error == CertificateError::ApplicationVerificationFailure
 }
 
 /// Whether all that is wrong with a certificate is that it is an authority's own.
@@ -65,8 +86,13 @@ impl ServerCertVerifier for Verifier {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let Some(trusted) = &self.trusted else {
-            return Ok(ServerCertVerified::assertion());
+        let trusted = match &self.trusted {
+            Trust::Anybody => return Ok(ServerCertVerified::assertion()),
+            Trust::Bearer(digest) if *digest == fingerprint(certificate) => {
+                return Ok(ServerCertVerified::assertion());
+            }
+            Trust::Bearer(_) => return Err(CertificateError::ApplicationVerificationFailure.into()),
+            Trust::Some(trusted) => trusted,
         };
         let verified = trusted
             .chains

@@ -1,4 +1,273 @@
-use super::Sqlite;
-use crate::store::Accounts;
+//! Accounts, in SQL.
 
-impl Accounts for Sqlite {}
+use super::Sqlite;
+use crate::auth::penalty::{Attempt, Penalty};
+use crate::store::Answer;
+use crate::store::accounts::{Account, Accounts, Added, InvitationHash, MAX_INVITATIONS};
+use sockeye_proto::scram::Verifier;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+use std::time::Duration;
+
+/// How many addresses of an account are remembered: a person's places of a few months.
+const MAX_KNOWN: i64 = 16;
+
+impl Accounts for Sqlite {
+    fn account(&self, name: &str) -> Answer<'_, Option<Account>> {
+        let name = name.to_owned();
+        self.read(move |conn| {
+            let name = name.clone();
+            Box::pin(async move {
+                let sql = "SELECT * FROM accounts WHERE name = ?";
+                let row = sqlx::query(sql).bind(name).fetch_optional(conn).await?;
+                row.as_ref().map(account).transpose()
+            })
+        })
+    }
+
+    fn accounts(&self) -> Answer<'_, Vec<Account>> {
+        self.read(|conn| {
+            Box::pin(async move {
+                let sql = "SELECT * FROM accounts ORDER BY name";
+                let rows = sqlx::query(sql).fetch_all(conn).await?;
+                rows.iter().map(account).collect()
+            })
+        })
+    }
+
+    fn add_account(
+        &self,
+        name: &str,
+        verifier: Verifier,
+        invitation: Option<InvitationHash>,
+        now: i64,
+    ) -> Answer<'_, Added> {
+        let name = name.to_owned();
+        self.write(move |conn| {
+            let (name, verifier) = (name.clone(), verifier.clone());
+            Box::pin(add(conn, name, verifier, invitation, now))
+        })
+    }
+
+    fn set_verifier(&self, name: &str, verifier: Verifier) -> Answer<'_, bool> {
+        let name = name.to_owned();
+        self.write(move |conn| {
+            let (name, verifier) = (name.clone(), verifier.clone());
+            Box::pin(async move {
+                let sql = "UPDATE accounts SET salt = ?, iterations = ?, stored_key = ?, server_key = ? WHERE name = ?";
+                let done = sqlx::query(sql)
+                    .bind(verifier.salt.clone())
+                    .bind(i64::from(verifier.iterations))
+                    .bind(verifier.stored_key.to_vec())
+                    .bind(verifier.server_key.to_vec())
+                    .bind(name);
+                Ok(done.execute(conn).await?.rows_affected() > 0)
+            })
+        })
+    }
+
+    fn set_disabled(&self, name: &str, disabled: bool) -> Answer<'_, bool> {
+        let name = name.to_owned();
+        self.write(move |conn| {
+            let name = name.clone();
+            Box::pin(async move {
+                let sql = "UPDATE accounts SET disabled = ? WHERE name = ?";
+                let done = sqlx::query(sql).bind(i64::from(disabled)).bind(name);
+                Ok(done.execute(conn).await?.rows_affected() > 0)
+            })
+        })
+    }
+
+    fn add_invitation(&self, code: InvitationHash, now: i64) -> Answer<'_, bool> {
+        self.write(move |conn| {
+            Box::pin(async move {
+                let count = sqlx::query("SELECT COUNT(*) FROM invitations")
+                    .fetch_one(&mut *conn)
+                    .await?;
+                if count.try_get::<i64, _>(0)? >= MAX_INVITATIONS {
+                    return Ok(false);
+                }
+                let sql = "INSERT INTO invitations (code, created) VALUES (?, ?)";
+                sqlx::query(sql)
+                    .bind(code.to_vec())
+                    .bind(now)
+                    .execute(conn)
+                    .await?;
+                Ok(true)
+            })
+        })
+    }
+
+    fn secret(&self, name: &'static str, fresh: [u8; 32]) -> Answer<'_, [u8; 32]> {
+        self.write(move |conn| {
+            Box::pin(async move {
+                let sql = "INSERT INTO secrets (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING";
+                sqlx::query(sql)
+                    .bind(name)
+                    .bind(fresh.to_vec())
+                    .execute(&mut *conn)
+                    .await?;
+                let sql = "SELECT value FROM secrets WHERE name = ?";
+                bytes(&sqlx::query(sql).bind(name).fetch_one(conn).await?, "value")
+            })
+        })
+    }
+
+    fn attempt(&self, attempt: Attempt, now: i64) -> Answer<'_, Result<(), Duration>> {
+        self.write(move |conn| Box::pin(count(conn, attempt, now)))
+    }
+
+    fn attempt_succeeded(&self, attempt: Attempt, now: i64) -> Answer<'_, ()> {
+        self.write(move |conn| Box::pin(forgive(conn, attempt, now)))
+    }
+}
+
+fn bytes<const N: usize>(row: &SqliteRow, column: &str) -> sqlx::Result<[u8; N]> {
+    let value: Vec<u8> = row.try_get(column)?;
+    let wrong = |value: Vec<u8>| sqlx::Error::ColumnDecode {
+        index: column.to_owned(),
+        source: format!("it has {} bytes and not {N}", value.len()).into(),
+    };
+    value.try_into().map_err(wrong)
+}
+
+fn account(row: &SqliteRow) -> sqlx::Result<Account> {
+    Ok(Account {
+        id: row.try_get("id")?,
+        name: row.try_get("name")?,
+        verifier: Verifier {
+            salt: row.try_get("salt")?,
+            iterations: row.try_get("iterations")?,
+            stored_key: bytes(row, "stored_key")?,
+            server_key: bytes(row, "server_key")?,
+        },
+        disabled: row.try_get::<i64, _>("disabled")? != 0,
+        created: row.try_get("created")?,
+    })
+}
+
+async fn add(
+    conn: &mut SqliteConnection,
+    name: String,
+    verifier: Verifier,
+    invitation: Option<InvitationHash>,
+    now: i64,
+) -> sqlx::Result<Added> {
+    let folded = name.to_lowercase();
+    let sql = "SELECT id FROM accounts WHERE folded = ?";
+    let taken = sqlx::query(sql)
+        .bind(folded.clone())
+        .fetch_optional(&mut *conn)
+        .await?
+        .is_some();
+    // Only who is invited learns whether there is such an account.
+    if let Some(code) = invitation.map(|code| code.to_vec()) {
+        let sql = "SELECT code FROM invitations WHERE code = ?";
+        if sqlx::query(sql)
+            .bind(code.clone())
+            .fetch_optional(&mut *conn)
+            .await?
+            .is_none()
+        {
+            return Ok(Added::Uninvited);
+        }
+        if !taken {
+            let sql = "DELETE FROM invitations WHERE code = ?";
+            sqlx::query(sql).bind(code).execute(&mut *conn).await?;
+        }
+    }
+    if taken {
+        return Ok(Added::Taken);
+    }
+    let sql = "INSERT INTO accounts (name, folded, salt, iterations, stored_key, server_key, created) \
+               VALUES (?, ?, ?, ?, ?, ?, ?)";
+    sqlx::query(sql)
+        .bind(name)
+        .bind(folded)
+        .bind(verifier.salt.clone())
+        .bind(i64::from(verifier.iterations))
+        .bind(verifier.stored_key.to_vec())
+        .bind(verifier.server_key.to_vec())
+        .bind(now)
+        .execute(conn)
+        .await?;
+    Ok(Added::Done)
+}
+
+async fn is_known(conn: &mut SqliteConnection, attempt: &Attempt) -> sqlx::Result<bool> {
+    let sql = "SELECT seen FROM known_addresses WHERE account = ? AND address = ?";
+    // The same work for a name that nobody has.
+    let found = sqlx::query(sql)
+        .bind(attempt.account.unwrap_or(-1))
+        .bind(attempt.whence());
+    Ok(found.fetch_optional(conn).await?.is_some())
+}
+
+async fn penalty(conn: &mut SqliteConnection, bucket: i64) -> sqlx::Result<Penalty> {
+    let sql = "SELECT failures, last, free_at FROM penalties WHERE bucket = ?";
+    let Some(row) = sqlx::query(sql).bind(bucket).fetch_optional(conn).await? else {
+        return Ok(Penalty::default());
+    };
+    Ok(Penalty {
+        failures: row.try_get("failures")?,
+        last: row.try_get("last")?,
+        free_at: row.try_get("free_at")?,
+    })
+}
+
+async fn set_penalty(conn: &mut SqliteConnection, bucket: i64, penalty: Penalty) -> sqlx::Result<()> {
+    let sql = "INSERT INTO penalties (bucket, failures, last, free_at) VALUES (?, ?, ?, ?) \
+               ON CONFLICT (bucket) DO UPDATE SET \
+               failures = excluded.failures, last = excluded.last, free_at = excluded.free_at";
+    let set = sqlx::query(sql)
+        .bind(bucket)
+        .bind(penalty.failures)
+        .bind(penalty.last)
+        .bind(penalty.free_at);
+    set.execute(conn).await.map(drop)
+}
+
+async fn count(
+    conn: &mut SqliteConnection,
+    attempt: Attempt,
+    now: i64,
+) -> sqlx::Result<Result<(), Duration>> {
+    let known = is_known(conn, &attempt).await?;
+    let mut counted = Vec::new();
+    let mut longest = None;
+    for (bucket, free) in attempt.buckets(known) {
+        let penalty = penalty(conn, bucket).await?;
+        longest = longest.max(penalty.wait(now));
+        counted.push((bucket, penalty.after_failure(now, free)));
+    }
+    if let Some(wait) = longest {
+        return Ok(Err(wait));
+    }
+    for (bucket, penalty) in counted {
+        set_penalty(conn, bucket, penalty).await?;
+    }
+    Ok(Ok(()))
+}
+
+async fn forgive(conn: &mut SqliteConnection, attempt: Attempt, now: i64) -> sqlx::Result<()> {
+    let known = is_known(conn, &attempt).await?;
+    for (bucket, _) in attempt.buckets(known) {
+        let penalty = penalty(conn, bucket).await?;
+        set_penalty(conn, bucket, penalty.after_all()).await?;
+    }
+    let Some(account) = attempt.account else {
+        return Ok(());
+    };
+    let sql = "INSERT INTO known_addresses (account, address, seen) VALUES (?, ?, ?) \
+               ON CONFLICT (account, address) DO UPDATE SET seen = excluded.seen";
+    sqlx::query(sql)
+        .bind(account)
+        .bind(attempt.whence())
+        .bind(now)
+        .execute(&mut *conn)
+        .await?;
+    let sql = "DELETE FROM known_addresses WHERE account = ? AND address NOT IN \
+               (SELECT address FROM known_addresses WHERE account = ? ORDER BY seen DESC, address LIMIT ?)";
+    let forgotten = sqlx::query(sql).bind(account).bind(account).bind(MAX_KNOWN);
+    forgotten.execute(conn).await.map(drop)
+}

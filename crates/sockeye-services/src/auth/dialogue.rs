@@ -1,0 +1,358 @@
+//! The login as requests and answers, for a service's own dialogue or in front of it.
+//!
+//! docs/protocols/auth.md specifies it.
+
+use super::penalty::Attempt;
+use super::{Gate, Register, gate::Candidate, invitation_hash, is_name, password};
+use crate::store::{Account, Added};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sockeye::{Address, Connection, Result};
+use sockeye_proto::scram::{self, ClientFirst, KEY, MAX_ITERATIONS, MIN_ITERATIONS, MIN_SALT, Verifier};
+use std::sync::Arc;
+
+/// After so many failures on one connection it is closed: who mistypes has another try or two, and a guesser pays for a new
+/// connection.
+const MAX_FAILURES: u32 = 3;
+/// The longest salt that is kept.
+const MAX_SALT: usize = 64;
+
+/// How a refusal is named in an answer, and what it says.
+struct Refusal {
+    code: &'static str,
+    message: String,
+    seconds: Option<u64>,
+}
+
+fn refuse<T>(code: &'static str, message: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal {
+        code,
+        message: message.into(),
+        seconds: None,
+    })
+}
+
+/// One sentence for every wrong proof: whether there is such an account is not for strangers to know.
+fn denied<T>() -> Result<T, Refusal> {
+    refuse("denied", "the user name or the password is wrong")
+}
+
+impl From<sockeye::Error> for Refusal {
+    fn from(error: sockeye::Error) -> Self {
+        tracing::error!(%error, "a login failed for no fault of the peer's");
+        Refusal {
+            code: "unavailable",
+            message: "the server can't look into its accounts at present; try again later".to_owned(),
+            seconds: None,
+        }
+    }
+}
+
+impl From<crate::store::Failure> for Refusal {
+    fn from(failure: crate::store::Failure) -> Self {
+        sockeye::Error::from(failure).into()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "operate", rename_all = "lowercase")]
+enum Request {
+    Login {
+        mechanism: String,
+        message: String,
+    },
+    Proof {
+        message: String,
+    },
+    Register {
+        user: String,
+        invite: Option<String>,
+        #[serde(flatten)]
+        verifier: Sent,
+    },
+    Password {
+        #[serde(flatten)]
+        verifier: Sent,
+    },
+}
+
+/// A verifier as it travels.
+#[derive(Deserialize, Serialize)]
+pub(super) struct Sent {
+    salt: String,
+    iterations: u32,
+    stored_key: String,
+    server_key: String,
+}
+
+impl Sent {
+    pub(super) fn of(verifier: &Verifier) -> Self {
+        Sent {
+            salt: STANDARD.encode(&verifier.salt),
+            iterations: verifier.iterations,
+            stored_key: STANDARD.encode(verifier.stored_key),
+            server_key: STANDARD.encode(verifier.server_key),
+        }
+    }
+
+    fn read(&self) -> Result<Verifier, Refusal> {
+        if !(MIN_ITERATIONS..=MAX_ITERATIONS).contains(&self.iterations) {
+            let range = format!("derive the key with {MIN_ITERATIONS} to {MAX_ITERATIONS} iterations");
+            return refuse("weak", range);
+        }
+        let salt = decode(&self.salt)?;
+        if !(MIN_SALT..=MAX_SALT).contains(&salt.len()) {
+            return refuse("weak", format!("the salt has {MIN_SALT} to {MAX_SALT} bytes"));
+        }
+        Ok(Verifier {
+            salt,
+            iterations: self.iterations,
+            stored_key: key(&self.stored_key)?,
+            server_key: key(&self.server_key)?,
+        })
+    }
+}
+
+fn decode(base64: &str) -> Result<Vec<u8>, Refusal> {
+    let decoded = STANDARD.decode(base64);
+    decoded.or_else(|_| refuse("malformed", "a value is no base64"))
+}
+
+fn key(base64: &str) -> Result<[u8; KEY], Refusal> {
+    let decoded = decode(base64)?.try_into();
+    decoded.or_else(|_| refuse("malformed", format!("a key has {KEY} bytes")))
+}
+
+/// What a proof is bound to.
+#[derive(Clone, Copy)]
+enum Channel {
+    /// There is no TLS.
+    Plain,
+    /// The TLS session.
+    Tls([u8; KEY]),
+    /// TLS of a version that has nothing to bind to.
+    OldTls,
+}
+
+/// A login under way.
+struct Pending {
+    server: scram::Server,
+    account: Option<Account>,
+    attempt: Attempt,
+}
+
+/// The login of one connection, a request at a time.
+pub struct Dialogue {
+    gate: Arc<Gate>,
+    peer: Address,
+    channel: Channel,
+    pending: Option<Pending>,
+    user: Option<Arc<str>>,
+    failures: u32,
+}
+
+impl Dialogue {
+    /// For a connection, which may have proved already who it is.
+    pub fn new(gate: &Arc<Gate>, conn: &Connection) -> Self {
+        let channel = match conn.tls_binding() {
+            Some(binding) => Channel::Tls(binding),
+            None if conn.tls().is_some() => Channel::OldTls,
+            None => Channel::Plain,
+        };
+        Dialogue {
+            gate: gate.clone(),
+            peer: conn.peer().clone(),
+            channel,
+            pending: None,
+            user: conn.user().cloned(),
+            failures: 0,
+        }
+    }
+
+    /// Whether a request with this `operate` is to be answered here.
+    pub fn knows(operate: &str) -> bool {
+        matches!(operate, "login" | "proof" | "register" | "password")
+    }
+
+    /// Who has logged in.
+    pub fn user(&self) -> Option<&Arc<str>> {
+        self.user.as_ref()
+    }
+
+    /// Whether there were too many failures: the connection is to be closed when the answer is sent.
+    pub fn over(&self) -> bool {
+        self.failures >= MAX_FAILURES
+    }
+
+    /// Answers a request.
+    pub async fn answer(&mut self, request: &Value) -> Value {
+        let id = request.get("id").cloned().unwrap_or_default();
+        let answer = match Request::deserialize(request) {
+            Ok(request) => self.perform(request).await,
+            // Its words may have a part of the request in them, and go back to who sent it alone.
+            Err(error) => refuse("malformed", format!("the request can't be read: {error}")),
+        };
+        match answer {
+            Ok(ok) => json!({"id": id, "ok": ok}),
+            Err(refusal) => {
+                if matches!(refusal.code, "denied" | "wait" | "invite" | "mechanism") {
+                    self.failures += 1;
+                }
+                let mut error = json!({"code": refusal.code, "message": refusal.message});
+                if let Some(seconds) = refusal.seconds {
+                    error["seconds"] = seconds.into();
+                }
+                json!({"id": id, "error": error})
+            }
+        }
+    }
+
+    async fn perform(&mut self, request: Request) -> Result<Value, Refusal> {
+        match request {
+            Request::Login { mechanism, message } => self.login(&mechanism, &decode(&message)?).await,
+            Request::Proof { message } => self.proof(&decode(&message)?).await,
+            Request::Register {
+                user,
+                invite,
+                verifier,
+            } => self.register(user, invite, verifier.read()?).await,
+            Request::Password { verifier } => self.password(verifier.read()?).await,
+        }
+    }
+
+    async fn login(&mut self, mechanism: &str, message: &[u8]) -> Result<Value, Refusal> {
+        self.pending = None;
+        if self.user.is_some() {
+            return refuse("login", "this connection has logged in already");
+        }
+        let binding = match self.channel {
+            Channel::Plain => None,
+            Channel::Tls(binding) => Some(binding),
+            Channel::OldTls => return refuse("mechanism", "a login over TLS needs TLS 1.3"),
+        };
+        let first = match ClientFirst::read(message) {
+            Ok(first) if first.user.len() <= scram::MAX_MESSAGE => first,
+            Ok(_) => return refuse("malformed", "the name is too long"),
+            Err(scram::Failed::Binding) => return self.wrong_mechanism(),
+            Err(error) => return refuse("malformed", error.to_string()),
+        };
+        let Candidate {
+            account,
+            verifier,
+            attempt,
+        } = self.gate.candidate(&first.user, &self.peer).await?;
+        let random = password::random::<18>()?;
+        let challenged = scram::Server::challenge(mechanism, first, verifier, binding, &random);
+        let Ok((server, challenge)) = challenged else {
+            return self.wrong_mechanism();
+        };
+        self.pending = Some(Pending {
+            server,
+            account,
+            attempt,
+        });
+        Ok(json!({"message": STANDARD.encode(challenge)}))
+    }
+
+    fn wrong_mechanism(&self) -> Result<Value, Refusal> {
+        let mechanism = match self.channel {
+            Channel::Plain => scram::PLAIN,
+            _ => scram::PLUS,
+        };
+        let bound = if mechanism == scram::PLUS {
+            " with tls-exporter"
+        } else {
+            ""
+        };
+        refuse(
+            "mechanism",
+            format!("on this connection the mechanism is {mechanism}{bound}"),
+        )
+    }
+
+    async fn proof(&mut self, message: &[u8]) -> Result<Value, Refusal> {
+        let Some(pending) = self.pending.take() else {
+            return refuse("malformed", "a proof follows a login");
+        };
+        let store = self.gate.store()?;
+        let Pending {
+            server,
+            account,
+            attempt,
+        } = pending;
+        if let Err(wait) = store.attempt(attempt, self.gate.now()).await? {
+            let seconds = wait.as_secs() + 1;
+            return Err(Refusal {
+                code: "wait",
+                message: format!("there were too many failures; try again in {seconds} s"),
+                seconds: Some(seconds),
+            });
+        }
+        let verified = server.verify(message);
+        let (accepted, account) = match (verified, account) {
+            (Ok(accepted), Some(account)) => (accepted, account),
+            (verified, account) => {
+                let why = verified.err().map(|error| error.to_string()).unwrap_or_default();
+                tracing::info!(peer = %self.peer, known = account.is_some(), why, "a login was denied");
+                return denied();
+            }
+        };
+        if account.disabled {
+            tracing::info!(peer = %self.peer, user = account.name, "a disabled account was tried");
+            self.failures += 1;
+            return refuse("disabled", "this account is disabled; ask the operator");
+        }
+        store.attempt_succeeded(attempt, self.gate.now()).await?;
+        tracing::debug!(peer = %self.peer, user = account.name, "logged in");
+        self.user = Some(account.name.as_str().into());
+        Ok(json!({"message": STANDARD.encode(accepted.message), "user": account.name}))
+    }
+
+    async fn register(
+        &mut self,
+        user: String,
+        invite: Option<String>,
+        verifier: Verifier,
+    ) -> Result<Value, Refusal> {
+        let invitation = match (self.gate.register, invite) {
+            (Register::Closed, _) => return refuse("closed", "accounts are made by the operator alone"),
+            (Register::Invite, None) => return refuse("invite", "an invitation is needed to register"),
+            (Register::Invite, Some(code)) => Some(invitation_hash(&code)),
+            (Register::Open, _) => None,
+        };
+        if !is_name(&user) {
+            let rule = "a name has 1 to 64 letters, digits, dots, hyphens and underscores, and no dot first";
+            return refuse("name", rule);
+        }
+        let (store, now) = (self.gate.store()?, self.gate.now());
+        let attempt = Attempt::registration(&self.gate.secret().await?, &self.peer);
+        if let Err(wait) = store.attempt(attempt, now).await? {
+            let seconds = wait.as_secs() + 1;
+            return Err(Refusal {
+                code: "wait",
+                message: format!("there were too many registrations; try again in {seconds} s"),
+                seconds: Some(seconds),
+            });
+        }
+        match store.add_account(&user, verifier, invitation, now / 1000).await? {
+            Added::Done => Ok(json!({"user": user})),
+            Added::Taken => refuse(
+                "taken",
+                "there is an account of this name already; choose another",
+            ),
+            Added::Uninvited => refuse("invite", "there is no such invitation, or it was used"),
+        }
+    }
+
+    async fn password(&mut self, verifier: Verifier) -> Result<Value, Refusal> {
+        let Some(user) = self.user.clone() else {
+            return refuse("login", "log in first");
+        };
+        match self.gate.store()?.set_verifier(&user, verifier).await? {
+            true => Ok(json!({})),
+            false => refuse("denied", "there is no such account any more"),
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! What failed logins cost: a wait that grows, up to a limit.
+//!
+//! Failures are counted by the address that they come from and by the account that they are aimed at. An account that has
+//! been used from an address before counts failures from there apart, so that strangers who guess can't keep its owner out.
+//! Names that nobody has are counted like others. What is counted is kept in a limited number of buckets, in which others may
+//! fall by chance: the limit of the wait is what that can cost them.
+
+use sha2::{Digest, Sha256};
+use sockeye::Address;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// How many failures of an account nobody minds: its owner has several programs that log in at once, or that have an old
+/// password.
+const FREE_ACCOUNT: i64 = 20;
+/// The same of an address: there are many people behind some.
+const FREE_ADDRESS: i64 = 200;
+/// The first wait; each further failure doubles it.
+const FIRST: i64 = 1_000;
+/// The longest wait, in milliseconds. At this pace 10,000 guesses take three and a half days, and an owner at an unknown
+/// address waits half a minute.
+const LONGEST: i64 = 30_000;
+/// A failure is forgotten after this many milliseconds without another.
+const FORGET: i64 = 10 * 60 * 1_000;
+/// Buckets of each kind: 65,536 of 32 bytes are nothing to a disk, and few meet in one.
+const BUCKETS: u64 = 1 << 16;
+
+/// The failures of one bucket. Times are in milliseconds since 1970.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Penalty {
+    /// How many are remembered.
+    pub failures: i64,
+    /// When the last one was.
+    pub last: i64,
+    /// When the next attempt may be.
+    pub free_at: i64,
+}
+
+impl Penalty {
+    /// How long an attempt has to wait still.
+    pub fn wait(&self, now: i64) -> Option<Duration> {
+        // A clock that was set back is not to keep anybody out for longer than the longest wait.
+        let wait = (self.free_at - now).min(LONGEST);
+        (wait > 0).then(|| Duration::from_millis(wait.unsigned_abs()))
+    }
+
+    /// After one more failure.
+    #[must_use]
+    pub fn after_failure(self, now: i64, free: i64) -> Self {
+        let forgotten = (now - self.last).max(0) / FORGET;
+        let failures = (self.failures - forgotten).max(0) + 1;
+        let wait = match failures - free {
+            ..=0 => 0,
+            many => FIRST.saturating_mul(1 << (many - 1).min(16)).min(LONGEST),
+        };
+        Penalty {
+            failures,
+            last: now,
+            free_at: now + wait,
+        }
+    }
+
+    /// It was none.
+    #[must_use]
+    pub fn after_all(self) -> Self {
+        Penalty {
+            failures: (self.failures - 1).max(0),
+            ..self
+        }
+    }
+}
+
+/// An attempt to log in, as its failures are counted.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt {
+    /// The account, if there is such a one.
+    pub account: Option<i64>,
+    address: Option<i64>,
+    /// By its name, and by its name and the address together; none for a registration.
+    login: Option<[i64; 2]>,
+}
+
+impl Attempt {
+    /// Of this name, from this address. `key` is what only this server knows, so that nobody can aim at a bucket.
+    pub fn new(key: &[u8; 32], name: &str, account: Option<i64>, peer: &Address) -> Self {
+        let whence = network(peer);
+        let folded = name.to_lowercase();
+        Attempt {
+            account,
+            address: whence.as_ref().map(|whence| bucket(key, 0, &[whence])),
+            login: Some([
+                bucket(key, 1, &[folded.as_bytes()]),
+                bucket(
+                    key,
+                    2,
+                    &[whence.as_deref().unwrap_or_default(), folded.as_bytes()],
+                ),
+            ]),
+        }
+    }
+
+    /// To make an account: many from one address are as good as failures.
+    pub fn registration(key: &[u8; 32], peer: &Address) -> Self {
+        Attempt {
+            login: None,
+            ..Attempt::new(key, "", None, peer)
+        }
+    }
+
+    /// Where it comes from, as [`known_addresses`](Attempt) are remembered.
+    pub fn whence(&self) -> i64 {
+        self.address.unwrap_or(-1)
+    }
+
+    /// The buckets that count it, in their order, and how many failures are free in each.
+    pub fn buckets(&self, known: bool) -> impl Iterator<Item = (i64, i64)> + use<> {
+        let login = self
+            .login
+            .map(|[name, pair]| (if known { pair } else { name }, FREE_ACCOUNT));
+        let address = self.address.map(|bucket| (bucket, FREE_ADDRESS));
+        address.into_iter().chain(login)
+    }
+}
+
+/// The part of an address that its owner can't change at will; `None` for this machine, where everybody has the same.
+fn network(peer: &Address) -> Option<Vec<u8>> {
+    if peer.is_loopback() {
+        return None;
+    }
+    match peer.ip()?.to_canonical() {
+        IpAddr::V4(address) => Some(address.octets().to_vec()),
+        IpAddr::V6(address) => Some(address.octets()[..8].to_vec()),
+    }
+}
+
+fn bucket(key: &[u8; 32], kind: u8, parts: &[&[u8]]) -> i64 {
+    let mut hash = Sha256::new().chain_update(key).chain_update([kind]);
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    let digest = hash.finalize();
+    let number = digest
+        .iter()
+        .take(8)
+        .fold(0, |number: u64, byte| number << 8 | u64::from(*byte));
+    i64::try_from(u64::from(kind) * BUCKETS + number % BUCKETS).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: i64 = 24 * 60 * 60 * 1_000;
+
+    #[test]
+    fn ten_thousand_guesses_take_days_and_nobody_is_kept_out_for_ever() {
+        let (mut penalty, mut now, mut refused) = (Penalty::default(), 0, 0);
+        for _ in 0..10_000 {
+            // The guesser comes again at the very moment when it may.
+            if let Some(wait) = penalty.wait(now) {
+                refused += 1;
+                now += i64::try_from(wait.as_millis()).expect("a short wait");
+            }
+            assert_eq!(penalty.wait(now), None);
+            penalty = penalty.after_failure(now, FREE_ACCOUNT);
+        }
+        assert!(now > 3 * DAY, "{now}");
+        assert!(refused > 9_900, "{refused}");
+        assert!(
+            penalty
+                .wait(now)
+                .is_some_and(|wait| wait <= Duration::from_secs(30))
+        );
+        // It is forgotten in time.
+        let later = penalty.after_failure(now + 200 * DAY, FREE_ACCOUNT);
+        assert_eq!((later.failures, later.wait(later.last)), (1, None));
+    }
+
+    #[test]
+    fn the_first_failures_are_free_and_a_success_is_none() {
+        let mut penalty = Penalty::default();
+        for _ in 0..1_000 {
+            penalty = penalty.after_failure(5, FREE_ACCOUNT).after_all();
+        }
+        assert_eq!((penalty.failures, penalty.wait(5)), (0, None));
+        for _ in 0..FREE_ACCOUNT {
+            penalty = penalty.after_failure(5, FREE_ACCOUNT);
+        }
+        assert_eq!(penalty.wait(5), None);
+        penalty = penalty.after_failure(5, FREE_ACCOUNT);
+        assert_eq!(penalty.wait(5), Some(Duration::from_secs(1)));
+        assert_eq!(
+            penalty.wait(-DAY),
+            Some(Duration::from_secs(30)),
+            "the clock was set back"
+        );
+    }
+
+    #[test]
+    fn an_address_is_a_network_and_this_machine_is_none() {
+        let key = [9; 32];
+        let at = |text: &str| Address::Inet(text.parse().expect("an address"));
+        let whence = |peer: &Address| Attempt::new(&key, "anna", None, peer).whence();
+        assert_eq!(whence(&at("127.0.0.1:5")), -1);
+        assert_eq!(whence(&Address::Unix(None)), -1);
+        assert_eq!(whence(&at("192.0.2.1:5")), whence(&at("192.0.2.1:6")));
+        assert_ne!(whence(&at("192.0.2.1:5")), whence(&at("192.0.2.2:5")));
+        assert_eq!(whence(&at("[2001:db8::1]:5")), whence(&at("[2001:db8::2]:5")));
+        assert_eq!(whence(&at("[::ffff:192.0.2.1]:5")), whence(&at("192.0.2.1:5")));
+    }
+}
