@@ -10,6 +10,7 @@ use rustix::fs::{self, OFlags};
 use rustix::io::Errno;
 use sockeye_proto::files::{Code, Failure, Hash, Path, Receipt, Upload};
 use std::fs::File;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Files of one batch: their names fit in a megabyte.
 const MOST_FILES: usize = 1000;
@@ -32,8 +33,10 @@ pub(super) struct Batch {
     /// How much more could be reserved when that was last asked; unknown before, and without a limit.
     room: Option<Option<u64>>,
     sync: bool,
-    serial: u64,
 }
+
+/// Tells the temporary files of one process apart.
+static SERIAL: AtomicU64 = AtomicU64::new(0);
 
 /// A small file whose bytes are coming.
 pub(super) struct Arriving {
@@ -57,8 +60,8 @@ impl Batch {
         if self.spare < size {
             self.reserve(place, size).await?;
         }
-        self.serial += 1;
-        let temporary = format!("small-{:x}-{}-{}", std::process::id(), place_number(place), self.serial);
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        let temporary = format!("small-{:x}-{serial:x}", place.tag);
         let file = place.pending.temporary(&temporary).map_err(of_file)?;
         self.spare -= size;
         self.bytes += size;
@@ -86,7 +89,14 @@ impl Batch {
     }
 
     /// A file is complete; its answer waits.
-    pub(super) fn end(&mut self, id: Option<u64>, place: &Place, arriving: Arriving, path: Path, upload: &Upload) {
+    pub(super) fn end(
+        &mut self,
+        id: Option<u64>,
+        place: &Place,
+        arriving: Arriving,
+        path: Path,
+        upload: &Upload,
+    ) {
         self.sync |= upload.sync;
         let complete = arriving.finish(path, upload).inspect_err(|(temporary, _)| {
             place.pending.unlink(temporary);
@@ -101,7 +111,12 @@ impl Batch {
 
     /// Gives all of them their names; the answers, in order.
     pub(super) async fn commit(&mut self, place: &Place) -> Vec<(Option<u64>, Outcome<Receipt>)> {
-        let Batch { waiting, reserved, sync, .. } = std::mem::take(self);
+        let Batch {
+            waiting,
+            reserved,
+            sync,
+            ..
+        } = std::mem::take(self);
         let ids: Vec<Option<u64>> = waiting.iter().map(|(id, _)| *id).collect();
         let done = place.work(move |place| Ok(commit(place, waiting, sync))).await;
         let (outcomes, growth) = match done {
@@ -127,20 +142,11 @@ fn of_file(error: Errno) -> Failure {
     trouble::of("write the file", error)
 }
 
-/// What tells the places of one process apart: each has a descriptor of its own.
-fn place_number(place: &Place) -> i32 {
-    use std::os::fd::{AsFd, AsRawFd};
-    place.root.as_fd().as_raw_fd()
-}
-
 impl Arriving {
-    pub(super) fn take(&mut self, mut bytes: &[u8]) -> Outcome<()> {
+    pub(super) fn take(&mut self, bytes: &[u8]) -> Outcome<()> {
         self.hasher.update(bytes);
-        while !bytes.is_empty() {
-            let count = super::tree::retry(|| rustix::io::pwrite(&self.file, bytes, self.at)).map_err(of_file)?;
-            self.at += count as u64;
-            bytes = &bytes[count..];
-        }
+        super::tree::write_at(&self.file, bytes, self.at).map_err(of_file)?;
+        self.at += bytes.len() as u64;
         Ok(())
     }
 
@@ -169,10 +175,15 @@ impl Arriving {
 }
 
 fn commit(place: &Place, waiting: Vec<Waiting>, sync: bool) -> (Vec<Outcome<Receipt>>, i64) {
-    let files: Vec<Complete> = waiting.iter().filter_map(|(_, outcome)| outcome.clone().ok()).collect();
+    let files: Vec<Complete> = waiting
+        .iter()
+        .filter_map(|(_, outcome)| outcome.clone().ok())
+        .collect();
     if sync && let Err(error) = force(place, &files) {
         let failure = trouble::of("force the files to the disk", error);
-        files.iter().for_each(|file| place.pending.unlink(&file.temporary));
+        files
+            .iter()
+            .for_each(|file| place.pending.unlink(&file.temporary));
         let refused = |(_, outcome): Waiting| outcome.and_then(|_| Err(failure.clone()));
         return (waiting.into_iter().map(refused).collect(), 0);
     }

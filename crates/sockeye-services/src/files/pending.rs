@@ -12,7 +12,7 @@
 //! The plan is written before the first byte is taken and after everything else is made; so what has no plan is nothing.
 //! A plan that is committed and has no part left is a file that got its name.
 
-use super::tree::{FILE_MODE, open, retry};
+use super::tree::{FILE_MODE, open, read_at};
 use super::trouble::{self, Outcome};
 use rustix::fs::{self, AtFlags, Dir, FlockOperation, OFlags};
 use rustix::io::{Errno, Result};
@@ -105,10 +105,13 @@ impl Pending {
     pub(super) async fn claim(&self, name: UploadName) -> Outcome<Claim> {
         let failed = |error| trouble::of("claim an upload", error);
         let mut mark = [0; 16];
-        getrandom::fill(&mut mark).map_err(|error| Failure::new(Code::Io, format!("random numbers: {error}")))?;
+        getrandom::fill(&mut mark)
+            .map_err(|error| Failure::new(Code::Io, format!("random numbers: {error}")))?;
         let mut waited = Duration::ZERO;
         loop {
-            let lock = self.open(&file_name(name, "lock"), OFlags::RDWR | OFlags::CREATE).map_err(failed)?;
+            let lock = self
+                .open(&file_name(name, "lock"), OFlags::RDWR | OFlags::CREATE)
+                .map_err(failed)?;
             let claim = Claim { lock, mark };
             let noted = claim.lock.write_all_at(&mark, 0);
             noted.map_err(|error| failed(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
@@ -195,9 +198,20 @@ impl Pending {
 
     /// Says that somebody is still at it.
     pub(super) fn touch(&self, name: UploadName) -> Result<()> {
-        let now = fs::Timespec { tv_sec: 0, tv_nsec: fs::UTIME_NOW };
-        let times = fs::Timestamps { last_access: now, last_modification: now };
-        fs::utimensat(&self.0, file_name(name, "json"), &times, AtFlags::SYMLINK_NOFOLLOW)
+        let now = fs::Timespec {
+            tv_sec: 0,
+            tv_nsec: fs::UTIME_NOW,
+        };
+        let times = fs::Timestamps {
+            last_access: now,
+            last_modification: now,
+        };
+        fs::utimensat(
+            &self.0,
+            file_name(name, "json"),
+            &times,
+            AtFlags::SYMLINK_NOFOLLOW,
+        )
     }
 
     /// Forgets how a committed upload came about; its receipt stays.
@@ -229,7 +243,12 @@ impl Pending {
 
     /// Whether one more upload may begin.
     pub(super) fn has_room(&self) -> Result<bool> {
-        Ok(self.names()?.iter().filter(|name| name.ends_with(".json")).count() < MOST)
+        Ok(self
+            .names()?
+            .iter()
+            .filter(|name| name.ends_with(".json"))
+            .count()
+            < MOST)
     }
 
     fn names(&self) -> Result<Vec<String>> {
@@ -315,7 +334,7 @@ pub(super) fn durable_units(units: &File, size: u64) -> Result<Vec<super::units:
     let mut values = Vec::new();
     while (values.len() as u64) < most {
         let mut value = [0; 32];
-        match retry(|| rustix::io::pread(units, &mut value[..], values.len() as u64 * 32))? {
+        match read_at(units, &mut value, values.len() as u64 * 32)? {
             // A unit that was faster than the one before it leaves a hole there.
             32 if value != [0; 32] => values.push(value),
             _ => break,
@@ -328,4 +347,3 @@ pub(super) fn durable_units(units: &File, size: u64) -> Result<Vec<super::units:
 pub(super) fn offset_after(units: usize, size: u64) -> u64 {
     (units as u64 * UNIT).min(size)
 }
-

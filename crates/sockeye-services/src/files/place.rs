@@ -44,6 +44,8 @@ pub(super) struct Place {
     pub(super) books: Arc<Books>,
     account: Arc<str>,
     usual_limit: Option<u64>,
+    /// A number of its own, at random: temporary files bear it.
+    pub(super) tag: u64,
 }
 
 /// A complete file, still without its name.
@@ -73,7 +75,11 @@ impl Place {
         let opened = off_loop(move || open_folders(&folder, &whose, &account_name)).await;
         let opened = opened.map_err(trouble::busy)?;
         let (root, pending) = opened.map_err(|error| trouble::of("open your folder", error))?;
+        let mut tag = [0; 8];
+        getrandom::fill(&mut tag)
+            .map_err(|error| Failure::new(Code::Io, format!("random numbers: {error}")))?;
         let place = Place {
+            tag: u64::from_le_bytes(tag),
             root: Arc::new(Tree::of(root)),
             pending: Pending::of(pending),
             books: books.clone(),
@@ -88,7 +94,12 @@ impl Place {
     async fn count(&self) -> Outcome<()> {
         let failed = |error| trouble::of("count your files", error);
         let is_counted = async || {
-            let usage = self.books.store.usage(&self.account).await.map_err(trouble::store)?;
+            let usage = self
+                .books
+                .store
+                .usage(&self.account)
+                .await
+                .map_err(trouble::store)?;
             Ok::<_, Failure>(usage.counted_by == self.books.server)
         };
         if is_counted().await? {
@@ -123,7 +134,12 @@ impl Place {
 
     /// What is kept, and what may be.
     pub(super) async fn usage(&self) -> Outcome<sockeye_proto::files::Usage> {
-        let usage = self.books.store.usage(&self.account).await.map_err(trouble::store)?;
+        let usage = self
+            .books
+            .store
+            .usage(&self.account)
+            .await
+            .map_err(trouble::store)?;
         Ok(sockeye_proto::files::Usage {
             used: usage.used,
             reserved: usage.reserved,
@@ -133,7 +149,11 @@ impl Place {
 
     /// Reserves room; says how much is left, where there is a limit.
     pub(super) async fn reserve(&self, bytes: u64) -> Outcome<Option<u64>> {
-        let reserved = self.books.store.reserve(&self.account, bytes, self.usual_limit).await;
+        let reserved = self
+            .books
+            .store
+            .reserve(&self.account, bytes, self.usual_limit)
+            .await;
         match reserved.map_err(trouble::store)? {
             Reserved::Granted(left) => Ok(left),
             Reserved::Refused(usage) => {
@@ -174,7 +194,10 @@ impl Place {
         let named = self.name_all(files, &mut folders);
         let growth = named.iter().flatten().map(|named| named.growth).sum();
         let forced = match sync {
-            true => folders.values().try_for_each(fs::fsync).and_then(|()| fs::fsync(&self.pending)),
+            true => folders
+                .values()
+                .try_for_each(fs::fsync)
+                .and_then(|()| fs::fsync(&self.pending)),
             false => Ok(()),
         };
         let receipt = |named: Outcome<Named>| {
@@ -207,10 +230,16 @@ impl Place {
         let (parent, name) = file.path.split().ok_or_else(|| failed(Errno::ISDIR))?;
         if !folders.contains_key(parent) {
             let folder = match self.root.folder(parent) {
-                Err(Errno::NOENT) => self.root.make_folders(parent).and_then(|_| self.root.folder(parent)),
+                Err(Errno::NOENT) => self
+                    .root
+                    .make_folders(parent)
+                    .and_then(|_| self.root.folder(parent)),
                 other => other,
             };
-            folders.insert(parent.to_owned(), folder.map_err(|error| trouble::at(parent, error))?);
+            folders.insert(
+                parent.to_owned(),
+                folder.map_err(|error| trouble::at(parent, error))?,
+            );
         }
         let folder = folders.get(parent).ok_or_else(|| failed(Errno::NOENT))?;
         let rename = |flags| fs::renameat_with(&self.pending, &file.temporary, folder, name, flags);
@@ -308,12 +337,18 @@ fn receipt(file: &Complete, mtime: Mtime) -> Receipt {
 
 /// The time, in nanoseconds since 1970.
 pub(super) fn now() -> Mtime {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     Mtime(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }
 
 /// The folder `users/NAME` or `anonymous`, and `uploads/ACCOUNT`.
-fn open_folders(folder: &std::path::Path, owner: &Owner, account: &str) -> rustix::io::Result<(OwnedFd, OwnedFd)> {
+fn open_folders(
+    folder: &std::path::Path,
+    owner: &Owner,
+    account: &str,
+) -> rustix::io::Result<(OwnedFd, OwnedFd)> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let data = fs::open(folder, flags, Mode::empty())?;
     let files = folder_in(&data, "files")?;

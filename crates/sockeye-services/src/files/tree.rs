@@ -112,7 +112,11 @@ impl Tree {
 
     /// Keeps everybody else from changing names; held for a few calls only.
     pub(super) fn quiet(&self) -> Result<Quiet<'_>> {
-        retry(|| fs::flock(&self.0, FlockOperation::LockExclusive))?;
+        while let Err(error) = fs::flock(&self.0, FlockOperation::LockExclusive) {
+            if error != Errno::INTR {
+                return Err(error);
+            }
+        }
         Ok(Quiet(self))
     }
 
@@ -201,20 +205,37 @@ impl AsFd for Tree {
     }
 }
 
-/// Does it again when a signal came between.
-pub(super) fn retry<T>(call: impl Fn() -> Result<T>) -> Result<T> {
+/// Reads what there is at an offset, for as much as there is room.
+pub(super) fn read_at(file: &File, room: &mut [u8], offset: u64) -> Result<usize> {
     loop {
-        match call() {
+        match rustix::io::pread(file, &mut *room, offset) {
             Err(Errno::INTR) => {}
             outcome => return outcome,
         }
     }
 }
 
+/// Writes all of the bytes at an offset.
+pub(super) fn write_at(file: &File, mut bytes: &[u8], mut offset: u64) -> Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::pwrite(file, bytes, offset) {
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+            Ok(count) => {
+                offset += count as u64;
+                bytes = &bytes[count..];
+            }
+        }
+    }
+    Ok(())
+}
+
 /// When a file was changed, in nanoseconds since 1970.
 pub(super) fn mtime_of(stat: &Stat) -> i64 {
     let nanoseconds = i64::try_from(stat.st_mtime_nsec).unwrap_or(0);
-    stat.st_mtime.saturating_mul(1_000_000_000).saturating_add(nanoseconds)
+    stat.st_mtime
+        .saturating_mul(1_000_000_000)
+        .saturating_add(nanoseconds)
 }
 
 #[cfg(test)]

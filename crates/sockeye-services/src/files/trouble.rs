@@ -15,7 +15,10 @@ pub(super) fn at(path: impl std::fmt::Display, error: Errno) -> Failure {
         Errno::ISDIR => (Code::IsFolder, format!("`{path}` is a folder")),
         Errno::EXIST => (Code::Exists, format!("there is something at `{path}` already")),
         Errno::NOTEMPTY => (Code::NotEmpty, format!("the folder `{path}` is not empty")),
-        Errno::NAMETOOLONG => (Code::BadName, format!("`{path}` is too long for this file system")),
+        Errno::NAMETOOLONG => (
+            Code::BadName,
+            format!("`{path}` is too long for this file system"),
+        ),
         Errno::LOOP | Errno::XDEV => (
             Code::NotFound,
             format!("`{path}` leads through a link or out of its disk; neither is followed"),

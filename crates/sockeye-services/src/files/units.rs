@@ -95,7 +95,18 @@ mod tests {
         let unit = UNIT as usize;
         let mut file = vec![0; 5 * unit + 1];
         fastrand::Rng::with_seed(5).fill(&mut file);
-        for size in [0, 1, 1024, unit - 1, unit, unit + 1, 2 * unit, 3 * unit - 77, 4 * unit + 4096, 5 * unit + 1] {
+        for size in [
+            0,
+            1,
+            1024,
+            unit - 1,
+            unit,
+            unit + 1,
+            2 * unit,
+            3 * unit - 77,
+            4 * unit + 4096,
+            5 * unit + 1,
+        ] {
             let values: Vec<Value> = file[..size]
                 .chunks(unit)
                 .enumerate()
@@ -106,7 +117,11 @@ mod tests {
                 })
                 .collect();
             assert_eq!(values.len() as u64, count(size as u64));
-            assert_eq!(whole(&values), Hash(*blake3::hash(&file[..size]).as_bytes()), "{size}");
+            assert_eq!(
+                whole(&values),
+                Hash(*blake3::hash(&file[..size]).as_bytes()),
+                "{size}"
+            );
         }
     }
 }

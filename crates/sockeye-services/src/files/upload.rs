@@ -5,9 +5,10 @@
 
 use super::pending::{Claim, Pending, Plan, durable_units, offset_after};
 use super::place::{Complete, Place, now};
+use super::record;
+use super::tree::{read_at, write_at};
 use super::trouble::{self, Outcome};
 use super::units::{self, Unit};
-use super::record;
 use crate::background::off_loop;
 use rustix::fs;
 use rustix::io::Errno;
@@ -54,7 +55,12 @@ pub(super) enum Beginning {
 
 impl Live {
     /// Begins an upload or goes on with it.
-    pub(super) async fn begin(place: &Place, name: UploadName, path: Path, wanted: Plan) -> Outcome<Beginning> {
+    pub(super) async fn begin(
+        place: &Place,
+        name: UploadName,
+        path: Path,
+        wanted: Plan,
+    ) -> Outcome<Beginning> {
         let claim = place.pending.claim(name).await?;
         let known = place.work(move |place| known(place, name)).await?;
         let plan = match known {
@@ -77,17 +83,27 @@ impl Live {
                 wanted
             }
         };
-        place.work(move |place| open(place, name, plan, claim)).await.map(Beginning::Live)
+        let opened = place.work(move |place| open(place, name, plan, claim)).await?;
+        Ok(Beginning::Live(Live::of(name, opened)))
     }
 
     /// Reserves room and makes the files, unless the very file is there.
-    async fn begin_anew(place: &Place, name: UploadName, path: Path, wanted: &Plan) -> Outcome<Option<Receipt>> {
+    async fn begin_anew(
+        place: &Place,
+        name: UploadName,
+        path: Path,
+        wanted: &Plan,
+    ) -> Outcome<Option<Receipt>> {
         let (size, hash, clobber) = (wanted.size, wanted.hash, wanted.clobber);
         let already = place.work(move |place| {
             let already = hash.and_then(|hash| place.already(&path, size, hash));
             if already.is_none() {
                 place.check_free(&path, clobber)?;
-                if !place.pending.has_room().map_err(|error| trouble::of("count uploads", error))? {
+                if !place
+                    .pending
+                    .has_room()
+                    .map_err(|error| trouble::of("count uploads", error))?
+                {
                     let why = "you have 1,000 unfinished uploads; finish or abandon some";
                     return Err(Failure::new(Code::Busy, why));
                 }
@@ -110,6 +126,29 @@ impl Live {
             return Err(failure);
         }
         Ok(None)
+    }
+
+    /// An upload that nobody has begun on this connection, to be forgotten.
+    pub(super) async fn found(place: &Place, name: UploadName) -> Outcome<Self> {
+        let missing = || Failure::new(Code::NotFound, "there is no such upload");
+        let look = move |place: &Place| match known(place, name)? {
+            Some((plan, true)) => Ok(plan),
+            _ => Err(missing()),
+        };
+        place.work(look).await?; // before there is a lock for it
+        let claim = place.pending.claim(name).await?;
+        let opened = place.work(move |place| open(place, name, look(place)?, claim)).await?;
+        Ok(Live::of(name, opened))
+    }
+
+    fn of(name: UploadName, (files, done): (Files, usize)) -> Self {
+        Live {
+            name,
+            offset: offset_after(done, files.plan.size),
+            files: Arc::new(files),
+            done,
+            ahead: VecDeque::new(),
+        }
     }
 
     pub(super) fn name(&self) -> UploadName {
@@ -222,7 +261,9 @@ fn of_part(error: Errno) -> Failure {
 }
 
 fn discard(pending: &Pending, name: UploadName) -> Outcome<()> {
-    pending.discard(name).map_err(|error| trouble::of("discard the upload", error))
+    pending
+        .discard(name)
+        .map_err(|error| trouble::of("discard the upload", error))
 }
 
 fn receipt(plan: &Plan, hash: Hash, time: sockeye_proto::files::Mtime) -> Receipt {
@@ -260,24 +301,19 @@ fn is_same(known: &Plan, wanted: &Plan) -> bool {
     hashes_agree && shape(known) == shape(wanted)
 }
 
-fn open(place: &Place, name: UploadName, plan: Plan, claim: Claim) -> Outcome<Live> {
+/// Opens what the disk has of an upload; says how many of its units are there.
+fn open(place: &Place, name: UploadName, plan: Plan, claim: Claim) -> Outcome<(Files, usize)> {
     let failed = |error| trouble::of("open the upload", error);
     let (part, units) = place.pending.files(name).map_err(failed)?;
     let done = durable_units(&units, plan.size).map_err(failed)?.len();
     place.pending.touch(name).map_err(failed)?;
-    let offset = offset_after(done, plan.size);
-    Ok(Live {
-        name,
-        files: Arc::new(Files {
-            part,
-            units,
-            plan,
-            claim,
-        }),
-        offset,
-        done,
-        ahead: VecDeque::new(),
-    })
+    let files = Files {
+        part,
+        units,
+        plan,
+        claim,
+    };
+    Ok((files, done))
 }
 
 /// Hashes a unit that is written, forces it to the disk, and notes that.
@@ -288,7 +324,7 @@ fn keep_unit(files: &Files, number: u64) -> Result<(), Errno> {
     let mut piece = vec![0; PIECE];
     while at < end {
         let room = piece.len().min((end - at) as usize);
-        match super::tree::retry(|| rustix::io::pread(&files.part, &mut piece[..room], at))? {
+        match read_at(&files.part, &mut piece[..room], at)? {
             0 => return Err(Errno::IO), // somebody has cut it
             count => {
                 unit.update(&piece[..count]);
@@ -306,17 +342,13 @@ fn keep_unit(files: &Files, number: u64) -> Result<(), Errno> {
     }
 }
 
-fn write_at(file: &File, mut bytes: &[u8], mut offset: u64) -> Result<(), Errno> {
-    while !bytes.is_empty() {
-        let count = super::tree::retry(|| rustix::io::pwrite(file, bytes, offset))?;
-        offset += count as u64;
-        bytes = &bytes[count..];
-    }
-    Ok(())
-}
-
 /// The end of an upload: its outcome, whether its reservation ended, and how much more is kept.
-fn finish(place: &Place, name: UploadName, files: &Files, hash: Option<Hash>) -> (Outcome<Receipt>, bool, i64) {
+fn finish(
+    place: &Place,
+    name: UploadName,
+    files: &Files,
+    hash: Option<Hash>,
+) -> (Outcome<Receipt>, bool, i64) {
     let complete = match complete(place, name, files, hash) {
         Ok(complete) => complete,
         Err(failure) => {
@@ -342,13 +374,20 @@ fn complete(place: &Place, name: UploadName, files: &Files, declared: Option<Has
     let plan = &files.plan;
     let values = durable_units(&files.units, plan.size).map_err(of_part)?;
     if values.len() as u64 != units::count(plan.size) {
-        let why = format!("only {} of {} bytes have come", offset_after(values.len(), plan.size), plan.size);
+        let why = format!(
+            "only {} of {} bytes have come",
+            offset_after(values.len(), plan.size),
+            plan.size
+        );
         return Err(Failure::new(Code::BadOffset, why));
     }
     let hash = units::whole(&values);
     let wanted = [declared, plan.hash];
     if wanted == [None, None] {
-        return Err(Failure::new(Code::BadRequest, "`hash` must be in `upload` or in `commit`"));
+        return Err(Failure::new(
+            Code::BadRequest,
+            "`hash` must be in `upload` or in `commit`",
+        ));
     }
     if let Some(other) = wanted.into_iter().flatten().find(|wanted| *wanted != hash) {
         let why = format!("what came has the hash {hash}, and {other} was declared; the upload is discarded");

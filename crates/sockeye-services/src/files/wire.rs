@@ -49,7 +49,11 @@ impl<'c> Wire<'c> {
     /// The next frame; without `wait` only if it is there already.
     ///
     /// While the wire is watched, the wait ends every now and then.
-    pub(super) async fn frame(&mut self, wait: bool, waited: &mut Duration) -> Result<Waited<Result<Next, BadFrame>>> {
+    pub(super) async fn frame(
+        &mut self,
+        wait: bool,
+        waited: &mut Duration,
+    ) -> Result<Waited<Result<Next, BadFrame>>> {
         loop {
             let taken = self.decoder.push(&self.held);
             self.held.advance(taken);
@@ -136,11 +140,18 @@ impl<'c> Wire<'c> {
     }
 
     /// Keeps an answer until it is worth a send, or nothing else is to be done.
-    pub(super) async fn answer<T: Serialize>(&mut self, id: Option<u64>, outcome: Result<T, Failure>) -> Result<()> {
+    pub(super) async fn answer<T: Serialize>(
+        &mut self,
+        id: Option<u64>,
+        outcome: Result<T, Failure>,
+    ) -> Result<()> {
         let done = Done::from(outcome);
         let frame = frames::encode(&Answer { id, done }).or_else(|error| {
             let failure = Failure::new(Code::Io, format!("the answer can't be sent: {error}"));
-            frames::encode(&Answer::<()> { id, done: Done::Error(failure) })
+            frames::encode(&Answer::<()> {
+                id,
+                done: Done::Error(failure),
+            })
         });
         let frame = frame.map_err(|error| Error::new("answer", Class::General, error))?;
         self.frame_out(&frame).await

@@ -103,7 +103,12 @@ impl Page {
 }
 
 /// The first names of a folder after this one, in the order of their bytes.
-fn next_names(folder: BorrowedFd<'_>, after: Option<&str>, path: &Path, wanted: usize) -> Result<Vec<String>> {
+fn next_names(
+    folder: BorrowedFd<'_>,
+    after: Option<&str>,
+    path: &Path,
+    wanted: usize,
+) -> Result<Vec<String>> {
     let mut first = BinaryHeap::with_capacity(wanted.min(1024) + 1);
     for found in Dir::read_from(folder)? {
         let found = found?;
@@ -131,7 +136,9 @@ fn entry(folder: BorrowedFd<'_>, path: &Path, name: &str) -> Result<Option<Entry
         FileType::Directory => (Kind::Folder, None, None),
         FileType::RegularFile => {
             let flags = OFlags::RDONLY | OFlags::NONBLOCK;
-            let hash = open(folder, name, flags, Mode::empty()).ok().and_then(|file| record::of(&File::from(file)));
+            let hash = open(folder, name, flags, Mode::empty())
+                .ok()
+                .and_then(|file| record::of(&File::from(file)));
             (Kind::File, Some(stat.st_size as u64), hash)
         }
         _ => return Ok(None),

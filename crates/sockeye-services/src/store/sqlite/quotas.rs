@@ -26,7 +26,12 @@ async fn look(conn: &mut SqliteConnection, owner: &str) -> sqlx::Result<Usage> {
     row.as_ref().map_or(Ok(Usage::default()), usage_of)
 }
 
-async fn reserve(conn: &mut SqliteConnection, owner: &str, bytes: u64, usual: Option<u64>) -> sqlx::Result<Reserved> {
+async fn reserve(
+    conn: &mut SqliteConnection,
+    owner: &str,
+    bytes: u64,
+    usual: Option<u64>,
+) -> sqlx::Result<Reserved> {
     let granted = sqlx::query(
         "UPDATE quotas SET reserved = reserved + ?1 \
          WHERE owner = ?2 AND (COALESCE(most, ?3) IS NULL OR used + reserved + ?1 <= COALESCE(most, ?3)) \
@@ -36,7 +41,9 @@ async fn reserve(conn: &mut SqliteConnection, owner: &str, bytes: u64, usual: Op
     match granted.fetch_optional(&mut *conn).await? {
         Some(row) => {
             let left: Option<i64> = row.try_get(0)?;
-            Ok(Reserved::Granted(left.map(|left| u64::try_from(left).unwrap_or(0))))
+            Ok(Reserved::Granted(
+                left.map(|left| u64::try_from(left).unwrap_or(0)),
+            ))
         }
         None => look(conn, owner).await.map(Reserved::Refused),
     }
@@ -113,7 +120,9 @@ mod tests {
     }
 
     fn runtime() -> tokio::runtime::Runtime {
-        tokio::runtime::Builder::new_current_thread().build().expect("a runtime")
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime")
     }
 
     /// Two stores on one file are what two processes have.
@@ -121,7 +130,11 @@ mod tests {
     fn parallel_reservations_never_exceed_the_limit_by_a_byte() {
         let folder = tempfile::tempdir().expect("a folder");
         let stores = [store(&folder), store(&folder)];
-        let counted = Usage { used: 100, counted_by: 7, ..Usage::default() };
+        let counted = Usage {
+            used: 100,
+            counted_by: 7,
+            ..Usage::default()
+        };
         runtime().block_on(async { stores[0].recount("ann", counted).await.expect("a row") });
         let threads = (0..8_u64).map(|number| {
             let store = stores[number as usize % 2].clone();
@@ -141,7 +154,10 @@ mod tests {
             })
         });
         let threads: Vec<_> = threads.collect();
-        let kept: u64 = threads.into_iter().map(|thread| thread.join().expect("a sum")).sum();
+        let kept: u64 = threads
+            .into_iter()
+            .map(|thread| thread.join().expect("a sum"))
+            .sum();
         let usage = runtime().block_on(async { stores[1].usage("ann").await.expect("a row") });
         assert_eq!(usage.used + usage.reserved, 100 + kept);
         assert!(usage.used + usage.reserved <= 2000);
@@ -152,19 +168,31 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let store = store(&folder);
         runtime().block_on(async {
-            let counted = Usage { counted_by: 1, ..Usage::default() };
+            let counted = Usage {
+                counted_by: 1,
+                ..Usage::default()
+            };
             store.recount("ann", counted).await.expect("a row");
-            assert_eq!(store.reserve("ann", 60, Some(100)).await.expect("room"), Reserved::Granted(Some(40)));
+            assert_eq!(
+                store.reserve("ann", 60, Some(100)).await.expect("room"),
+                Reserved::Granted(Some(40))
+            );
             store.settle("ann", 60, 50).await.expect("a row");
             let refused = store.reserve("ann", 51, Some(100)).await.expect("an answer");
             assert_eq!(refused, Reserved::Refused(Usage { used: 50, ..counted }));
             store.set_limit("ann", Some(200)).await.expect("a row");
-            assert_eq!(store.reserve("ann", 51, Some(100)).await.expect("room"), Reserved::Granted(Some(99)));
+            assert_eq!(
+                store.reserve("ann", 51, Some(100)).await.expect("room"),
+                Reserved::Granted(Some(99))
+            );
             store.settle("ann", 51, -80).await.expect("a row");
             let usage = store.usage("ann").await.expect("a row");
             assert_eq!((usage.used, usage.reserved, usage.limit), (0, 0, Some(200)));
             store.recount("bob", counted).await.expect("a row");
-            assert_eq!(store.reserve("bob", 1 << 40, None).await.expect("room"), Reserved::Granted(None));
+            assert_eq!(
+                store.reserve("bob", 1 << 40, None).await.expect("room"),
+                Reserved::Granted(None)
+            );
         });
     }
 }
