@@ -1,5 +1,7 @@
 //! A connection: a stream of bytes to one peer, under any model.
 
+mod file;
+mod pipe;
 mod transport;
 
 use crate::address::{Address, local_address};
@@ -10,7 +12,6 @@ use crate::server::registry::{Entry, SocketGrip};
 use crate::time::{at_once, shortest};
 use crate::tls::{Distrust, TlsClient, TlsFacts, TlsServer};
 use rustix::net::Shutdown as How;
-use std::fs::File;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -274,38 +275,6 @@ impl Connection {
         poll_fn(|cx| self.transport.poll_pushed(cx))
             .await
             .map_err(|error| self.failed("send", error))
-    }
-
-    /// Sends `count` bytes of a file from `offset` on, by `sendfile(2)` where the connection is plain; returns how many
-    /// there were, fewer when the file ends before.
-    ///
-    /// # Errors
-    /// When the file can't be read or the connection is broken.
-    pub async fn send_file(&mut self, file: &File, offset: u64, count: u64) -> Result<u64> {
-        let mut sent = 0;
-        while sent < count {
-            // sendfile(2) takes at most 2 GiB - 4 KiB in one call.
-            let wanted = usize::try_from(count - sent).unwrap_or(usize::MAX).min(1 << 30);
-            let step = match &mut self.transport {
-                Transport::Plain(wire) => {
-                    poll_fn(|cx| wire.poll_send_file(cx, file.as_fd(), offset + sent, wanted)).await
-                }
-                _ => self.copy_file(file, offset + sent, wanted).await,
-            };
-            match step.map_err(|error| self.failed("send file", error))? {
-                0 => break,
-                some => sent += some as u64,
-            }
-        }
-        Ok(sent)
-    }
-
-    async fn copy_file(&mut self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
-        let mut spare = Spare::take();
-        let room = spare.bytes().len().min(count);
-        let read = rustix::io::pread(file, &mut spare.bytes()[..room], offset)?;
-        self.send(spare.filled(read)).await?;
-        Ok(read)
     }
 
     /// Says that nothing more will be sent (half-close, Python's `shutdown(SHUT_WR)`); receiving goes on.

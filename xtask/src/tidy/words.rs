@@ -126,6 +126,16 @@ const BANS: &[Ban] = &[
         why: "a codec does no input or output and waits for nothing",
     },
     Ban {
+        words: &["sqlx"],
+        places: CRATES,
+        except: &[
+            "crates/sockeye-services/src/store/sqlite",
+            "crates/sockeye-services/Cargo.toml",
+        ],
+        lines: Lines::All,
+        why: "only store/sqlite/ knows of a database; others ask the trait",
+    },
+    Ban {
         words: &["print!", "println!", "eprint!", "eprintln!"],
         places: LIBRARIES,
         except: &[],

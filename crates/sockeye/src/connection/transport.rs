@@ -82,6 +82,23 @@ impl Wire {
     }
 }
 
+impl Wire {
+    pub(crate) fn poll_recv_pipe(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: BorrowedFd<'_>,
+        count: usize,
+    ) -> Poll<io::Result<Option<usize>>> {
+        let moved = self.link.poll_recv_pipe(cx, pipe, count);
+        match &moved {
+            Poll::Ready(Ok(Some(count))) => self.entry.count_received(*count),
+            Poll::Ready(_) => {}
+            Poll::Pending => self.entry.listen(),
+        }
+        moved
+    }
+}
+
 impl Drop for Wire {
     fn drop(&mut self) {
         self.entry.let_go(); // from now on the descriptor's number may be another's

@@ -77,8 +77,12 @@ impl Epoll {
     }
 
     fn raise(&self, event: &Event) {
-        let (key, birth) = (event.data.u64() as u32 as usize, (event.data.u64() >> 32) as u32);
-        let Some(source) = self.sources.get(key).filter(|source| source.birth == birth) else {
+        let birth = (event.data.u64() >> 32) as u32;
+        let Some(source) = self
+            .sources
+            .get(key(event))
+            .filter(|source| source.birth == birth)
+        else {
             return; // a descriptor that was closed in this very turn
         };
         let flags = event.flags;
@@ -112,6 +116,11 @@ impl Epoll {
             let _ = self.register_for(&source, armed & !once.bits());
         }
     }
+}
+
+/// Whom an event is about: the half of its token that is the source's place.
+fn key(event: &Event) -> usize {
+    event.data.u64() as u32 as usize
 }
 
 impl Watch for Epoll {
@@ -163,6 +172,10 @@ impl Turn for Epoll {
         let events = self.events.borrow();
         let rest = &events[self.seen.get()..];
         let now = &rest[..rest.len().min(AT_ONCE)];
+        rest[now.len()..]
+            .iter()
+            .take(AT_ONCE)
+            .for_each(|event| self.sources.prefetch(key(event)));
         self.seen.set(self.seen.get() + now.len());
         for event in now {
             match event.data.u64() {

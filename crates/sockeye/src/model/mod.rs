@@ -14,6 +14,7 @@ mod local;
 mod messages;
 mod mmsg;
 mod name;
+mod prefetch;
 mod process;
 mod ready;
 mod select;
@@ -71,11 +72,26 @@ pub(crate) trait StreamLink {
         offset: u64,
         count: usize,
     ) -> Poll<io::Result<usize>>;
+    /// Moves what has come, up to a [`PIPE`] and up to `count`, into an empty pipe; 0 at the end of the stream. `None` where only a receive
+    /// can bring it.
+    fn poll_recv_pipe(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: BorrowedFd<'_>,
+        count: usize,
+    ) -> Poll<io::Result<Option<usize>>> {
+        let _ = (cx, pipe, count);
+        Poll::Ready(Ok(None))
+    }
     /// Until a connect that is under way has succeeded or failed.
     fn poll_connected(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
     fn set_limits(&mut self, read: Option<Duration>, write: Option<Duration>);
     fn fd(&self) -> BorrowedFd<'_>;
 }
+
+/// How much a pipe is to hold that bytes are moved through: what a process may ask for without being root
+/// (`/proc/sys/fs/pipe-max-size`), and a third of a millisecond's work, so that others have their turn.
+pub(crate) const PIPE: usize = 1 << 20;
 
 /// A new stream and who is at its other end.
 pub(crate) struct Accepted {

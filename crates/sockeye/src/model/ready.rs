@@ -4,10 +4,11 @@
 //! Descriptors stay in blocking mode; each call says for itself that it must not wait (`MSG_DONTWAIT`). So a model
 //! that may block does it in the very call, and no model pays an `fcntl` per connection.
 
-use super::{AcceptLink, Accepted, PacketLink, Received, Route, StreamLink, messages, mmsg};
+use super::{AcceptLink, Accepted, PIPE, PacketLink, Received, Route, StreamLink, messages, mmsg};
 use crate::buffer::{Chunk, Loans, RECEIVE, Spare};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags};
+use rustix::pipe::{SpliceFlags, splice};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -191,6 +192,29 @@ impl<R: Reactor> StreamLink for Socket<R> {
             // A short count says nothing of the socket: the kernel moves a pipe's worth at a time, and files end.
             Ok(Done {
                 value: sent?,
+                spent: false,
+            })
+        })
+    }
+
+    fn poll_recv_pipe(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: BorrowedFd<'_>,
+        count: usize,
+    ) -> Poll<io::Result<Option<usize>>> {
+        self.poll(Way::Read, true, cx, |fd, permit| {
+            // As sendfile(2), splice(2) asks the descriptor itself whether it may wait.
+            rustix::io::ioctl_fionbio(fd, permit == Permit::Try)?;
+            let flags = match permit {
+                Permit::Try => SpliceFlags::NONBLOCK,
+                Permit::Block => SpliceFlags::empty(),
+            };
+            let moved = splice(fd, None, pipe, None, count.min(PIPE), flags);
+            rustix::io::ioctl_fionbio(fd, false)?;
+            // A short count says nothing of the socket: a pipe holds so many pieces, however small they are.
+            Ok(Done {
+                value: Some(moved?),
                 spent: false,
             })
         })

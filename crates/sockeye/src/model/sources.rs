@@ -1,5 +1,6 @@
 //! What the readiness reactors of one thread know of each descriptor: which ways are ready, who waits, since when.
 
+use super::prefetch::prefetch;
 use super::ready::{Done, Permit, Reactor, Way, Wish};
 use super::task::{self, Alarm};
 use super::timers::{TimerKey, Timers};
@@ -201,6 +202,14 @@ impl Sources {
 
     pub(crate) fn get(&self, key: usize) -> Option<Rc<Source>> {
         self.all.borrow().get(key).cloned()
+    }
+
+    /// It is about to be looked at.
+    #[inline]
+    pub(crate) fn prefetch(&self, key: usize) {
+        if let Some(source) = self.all.borrow().get(key) {
+            prefetch(&**source);
+        }
     }
 
     /// All of them as they are now.

@@ -3,6 +3,7 @@
 //! A waker may be woken from anywhere. On the thread of its tasks that costs a push to a queue; from another thread
 //! it goes through [`Remote`], which also rouses the thread from its wait by an eventfd.
 
+use super::prefetch::prefetch;
 use crate::server::guard::words;
 use rustix::event::{EventfdFlags, eventfd};
 use slab::Slab;
@@ -338,7 +339,12 @@ impl Tasks {
             let turn = catch_unwind(AssertUnwindSafe(|| {
                 while left > 0 {
                     left -= 1;
-                    if let Some(call) = LOCAL.with_borrow_mut(|queue| queue.pop_front()) {
+                    let (call, next) =
+                        LOCAL.with_borrow_mut(|queue| (queue.pop_front(), queue.front().copied()));
+                    if let Some(next) = next {
+                        self.prefetch(next);
+                    }
+                    if let Some(call) = call {
                         self.poll(call);
                     }
                 }
@@ -348,6 +354,16 @@ impl Tasks {
                 let gone = self.all.borrow_mut().try_remove(self.polled.get());
                 drop(gone);
             }
+        }
+    }
+
+    fn prefetch(&self, Call { ticket, .. }: Call) {
+        let all = self.all.borrow();
+        if let Some((future, _)) = all
+            .get(ticket.index as usize)
+            .and_then(|task| task.future.as_ref())
+        {
+            prefetch(&**future);
         }
     }
 

@@ -13,6 +13,9 @@ use tokio::io::AsyncReadExt;
 behaviours![
     files_are_sent,
     files_are_sent_over_tls,
+    files_are_received,
+    files_are_received_over_tls,
+    what_a_file_does_not_take_is_not_lost,
     exact_reads_and_large_writes,
     lines_however_they_arrive,
     a_listener_made_elsewhere_is_served,
@@ -63,6 +66,68 @@ fn files_are_sent_over_tls(model: Model) {
         Ok(came)
     });
     assert!(came == bytes, "another file came");
+}
+
+/// Lines and bytes in one go, and cut anywhere.
+fn files_are_received(model: Model) {
+    let mut dice = Dice::new(18);
+    let bytes = dice.bytes(FILE);
+    let file = file_of(&[]);
+    let served = Served::of(&Spec::new(model, "to-file").with("argument", file.path().display()));
+    let peer = served.connect();
+    let half = FILE / 2;
+    for (offset, part) in [
+        (0, &bytes[..half]),
+        (half, &bytes[half..]),
+        (0, &[]),
+        (7, &bytes[7..8]),
+    ] {
+        let line = format!("{offset} {}\n", part.len());
+        write_in_pieces(&peer, &[line.as_bytes(), part].concat(), &mut dice);
+        let end = format!("received {}\n", part.len());
+        assert_eq!(receive(&peer, end.len()), end.as_bytes());
+    }
+    assert!(
+        std::fs::read(file.path()).expect("a file") == bytes,
+        "another file came"
+    );
+    send(&peer, "0 1000\nabc");
+    end_writing(&peer);
+    assert_eq!(receive_to_end(&peer), b"received 3\n");
+}
+
+fn files_are_received_over_tls(model: Model) {
+    let bytes = Dice::new(19).bytes(FILE);
+    let file = file_of(&[]);
+    let spec = Spec::new(model, "to-file").with("endpoint", "tls://127.0.0.1:0");
+    let served = Served::of(&spec.with("argument", file.path().display()));
+    let came = client(model, async {
+        let trusted = TlsClient::trusting_der(&[served.certificate()])?;
+        let mut conn = Dialer::new().tls(trusted).dial(served.endpoint()).await?;
+        conn.send_all(format!("0 {FILE}\n").as_bytes()).await?;
+        conn.send_all(&bytes).await?;
+        let mut answer = vec![0; "received 5000000\n".len()];
+        conn.read_exact(&mut answer).await?;
+        Ok(answer)
+    });
+    assert_eq!(came, b"received 5000000\n");
+    assert!(
+        std::fs::read(file.path()).expect("a file") == bytes,
+        "another file came"
+    );
+}
+
+fn what_a_file_does_not_take_is_not_lost(model: Model) {
+    let mut dice = Dice::new(20);
+    let bytes = dice.bytes(300_000);
+    let file = file_of(&[]);
+    let served = Served::of(&Spec::new(model, "to-locked-file").with("argument", file.path().display()));
+    let peer = served.connect();
+    for part in [&bytes[..], &bytes[..1]] {
+        send(&peer, format!("0 {}\n", part.len()));
+        send(&peer, part);
+        read_in_pieces(&peer, &[&b"not kept:\n"[..], part].concat(), &mut dice);
+    }
 }
 
 fn exact_reads_and_large_writes(model: Model) {

@@ -30,6 +30,10 @@ pub(crate) fn start(spec: &Spec, server: Server) -> Result<Running> {
         "file" => server.start(sending::FromFile {
             path: argument.into(),
         }),
+        kind @ ("to-file" | "to-locked-file") => server.start(sending::ToFile {
+            path: argument.into(),
+            writable: kind == "to-file",
+        }),
         "framed" => server.start(sending::Framed),
         "lines" => server.start(sending::Lines),
         other => Err(unknown(other)),

@@ -2,7 +2,7 @@
 
 use crate::dice::Dice;
 use sockeye::{Connection, Error, Handler, Result};
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::path::PathBuf;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 
@@ -42,6 +42,39 @@ impl Handler for FromFile {
             let (offset, count) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
             let sent = conn.send_file(&file, offset, count).await?;
             conn.send(format!("\nsent {sent}\n")).await?;
+            line.clear();
+        }
+        Ok(())
+    }
+}
+
+/// The peer says `OFFSET COUNT` in a line and sends that many bytes, which go into a file; the answer says how many came, or
+/// that they could not be kept, and then what they were.
+pub(super) struct ToFile {
+    pub(super) path: PathBuf,
+    pub(super) writable: bool,
+}
+
+impl Handler for ToFile {
+    async fn handle(&self, conn: &mut Connection) -> Result<()> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(self.writable)
+            .open(&self.path);
+        let file = file.map_err(|error| Error::io("open", error))?;
+        let mut line = String::new();
+        while conn.read_line(&mut line).await? > 0 {
+            let mut numbers = line.split_whitespace().map(|number| number.parse().unwrap_or(0));
+            let (offset, count) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+            match conn.recv_file(&file, offset, count).await {
+                Ok(received) => conn.send(format!("received {received}\n")).await?,
+                Err(_) => {
+                    let mut unkept = vec![0; count as usize];
+                    conn.read_exact(&mut unkept).await?;
+                    conn.send("not kept:\n").await?;
+                    conn.send(unkept).await?;
+                }
+            }
             line.clear();
         }
         Ok(())

@@ -1,0 +1,131 @@
+//! Files over a connection: out of one, and into one.
+
+use super::Connection;
+use super::pipe::Pipe;
+use super::transport::Transport;
+use crate::buffer::{Chunk, Spare};
+use crate::error::Result;
+use std::fs::File;
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+use std::task::{Context, Poll};
+
+impl Connection {
+    /// Sends `count` bytes of a file from `offset` on, by `sendfile(2)` where the connection is plain; returns how many
+    /// there were, fewer when the file ends before.
+    ///
+    /// # Errors
+    /// When the file can't be read or the connection is broken.
+    pub async fn send_file(&mut self, file: &File, offset: u64, count: u64) -> Result<u64> {
+        let mut sent = 0;
+        while sent < count {
+            // sendfile(2) takes at most 2 GiB - 4 KiB in one call.
+            let wanted = usize::try_from(count - sent).unwrap_or(usize::MAX).min(1 << 30);
+            let step = match &mut self.transport {
+                Transport::Plain(wire) => {
+                    poll_fn(|cx| wire.poll_send_file(cx, file.as_fd(), offset + sent, wanted)).await
+                }
+                _ => self.copy_file(file, offset + sent, wanted).await,
+            };
+            match step.map_err(|error| self.failed("send file", error))? {
+                0 => break,
+                some => sent += some as u64,
+            }
+        }
+        Ok(sent)
+    }
+
+    async fn copy_file(&mut self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
+        let mut spare = Spare::take();
+        let room = spare.bytes().len().min(count);
+        let read = rustix::io::pread(file, &mut spare.bytes()[..room], offset)?;
+        self.send(spare.filled(read)).await?;
+        Ok(read)
+    }
+
+    /// Receives `count` bytes into a file, from `offset` on, without a copy through this program where the connection is
+    /// plain and the model can (splice(2)); returns how many there were, fewer when the peer ended before.
+    ///
+    /// When the file can't be written to, what it didn't take is still to be received. Dropped before its end, it has
+    /// written some of the bytes, and nobody knows how many.
+    ///
+    /// # Errors
+    /// When the file can't be written to, the peer reset the connection, or the read timeout passed.
+    ///
+    /// ```
+    /// use sockeye::{Connection, block_on};
+    /// use std::{io::Write, os::unix::net::UnixStream};
+    /// let (ours, mut theirs) = UnixStream::pair()?;
+    /// theirs.write_all(b"bytes, and what follows them")?;
+    /// let file = tempfile::NamedTempFile::new()?;
+    /// block_on(async {
+    ///     let mut conn = Connection::adopt(ours.into())?;
+    ///     assert_eq!(conn.recv_file(file.as_file(), 0, 5).await?, 5);
+    ///     assert_eq!(&conn.recv().await?[..], b", and what follows them");
+    ///     Ok::<_, sockeye::Error>(())
+    /// })??;
+    /// assert_eq!(std::fs::read(file.path())?, b"bytes");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn recv_file(&mut self, file: &File, offset: u64, count: u64) -> Result<u64> {
+        let mut received = 0;
+        while received < count {
+            let wanted = usize::try_from(count - received).unwrap_or(usize::MAX);
+            let step = self.recv_step(file, offset + received, wanted).await;
+            match step.map_err(|error| self.failed("receive file", error))? {
+                0 => break,
+                some => received += some as u64,
+            }
+        }
+        Ok(received)
+    }
+
+    async fn recv_step(&mut self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
+        if self.held.is_empty()
+            && let Some(moved) = poll_fn(|cx| self.poll_pipe(cx, file, offset, count)).await?
+        {
+            return Ok(moved);
+        }
+        let mut chunk = poll_fn(|cx| self.poll_recv(cx)).await?;
+        let wanted = chunk.len().min(count);
+        let written = file.write_all_at(&chunk[..wanted], offset);
+        if written.is_ok() {
+            chunk.advance(wanted);
+        }
+        if !chunk.is_empty() {
+            self.held = chunk;
+        }
+        written.map(|()| wanted)
+    }
+
+    fn poll_pipe(
+        &mut self,
+        cx: &mut Context<'_>,
+        file: &File,
+        offset: u64,
+        count: usize,
+    ) -> Poll<io::Result<Option<usize>>> {
+        let Transport::Plain(wire) = &mut self.transport else {
+            return Poll::Ready(Ok(None));
+        };
+        let pipe = Pipe::take()?;
+        let moved = wire.poll_recv_pipe(cx, pipe.open.as_fd(), count);
+        let poured = match &moved {
+            Poll::Ready(Ok(Some(moved))) => pipe.pour(file.as_fd(), offset, *moved),
+            _ => Ok(()),
+        };
+        pipe.give_back();
+        if let Poll::Ready(Ok(Some(0))) = moved {
+            self.ended = true;
+        }
+        match poured {
+            Ok(()) => moved,
+            Err((error, rest)) => {
+                self.held = Chunk::from(rest);
+                Poll::Ready(Err(error))
+            }
+        }
+    }
+}
