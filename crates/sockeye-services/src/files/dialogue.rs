@@ -185,7 +185,7 @@ impl<'c> Dialogue<'c> {
                 self.answer(head, outcome).await
             }
             "exit" => {
-                self.answer(head, Ok(Nothing {})).await?;
+                self.wire.answer(head.id, Ok(Nothing {})).await?;
                 Ok(OVER)
             }
             _ if Login::knows(operate) => {
@@ -436,7 +436,7 @@ impl<'c> Dialogue<'c> {
                 outcome = Err(failure);
             }
         }
-        let progress = outcome.and_then(|name| Ok(self.live(name).map(|at| self.live[at].progress())?));
+        let progress = outcome.and_then(|name| self.live(name).map(|at| self.live[at].progress()));
         self.answer(head, progress).await
     }
 

@@ -137,7 +137,9 @@ impl Live {
         };
         place.work(look).await?; // before there is a lock for it
         let claim = place.pending.claim(name).await?;
-        let opened = place.work(move |place| open(place, name, look(place)?, claim)).await?;
+        let opened = place
+            .work(move |place| open(place, name, look(place)?, claim))
+            .await?;
         Ok(Live::of(name, opened))
     }
 

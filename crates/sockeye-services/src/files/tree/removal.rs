@@ -38,19 +38,14 @@ pub(in crate::files) fn delete_all(parent: impl AsFd, name: &str) -> Result<u64>
         return Ok(size_of(&stat));
     }
     let mut sum = 0;
-    each(
-        &folder(parent, name)?.as_fd(),
-        0,
-        0,
-        &mut |folder, name, _, _, size| {
-            match fs::unlinkat(folder, name, AtFlags::empty()) {
-                Err(Errno::ISDIR) => fs::unlinkat(folder, name, AtFlags::REMOVEDIR)?,
-                other => other?,
-            }
-            sum += size;
-            Ok(())
-        },
-    )?;
+    each(folder(parent, name)?, 0, 0, &mut |folder, name, _, _, size| {
+        match fs::unlinkat(folder, name, AtFlags::empty()) {
+            Err(Errno::ISDIR) => fs::unlinkat(folder, name, AtFlags::REMOVEDIR)?,
+            other => other?,
+        }
+        sum += size;
+        Ok(())
+    })?;
     fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?;
     Ok(sum)
 }
