@@ -205,7 +205,7 @@ fn force(place: &Place, files: &[Complete]) -> Result<(), Errno> {
     }
     files.iter().try_for_each(|file| {
         let flags = OFlags::RDONLY;
-        let opened = super::tree::open(&place.pending, &file.temporary, flags, fs::Mode::empty())?;
+        let opened = super::tree::open(&place.pending, &file.temporary, flags)?;
         fs::fsync(opened)
     })
 }

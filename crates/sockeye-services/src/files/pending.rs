@@ -12,7 +12,7 @@
 //! The plan is written before the first byte is taken and after everything else is made; so what has no plan is nothing.
 //! A plan that is committed and has no part left is a file that got its name.
 
-use super::tree::{FILE_MODE, open, read_at};
+use super::tree::{open, read_at};
 use super::trouble::{self, Outcome};
 use rustix::fs::{self, AtFlags, Dir, FlockOperation, OFlags};
 use rustix::io::{Errno, Result};
@@ -133,7 +133,7 @@ impl Pending {
     }
 
     fn open(&self, name: &str, flags: OFlags) -> Result<File> {
-        open(&self.0, name, flags, FILE_MODE).map(File::from)
+        open(&self.0, name, flags).map(File::from)
     }
 
     /// What is planned of an upload; nothing where there is none, or nothing sensible.

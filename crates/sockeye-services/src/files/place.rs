@@ -270,7 +270,7 @@ impl Place {
     fn there(&self, folder: &OwnedFd, name: &str, file: &Complete) -> Outcome<There> {
         let failed = |error| trouble::at(&file.path, error);
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let there = match open(folder, name, flags, Mode::empty()) {
+        let there = match open(folder, name, flags) {
             Err(Errno::NOENT) => return Ok(There::Size(0)), // a file system without NOREPLACE
             other => std::fs::File::from(other.map_err(failed)?),
         };

@@ -19,7 +19,7 @@ pub(super) use removal::{delete_all, sizes_below};
 
 /// What services keep is their owner's business.
 const FOLDER_MODE: Mode = Mode::RWXU;
-pub(super) const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
+const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 
 /// A rename elsewhere in the tree can make `openat2` ask for another try; one that never stops is somebody's attack.
 const TRIES: usize = 64;
@@ -33,10 +33,14 @@ const WITHIN: ResolveFlags = ResolveFlags::BENEATH
 static LACKING: AtomicBool = AtomicBool::new(false);
 
 /// Opens what is at a path below a folder.
-pub(super) fn open(folder: impl AsFd, path: &str, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
+pub(super) fn open(folder: impl AsFd, path: &str, flags: OFlags) -> Result<OwnedFd> {
     let folder = folder.as_fd();
     let path = if path.is_empty() { "." } else { path };
     let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let mode = match flags.contains(OFlags::CREATE) {
+        true => FILE_MODE,
+        false => Mode::empty(),
+    };
     if !LACKING.load(Ordering::Relaxed) {
         for _ in 0..TRIES {
             match fs::openat2(folder, path, flags, mode, WITHIN) {
@@ -76,7 +80,7 @@ pub(super) fn folder_in(folder: impl AsFd, name: &str) -> Result<OwnedFd> {
         Err(Errno::EXIST) => {}
         Err(error) => return Err(error),
     }
-    open(folder, name, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())
+    open(folder, name, OFlags::RDONLY | OFlags::DIRECTORY)
 }
 
 /// A user's own root.
@@ -130,14 +134,14 @@ impl Tree {
     }
 
     pub(super) fn folder(&self, path: &str) -> Result<OwnedFd> {
-        open(&self.0, path, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())
+        open(&self.0, path, OFlags::RDONLY | OFlags::DIRECTORY)
     }
 
     /// A file to read.
     pub(super) fn file(&self, path: &Path) -> Result<(File, Stat)> {
         // Not to wait for who writes to a pipe that somebody has put there.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let opened = open(&self.0, path.as_str(), flags, Mode::empty())?;
+        let opened = open(&self.0, path.as_str(), flags)?;
         let stat = fs::fstat(&opened)?;
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => Ok((File::from(opened), stat)),
@@ -175,7 +179,7 @@ impl Tree {
                 Err(Errno::EXIST) => {}
                 Err(error) => return Err(error),
             }
-            at = open(&at, name, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?;
+            at = open(&at, name, OFlags::RDONLY | OFlags::DIRECTORY)?;
         }
         Ok(made)
     }
@@ -245,7 +249,7 @@ mod tests {
 
     fn ways() -> [fn(BorrowedFd<'_>, &str) -> Result<OwnedFd>; 2] {
         [
-            |folder, path| open(folder, path, OFlags::RDONLY, Mode::empty()),
+            |folder, path| open(folder, path, OFlags::RDONLY),
             |folder, path| walk(folder, path, OFlags::RDONLY | OFlags::NOFOLLOW, Mode::empty()),
         ]
     }

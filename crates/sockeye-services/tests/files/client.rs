@@ -57,10 +57,9 @@ impl Drop for Served {
 pub(crate) fn serve(model: Model, settings: Settings) -> Served {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().to_owned();
-    Served {
-        _folder: Some(folder),
-        ..serve_in(&data, model, settings)
-    }
+    let mut served = serve_in(&data, model, settings);
+    served._folder = Some(folder);
+    served
 }
 
 pub(crate) fn serve_in(folder: &Path, model: Model, mut settings: Settings) -> Served {
@@ -104,6 +103,16 @@ impl Client {
             decoder: Decoder::new(),
             held: Vec::new(),
             id: 0,
+        }
+    }
+
+    /// Another hand on the same connection, to send while this one reads.
+    pub(crate) fn twin(&self) -> Client {
+        Client {
+            stream: self.stream.try_clone().expect("a socket"),
+            decoder: Decoder::new(),
+            held: Vec::new(),
+            id: self.id,
         }
     }
 

@@ -11,10 +11,7 @@ fn thousands_are_sent_at_once_and_answered_in_order() {
         eprintln!("under {model}");
         let served = serve(model, Settings::new());
         let mut client = Client::of(&served);
-        let mut writer = Client {
-            stream: client.stream.try_clone().expect("a socket"),
-            ..Client::of(&served)
-        };
+        let mut writer = client.twin();
         let sender = std::thread::spawn(move || {
             for number in 0..1500_u32 {
                 let wrong = if number % 100 == 99 {

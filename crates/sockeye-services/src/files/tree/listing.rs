@@ -4,7 +4,7 @@
 
 use super::{mtime_of, open};
 use crate::files::record;
-use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::fs::{self, AtFlags, Dir, FileType, OFlags};
 use rustix::io::{Errno, Result};
 use sockeye_proto::files::{Entry, Kind, Listed, MAX_NAME, Mtime, Path};
 use std::collections::BinaryHeap;
@@ -51,7 +51,7 @@ impl Page {
         // What the page before ended within goes on first: the rest of that folder.
         if let (Some(first), [_, rest @ ..]) = (&from, after)
             && self.recursive
-            && let Ok(below) = open(folder, first, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())
+            && let Ok(below) = open(folder, first, OFlags::RDONLY | OFlags::DIRECTORY)
             && let Ok(path) = path.join(first)
             && self.fill(below.as_fd(), &path, rest)?
         {
@@ -94,7 +94,7 @@ impl Page {
         if !(is_folder && self.recursive) {
             return Ok(false);
         }
-        match open(folder, name, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()) {
+        match open(folder, name, OFlags::RDONLY | OFlags::DIRECTORY) {
             Ok(below) => self.fill(below.as_fd(), &path, &[]),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(false),
             Err(error) => Err(error),
@@ -136,7 +136,7 @@ fn entry(folder: BorrowedFd<'_>, path: &Path, name: &str) -> Result<Option<Entry
         FileType::Directory => (Kind::Folder, None, None),
         FileType::RegularFile => {
             let flags = OFlags::RDONLY | OFlags::NONBLOCK;
-            let hash = open(folder, name, flags, Mode::empty())
+            let hash = open(folder, name, flags)
                 .ok()
                 .and_then(|file| record::of(&File::from(file)));
             (Kind::File, Some(stat.st_size as u64), hash)

@@ -51,7 +51,7 @@ pub(in crate::files) fn delete_all(parent: impl AsFd, name: &str) -> Result<u64>
 }
 
 fn folder(parent: BorrowedFd<'_>, name: &str) -> Result<OwnedFd> {
-    open(parent, name, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())
+    open(parent, name, OFlags::RDONLY | OFlags::DIRECTORY)
 }
 
 fn size_of(stat: &fs::Stat) -> u64 {
