@@ -24,6 +24,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use sockeye::Endpoint;
 
+use crate::credentials::Credentials;
 use access::Access;
 
 const EXAMPLES: &str = "\
@@ -98,7 +99,7 @@ struct There {
     /// The service, such as tcp://127.0.0.1:9000
     endpoint: Endpoint,
     #[command(flatten)]
-    access: access::Options,
+    access: Credentials,
     /// How often to try again after the connection broke, without anything achieved in between
     #[arg(long, value_name = "N", default_value = "8", value_parser = crate::cli::count, allow_negative_numbers = true)]
     retries: usize,

@@ -7,6 +7,7 @@
 //! | [`daytime`] | says the date and the time | RFC 867 |
 //! | [`chargen`] | sends characters without end | RFC 864 |
 //! | [`hello`] | greets, hears one message, ends; answers `dog` with `cat` | the handlers of Python's `socketserver` |
+//! | [`files`] | keeps files for users who log in | |
 //! | [`reply`] | answers messages by rules | |
 //!
 //! [`catalog`] is the table of them, with what a command line needs to know: adding a service is its file, a row there

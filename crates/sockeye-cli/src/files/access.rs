@@ -4,18 +4,13 @@ use std::process::ExitCode;
 use std::rc::Rc;
 
 use anyhow::Result;
-use sockeye::{Connection, Endpoint};
+use sockeye::{Class, Connection, Endpoint, Error};
+use sockeye_services::auth;
 use sockeye_services::files::client::{Client, Failure, Session, Watch, Who, notes};
 
 use super::There;
-
-/// Who we are.
-#[derive(Debug, Clone, clap::Args)]
-pub(super) struct Options {
-    /// The account's name
-    #[arg(long, value_name = "NAME")]
-    user: Option<String>,
-}
+use crate::credentials::Credentials;
+use crate::exit::{self, Usage};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Register {
@@ -30,28 +25,33 @@ pub(super) struct Register {
 #[derive(Clone)]
 pub(super) struct Access {
     endpoint: Endpoint,
-    options: Options,
+    who: Rc<Credentials>,
 }
 
 impl Access {
     pub(super) fn of(there: &There) -> Result<Self> {
-        Ok(Access {
-            endpoint: there.endpoint.clone(),
-            options: there.access.clone(),
-        })
+        Self::new(there.endpoint.clone(), there.access.clone())
+    }
+
+    pub(super) fn new(endpoint: Endpoint, who: Credentials) -> Result<Self> {
+        who.check()?;
+        let who = Rc::new(who);
+        Ok(Access { endpoint, who })
     }
 
     pub(super) fn user(&self) -> Option<&str> {
-        self.options.user.as_deref()
+        self.who.user()
     }
 
     /// A connection on which nothing has been said.
     pub(super) async fn dial(&self) -> Result<Connection, Failure> {
-        sockeye::dial(&self.endpoint).await.map_err(Failure::Lost)
+        self.who.dial(&self.endpoint).await.map_err(failure)
     }
 
     async fn session(&self) -> Result<Session, Failure> {
-        Ok(Session::over(self.dial().await?))
+        let mut conn = self.dial().await?;
+        self.who.prove(&mut conn).await.map_err(failure)?;
+        Ok(Session::over(conn))
     }
 
     /// A user of the service, who connects when there is something to do.
@@ -69,9 +69,30 @@ impl Access {
         let retries = u32::try_from(retries).unwrap_or(u32::MAX);
         Ok(Client::new(who, retries, watch, Box::new(connect)))
     }
+
+    /// Makes an account of this name.
+    pub(super) async fn register(&self, invitation: Option<&str>) -> Result<()> {
+        let user = self.user().ok_or_else(|| Usage::new("say what it is to be called: --user NAME"))?;
+        let password = self.who.new_password()?;
+        let mut conn = self.who.dial(&self.endpoint).await?;
+        auth::client::register(&mut conn, user, &password, invitation).await?;
+        Ok(())
+    }
+}
+
+/// Whether connecting failed on the way, which another try may mend, or because somebody said no.
+fn failure(error: anyhow::Error) -> Failure {
+    match error.downcast::<Error>() {
+        Ok(error) if error.io_kind().is_some() => Failure::Lost(error),
+        Ok(error) => Failure::Ours(error),
+        Err(other) => Failure::Ours(Error::new("connect", Class::General, exit::words(&other))),
+    }
 }
 
 pub(super) fn register(args: &Register) -> Result<ExitCode> {
-    let _ = (&args.there, &args.invitation);
-    anyhow::bail!("not yet")
+    let access = Access::of(&args.there)?;
+    sockeye::block_on(access.register(args.invitation.as_deref()))??;
+    let user = access.user().unwrap_or_default();
+    exit::tell(&format!("{user} has an account now"));
+    Ok(ExitCode::SUCCESS)
 }
