@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use super::get::{Keep, Wanted};
-use super::hashing::{self, UNIT};
+use super::hashing;
 use super::notes::{Note, key};
 use super::place::{Folder, set_mtime};
 use super::session::Session;
@@ -11,7 +11,7 @@ use super::watch::{Kept, Watch};
 use super::{Client, Who};
 use crate::background::off_loop;
 use serde::{Deserialize, Serialize};
-use sockeye_proto::files::{Code, Condition, Download, Downloaded, Hash, Mtime};
+use sockeye_proto::files::{Code, Condition, Download, Downloaded, Hash, Mtime, UNIT};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -134,7 +134,7 @@ impl Downloading {
         let (file, mut units) = (self.file.clone(), self.note.units.clone());
         let read = off_loop(move || hashing::whole(&file, answer.size, &mut units)).await;
         let hash = read.map_err(Failure::Ours)?.map_err(|error| self.disk("read", error))?;
-        if hash.is_none_or(|hash| *hash.as_bytes() != expected.0) {
+        if hash != Some(expected) {
             return Ok(None);
         }
         set_mtime(&self.file, answer.mtime);
@@ -194,7 +194,6 @@ impl Downloading {
         size: u64,
         watch: &dyn Watch,
     ) -> Result<(), Failure> {
-        let many = hashing::units_of(size) > 0;
         // The unit that has come and isn't hashed.
         let mut ready = None;
         while at < size || ready.is_some() {
@@ -214,7 +213,7 @@ impl Downloading {
                 self.note.add(vec![value.ok_or_else(torn)?])?;
             }
             come?;
-            ready = (many && at < end).then_some(at / UNIT);
+            ready = (at < end).then_some(at / UNIT);
             at = end;
         }
         Ok(())

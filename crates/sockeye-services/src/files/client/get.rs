@@ -130,7 +130,7 @@ async fn look(base: &Folder, wanted: &Wanted, keep: Keep) -> Result<Option<Kept>
         return Ok(None);
     }
     let (name, size) = (wanted.name.clone(), wanted.size);
-    let Some(Hash(hash)) = wanted.hash else {
+    let Some(hash) = wanted.hash else {
         return Err(folder.taken(&name));
     };
     let read = {
@@ -144,7 +144,7 @@ async fn look(base: &Folder, wanted: &Wanted, keep: Keep) -> Result<Option<Kept>
         .map_err(Failure::Ours)?
     };
     match read {
-        Some(found) if *found.as_bytes() == hash => Ok(Some(Kept {
+        Some(found) if found == hash => Ok(Some(Kept {
             folder: false,
             size,
             hash: found.to_string(),

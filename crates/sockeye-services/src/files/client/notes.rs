@@ -1,9 +1,9 @@
 //! What is noted about a transfer that isn't over, so that it can go on after anything: a file of a header in JSON and,
-//! line by line, the chaining values of the units that are done.
+//! line by line, the values of the units that are done.
 
 use super::failure::Failure;
 use super::hashing::Units;
-use blake3::hazmat::ChainingValue;
+use crate::files::units::Value;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -144,12 +144,12 @@ fn read<H: DeserializeOwned>(mut file: &File) -> io::Result<(Option<H>, Units)> 
     Ok((header, units))
 }
 
-fn unit(line: &[u8; 65]) -> Option<ChainingValue> {
+fn unit(line: &[u8; 65]) -> Option<Value> {
     let digits = line.strip_suffix(b"\n")?;
     blake3::Hash::from_hex(digits).ok().map(|hash| *hash.as_bytes())
 }
 
-fn hex(unit: &ChainingValue) -> String {
+fn hex(unit: &Value) -> String {
     blake3::Hash::from_bytes(*unit).to_hex().to_string()
 }
 

@@ -1,7 +1,7 @@
 //! One large file to the service: in pieces, hashed while they are sent, and to go on with after anything.
 
 use super::failure::Failure;
-use super::hashing::{self, UNIT, Units};
+use super::hashing::{self, Units};
 use super::notes::{Note, key};
 use super::put::How;
 use super::session::Session;
@@ -9,8 +9,9 @@ use super::source::{Identity, Source};
 use super::watch::{Kept, Watch};
 use super::{Client, Who};
 use crate::background::off_loop;
+use crate::files::units;
 use serde::{Deserialize, Serialize};
-use sockeye_proto::files::{Begun, Code, Commit, Data, Entry, Hash, Receipt, Received, Upload, UploadName};
+use sockeye_proto::files::{Begun, Code, Commit, Data, Entry, Hash, Receipt, Received, UNIT, Upload, UploadName};
 use std::sync::Arc;
 
 /// Bytes of a piece: a unit of hashing for each of a few threads of the service, and a tenth of a second of sending.
@@ -41,7 +42,7 @@ pub(super) struct Uploading {
     upload: UploadName,
     note: Note<Header>,
     /// The whole file's hash, once it is known.
-    hash: Option<blake3::Hash>,
+    hash: Option<Hash>,
     /// How much was there when it began.
     from: u64,
 }
@@ -131,8 +132,8 @@ impl Uploading {
     }
 
     async fn send(&mut self, session: &mut Session, watch: &dyn Watch) -> Result<Receipt, Failure> {
-        let units = hashing::units_of(self.size());
-        if units == 0 || self.note.units.len() as u64 == units {
+        let units = units::count(self.size());
+        if units <= 1 || self.note.units.len() as u64 == units {
             self.hash().await?; // little or nothing is left to read
         }
         let begun = match self.begin(session).await {
@@ -165,7 +166,7 @@ impl Uploading {
             path: self.remote.clone(),
             size: self.size(),
             mtime: self.source.identity.mtime(),
-            hash: self.hash.map(|hash| Hash(*hash.as_bytes())),
+            hash: self.hash,
             clobber: self.how.clobber,
             sync: self.how.sync,
             follows: None,
@@ -192,20 +193,25 @@ impl Uploading {
 
     /// The hash of the whole file; what isn't hashed yet is read.
     async fn hash(&mut self) -> Result<Hash, Failure> {
-        if self.hash.is_none() {
-            let (source, mut units) = (self.source.clone(), self.note.units.clone());
-            let read = off_loop(move || hashing::whole(&source.file, source.identity.size, &mut units)).await;
-            let read = read.map_err(Failure::Ours)?;
-            let hash = read.map_err(|error| Failure::disk("read", &self.source.path, error))?;
-            self.hash = Some(hash.ok_or_else(|| self.source.has_changed())?);
+        if let Some(hash) = self.hash {
+            return Ok(hash);
         }
-        let hash = self.hash.ok_or_else(|| self.source.has_changed())?;
-        Ok(Hash(*hash.as_bytes()))
+        let (source, mut units) = (self.source.clone(), self.note.units.clone());
+        let read = off_loop(move || {
+            let hash = hashing::whole(&source.file, source.identity.size, &mut units);
+            hash.map(|hash| (hash, units))
+        });
+        let read = read.await.map_err(Failure::Ours)?;
+        let (hash, units) = read.map_err(|error| Failure::disk("read", &self.source.path, error))?;
+        let hash = hash.ok_or_else(|| self.source.has_changed())?;
+        self.note.add(units[self.note.units.len()..].to_vec())?;
+        self.hash = Some(hash);
+        Ok(hash)
     }
 
     /// Hashes what was sent before, and isn't noted.
     async fn catch_up(&mut self, at: u64, watch: &dyn Watch) -> Result<(), Failure> {
-        let wanted = at.div_ceil(UNIT).min(hashing::units_of(self.size()));
+        let wanted = units::count(at);
         loop {
             let first = self.note.units.len() as u64;
             if first >= wanted {
@@ -221,11 +227,11 @@ impl Uploading {
 
     /// Sends everything from `at` on, and hashes each piece while it is on its way: its pages are in memory only once.
     async fn pieces(&mut self, session: &mut Session, mut at: u64, watch: &dyn Watch) -> Result<(), Failure> {
-        let (size, units) = (self.size(), hashing::units_of(self.size()));
+        let size = self.size();
         while at < size {
             let count = PIECE.min(size - at);
             let first = self.note.units.len() as u64;
-            let end = (at + count).div_ceil(UNIT).min(units);
+            let end = units::count(at + count);
             let source = self.source.clone();
             let hashed = async {
                 match first < end {
