@@ -72,7 +72,9 @@ impl Access {
 
     /// Makes an account of this name.
     pub(super) async fn register(&self, invitation: Option<&str>) -> Result<()> {
-        let user = self.user().ok_or_else(|| Usage::new("say what it is to be called: --user NAME"))?;
+        let user = self
+            .user()
+            .ok_or_else(|| Usage::new("say what it is to be called: --user NAME"))?;
         let password = self.who.new_password()?;
         let mut conn = self.who.dial(&self.endpoint).await?;
         auth::client::register(&mut conn, user, &password, invitation).await?;

@@ -26,7 +26,9 @@ pub(super) fn watch(bar: ProgressBar) -> Result<()> {
 
 /// The command as it was given, to be given again.
 pub(super) fn command() -> String {
-    let words: Vec<String> = std::env::args_os().map(|word| quoted(&word.to_string_lossy())).collect();
+    let words: Vec<String> = std::env::args_os()
+        .map(|word| quoted(&word.to_string_lossy()))
+        .collect();
     words.join(" ")
 }
 

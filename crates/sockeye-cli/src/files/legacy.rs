@@ -35,7 +35,10 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
 
 async fn send(access: &Access, user: &str, local: &Path, teller: &Teller) -> Result<Kept, Failure> {
     let source = Source::named(local)?;
-    let name = local.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let name = local
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
     let mut conn = access.dial().await?;
     legacy::upload(&mut conn, user, name, &source, teller).await?;
     Ok(Kept {

@@ -80,7 +80,10 @@ pub(super) struct Plain {
 }
 
 /// Does something as a user of the service; what fails is told, and makes it a failure.
-fn done(there: &There, job: impl AsyncFnOnce(&mut Client, &mut Told) -> Result<(), Failure>) -> Result<ExitCode> {
+fn done(
+    there: &There,
+    job: impl AsyncFnOnce(&mut Client, &mut Told) -> Result<(), Failure>,
+) -> Result<ExitCode> {
     let mut client = Access::of(there)?.client(there.retries, Rc::new(()))?;
     let mut told = Told {
         json: there.json,
@@ -155,7 +158,9 @@ async fn each(
 }
 
 pub(super) fn ls(args: &Ls) -> Result<ExitCode> {
-    done(&args.there, async |client, told| list(client, told, &args.paths, args.recursive).await)
+    done(&args.there, async |client, told| {
+        list(client, told, &args.paths, args.recursive).await
+    })
 }
 
 /// Lists folders, and tells of files.
@@ -176,8 +181,12 @@ pub(super) async fn list(
         let mut after: Option<String> = None;
         loop {
             // Each page is told once, even if the connection breaks in between.
-            let page = client.with(async |session| session.page(path, after.as_deref(), recursive).await).await?;
-            page.entries.iter().for_each(|entry| told.say(entry, &line(entry)));
+            let page = client
+                .with(async |session| session.page(path, after.as_deref(), recursive).await)
+                .await?;
+            page.entries
+                .iter()
+                .for_each(|entry| told.say(entry, &line(entry)));
             after = page.entries.last().map(|entry| entry.path.clone());
             if !page.more {
                 return Ok(());
@@ -199,13 +208,18 @@ fn line(entry: &Entry) -> String {
 /// `2026-11-21 09:43` in UTC.
 fn when(Mtime(mtime): Mtime) -> String {
     let at = Civil::at(mtime.div_euclid(1_000_000_000), 0);
-    format!("{:04}-{:02}-{:02} {:02}:{:02}", at.year, at.month, at.day, at.hour, at.minute)
+    format!(
+        "{:04}-{:02}-{:02} {:02}:{:02}",
+        at.year, at.month, at.day, at.hour, at.minute
+    )
 }
 
 pub(super) fn rm(args: &Rm) -> Result<ExitCode> {
     done(&args.there, async |client, told| {
         each(client, told, &args.paths, async |client, told, path| {
-            client.with(async |session| session.remove(path, args.recursive).await).await?;
+            client
+                .with(async |session| session.remove(path, args.recursive).await)
+                .await?;
             if told.json {
                 told.say(&serde_json::json!({"event": "removed", "path": path}), "");
             }
@@ -225,7 +239,9 @@ pub(super) fn mv(args: &Mv) -> Result<ExitCode> {
         false => args.to.trim_start_matches('/').to_owned(),
     };
     done(&args.there, async |client, _| {
-        client.with(async |session| session.rename(from, &to, args.force).await).await
+        client
+            .with(async |session| session.rename(from, &to, args.force).await)
+            .await
     })
 }
 
@@ -233,7 +249,10 @@ pub(super) fn mkdir(args: &Mkdir) -> Result<ExitCode> {
     done(&args.there, async |client, told| {
         for path in &args.paths {
             let path = path.trim_matches('/');
-            match client.with(async |session| session.mkdir(path, args.parents).await).await {
+            match client
+                .with(async |session| session.mkdir(path, args.parents).await)
+                .await
+            {
                 Err(failure @ Failure::Lost(_)) => return Err(failure),
                 Err(failure) => told.failed(&failure),
                 Ok(()) => {}
@@ -247,7 +266,9 @@ pub(super) fn stat(args: &Paths) -> Result<ExitCode> {
     done(&args.there, async |client, told| {
         each(client, told, &args.paths, async |client, told, path| {
             let entry = client.with(async |session| session.stat(path).await).await?;
-            let hash = entry.hash.map_or_else(|| "not recorded".to_owned(), |hash| hash.to_string());
+            let hash = entry
+                .hash
+                .map_or_else(|| "not recorded".to_owned(), |hash| hash.to_string());
             let lines = match entry.kind {
                 Kind::Folder => line(&entry),
                 Kind::File => format!("{}\n{:>14}  {hash}", line(&entry), "blake3"),
@@ -268,8 +289,15 @@ pub(super) fn quota(args: &Plain) -> Result<ExitCode> {
 }
 
 fn quota_line(usage: &Usage) -> String {
-    let Usage { used, reserved, limit } = *usage;
-    let limit = limit.map_or_else(|| "any number may be".to_owned(), |limit| format!("{limit} may be"));
+    let Usage {
+        used,
+        reserved,
+        limit,
+    } = *usage;
+    let limit = limit.map_or_else(
+        || "any number may be".to_owned(),
+        |limit| format!("{limit} may be"),
+    );
     match reserved {
         0 => format!("{used} bytes are kept, {limit}"),
         some => format!("{used} bytes are kept, {some} more are reserved for uploads under way, {limit}"),

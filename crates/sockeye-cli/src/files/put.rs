@@ -85,7 +85,9 @@ pub(super) fn plan(mut locals: Vec<PathBuf>, to: Option<String>) -> Result<Walk>
         Some(to) => to,
         None if locals.len() > 1 && locals.last().is_some_and(|last| ends_in_slash(last)) => {
             let last = locals.pop().unwrap_or_default();
-            last.into_os_string().into_string().map_err(|_| Usage::new("a folder there has a name in UTF-8"))?
+            last.into_os_string()
+                .into_string()
+                .map_err(|_| Usage::new("a folder there has a name in UTF-8"))?
         }
         None => "/".to_owned(),
     };
@@ -130,9 +132,10 @@ fn name_of(local: &Path) -> Result<String> {
 /// A person who knows `cp` may have written a new name as the last one.
 fn missing(failure: Failure, locals: &[PathBuf]) -> anyhow::Error {
     match locals {
-        [_, .., last] if !last.exists() => {
-            anyhow::Error::new(failure).context(format!("if `{0}` is a name there, write --to {0}", last.display()))
-        }
+        [_, .., last] if !last.exists() => anyhow::Error::new(failure).context(format!(
+            "if `{0}` is a name there, write --to {0}",
+            last.display()
+        )),
         _ => failure.into(),
     }
 }

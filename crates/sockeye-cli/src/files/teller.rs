@@ -79,10 +79,12 @@ impl Teller {
             ));
         } else if files > 0 {
             let rate = bytes as f64 / took.as_secs_f64().max(1e-6);
-            let (size, rate) = (sockeye::format_size(bytes), about(rate));
+            let (size, rate) = (about(bytes as f64), about(rate));
             let noun = if files == 1 { "file" } else { "files" };
-            let took = sockeye::format_duration(Duration::from_millis(took.as_millis() as u64));
-            self.print(&format!("{} {files} {noun}, {size} in {took} ({rate}/s)\n", self.verb.done));
+            let (done, took) = (self.verb.done, took.as_secs_f64());
+            self.print(&format!(
+                "{done} {files} {noun}, {size} in {took:.1} s ({rate}/s)\n"
+            ));
         }
         failed == 0
     }
@@ -90,7 +92,8 @@ impl Teller {
     /// Something that concerns no single file went wrong.
     pub(super) fn failed(&self, failure: &Failure) {
         self.failed.set(self.failed.get() + 1);
-        self.cut.set(self.cut.get() || matches!(failure, Failure::Lost(_)));
+        self.cut
+            .set(self.cut.get() || matches!(failure, Failure::Lost(_)));
         match self.json {
             true => self.print(&format!("{}\n", error(failure))),
             false => self.say(&format!("sockeye: {failure}")),
@@ -196,7 +199,8 @@ impl Watch for Teller {
         match result {
             Ok(kept) => {
                 self.files.set(self.files.get() + u64::from(!kept.folder));
-                self.bytes.set(self.bytes.get() + kept.size.saturating_sub(kept.from));
+                self.bytes
+                    .set(self.bytes.get() + kept.size.saturating_sub(kept.from));
                 if self.json {
                     let kind = if kept.folder { "folder" } else { "file" };
                     self.print(&format!(
@@ -212,7 +216,8 @@ impl Watch for Teller {
             }
             Err(failure) => {
                 self.failed.set(self.failed.get() + 1);
-                self.cut.set(self.cut.get() || matches!(failure, Failure::Lost(_)));
+                self.cut
+                    .set(self.cut.get() || matches!(failure, Failure::Lost(_)));
                 match self.json {
                     true => {
                         let mut line = error(&failure);
@@ -233,7 +238,12 @@ mod tests {
 
     #[test]
     fn sizes_have_three_digits_at_the_most() {
-        for (bytes, text) in [(0.0, "0 B"), (1023.0, "1023 B"), (1536.0, "1.5 KiB"), (3.2e9, "3.0 GiB")] {
+        for (bytes, text) in [
+            (0.0, "0 B"),
+            (1023.0, "1023 B"),
+            (1536.0, "1.5 KiB"),
+            (3.2e9, "3.0 GiB"),
+        ] {
             assert_eq!(about(bytes), text);
         }
     }

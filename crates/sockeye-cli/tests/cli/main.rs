@@ -3,5 +3,6 @@
 mod sockeye;
 
 mod bench;
+mod files;
 mod info;
 mod serve;

@@ -109,8 +109,13 @@ impl Client {
                 Ok(done) => return Ok(done),
                 Err(failure) => failure,
             };
-            let advanced = self.session.as_mut().is_some_and(|session| std::mem::take(&mut session.advanced));
-            if matches!(failure, Failure::Lost(_)) || self.session.as_ref().is_some_and(|session| session.midway) {
+            let advanced = self
+                .session
+                .as_mut()
+                .is_some_and(|session| std::mem::take(&mut session.advanced));
+            if matches!(failure, Failure::Lost(_))
+                || self.session.as_ref().is_some_and(|session| session.midway)
+            {
                 self.session = None;
             }
             if advanced {

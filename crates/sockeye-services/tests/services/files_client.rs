@@ -42,7 +42,10 @@ impl Heard {
     #[track_caller]
     pub(crate) fn all_is_well(&self, count: usize) {
         let outcomes = self.outcomes.take();
-        let failed: Vec<_> = outcomes.iter().filter(|outcome| outcome.result.is_err()).collect();
+        let failed: Vec<_> = outcomes
+            .iter()
+            .filter(|outcome| outcome.result.is_err())
+            .collect();
         assert!(failed.is_empty(), "{failed:?}");
         assert_eq!(outcomes.len(), count);
     }
@@ -88,7 +91,11 @@ impl User {
         let endpoint = self.endpoint.clone();
         let connect = move || {
             let endpoint = endpoint.clone();
-            Box::pin(async move { Ok(Session::over(sockeye::dial(&endpoint).await.map_err(Failure::Lost)?)) }) as _
+            Box::pin(async move {
+                Ok(Session::over(
+                    sockeye::dial(&endpoint).await.map_err(Failure::Lost)?,
+                ))
+            }) as _
         };
         Client::new(who, retries, self.heard.clone(), Box::new(connect))
     }
@@ -98,7 +105,9 @@ impl User {
     }
 
     pub(crate) fn put_how(&self, named: &[(&str, &str)], retries: u32, clobber: bool) -> Result<(), Failure> {
-        let named = named.iter().map(|(local, remote)| (self.path(local), (*remote).to_owned()));
+        let named = named
+            .iter()
+            .map(|(local, remote)| (self.path(local), (*remote).to_owned()));
         let walk = Walk::of(named.collect());
         let how = How { clobber, sync: true };
         sockeye::block_on(self.client(retries).put(walk, how)).expect("a model")

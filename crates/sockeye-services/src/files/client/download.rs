@@ -51,11 +51,15 @@ pub(super) async fn get(
 ) -> Result<Kept, Failure> {
     let watch = client.watch.clone();
     let mut one = Downloading::new(client.who.clone(), wanted.clone(), wanted.folder(base)?, keep)?;
-    let mut come = client.with(async |session| one.come(session, &*watch).await).await;
+    let mut come = client
+        .with(async |session| one.come(session, &*watch).await)
+        .await;
     if come.as_ref().is_ok_and(Option::is_none) && one.from > 0 {
         // What was there from an earlier time may be at fault: once more, from the beginning.
         one.restart()?;
-        come = client.with(async |session| one.come(session, &*watch).await).await;
+        come = client
+            .with(async |session| one.come(session, &*watch).await)
+            .await;
     }
     let Some(kept) = come? else {
         let failure = mismatch(&wanted.path);
@@ -90,7 +94,11 @@ impl Downloading {
             note,
             from: 0,
         };
-        let there = one.file.metadata().map_err(|error| one.disk("read", error))?.len();
+        let there = one
+            .file
+            .metadata()
+            .map_err(|error| one.disk("read", error))?
+            .len();
         if one.note.header.is_none() || there < one.units() * UNIT {
             one.restart()?;
         }
@@ -133,7 +141,9 @@ impl Downloading {
         };
         let (file, mut units) = (self.file.clone(), self.note.units.clone());
         let read = off_loop(move || hashing::whole(&file, answer.size, &mut units)).await;
-        let hash = read.map_err(Failure::Ours)?.map_err(|error| self.disk("read", error))?;
+        let hash = read
+            .map_err(Failure::Ours)?
+            .map_err(|error| self.disk("read", error))?;
         if hash != Some(expected) {
             return Ok(None);
         }
@@ -169,7 +179,11 @@ impl Downloading {
         let answer: Downloaded = session.answer().await??;
         if answer.offset != offset || answer.offset.checked_add(answer.follows) != Some(answer.size) {
             session.midway = true;
-            return Err(Failure::ours("download", path, "the service sends something else than was asked for"));
+            return Err(Failure::ours(
+                "download",
+                path,
+                "the service sends something else than was asked for",
+            ));
         }
         if self.note.header.is_none() {
             let local = self.folder.path_of(&self.wanted.name);
@@ -200,7 +214,9 @@ impl Downloading {
             let file = self.file.clone();
             let hashed = async {
                 match ready {
-                    Some(number) => off_loop(move || hashing::unit(&file, number, size)).await.map(Some),
+                    Some(number) => off_loop(move || hashing::unit(&file, number, size))
+                        .await
+                        .map(Some),
                     None => Ok(None),
                 }
             };
@@ -219,12 +235,20 @@ impl Downloading {
         Ok(())
     }
 
-    async fn unit(&self, session: &mut Session, mut at: u64, end: u64, watch: &dyn Watch) -> Result<(), Failure> {
+    async fn unit(
+        &self,
+        session: &mut Session,
+        mut at: u64,
+        end: u64,
+        watch: &dyn Watch,
+    ) -> Result<(), Failure> {
         if at == end {
             return Ok(());
         }
         let received = session.receive(end - at, |bytes| {
-            self.file.write_all_at(bytes, at).map_err(|error| self.disk("write", error))?;
+            self.file
+                .write_all_at(bytes, at)
+                .map_err(|error| self.disk("write", error))?;
             at += bytes.len() as u64;
             watch.moved(bytes.len() as u64);
             Ok(())
@@ -240,7 +264,8 @@ impl Downloading {
             if self.keep.sync {
                 self.file.sync_all().map_err(|error| self.disk("sync", error))?;
             }
-            self.folder.publish(&self.part, &self.wanted.name, self.keep.clobber)?;
+            self.folder
+                .publish(&self.part, &self.wanted.name, self.keep.clobber)?;
             if self.keep.sync {
                 self.folder.sync()?;
             }

@@ -67,7 +67,10 @@ impl fmt::Display for Failure {
         match self {
             Failure::Lost(error) | Failure::Ours(error) => error.fmt(f),
             Failure::Refused {
-                operate, path, message, ..
+                operate,
+                path,
+                message,
+                ..
             } => {
                 // The service's words are a stranger's: no control characters reach a terminal.
                 let said: String = message.chars().filter(|c| !c.is_control()).collect();

@@ -66,7 +66,8 @@ impl Client {
         let entry = self.with(async |session| session.stat(path).await).await?;
         if entry.kind == Kind::File {
             // Only what may be a name there is taken for one here.
-            let valid = Path::name(name).map_err(|why| Failure::ours("write", name.escape_debug(), why.to_string()))?;
+            let valid = Path::name(name)
+                .map_err(|why| Failure::ours("write", name.escape_debug(), why.to_string()))?;
             let wanted = Wanted::new(path.to_owned(), valid.as_str(), &entry);
             return self.fetch(base, vec![wanted], keep).await;
         }
@@ -75,7 +76,9 @@ impl Client {
         }
         let mut after: Option<String> = None;
         loop {
-            let page = self.with(async |session| session.page(path, after.as_deref(), true).await).await?;
+            let page = self
+                .with(async |session| session.page(path, after.as_deref(), true).await)
+                .await?;
             let mut wanted = Vec::new();
             for entry in &page.entries {
                 let place = join(name, &entry.path);
@@ -137,8 +140,12 @@ async fn look(base: &Folder, wanted: &Wanted, keep: Keep) -> Result<Option<Kept>
         let folder = folder.clone();
         off_loop(move || {
             let file = folder.existing(&name)?;
-            let same_size = file.metadata().is_ok_and(|facts| facts.is_file() && facts.len() == size);
-            same_size.then(|| hashing::whole(&file, size, &mut Units::new()).ok().flatten()).flatten()
+            let same_size = file
+                .metadata()
+                .is_ok_and(|facts| facts.is_file() && facts.len() == size);
+            same_size
+                .then(|| hashing::whole(&file, size, &mut Units::new()).ok().flatten())
+                .flatten()
         })
         .await
         .map_err(Failure::Ours)?

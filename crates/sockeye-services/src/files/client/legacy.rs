@@ -36,7 +36,10 @@ pub async fn upload(
     let mut at = 0;
     while at < size {
         let step = STEP.min(size - at);
-        let sent = conn.send_file(&source.file, at, step).await.map_err(Failure::Lost)?;
+        let sent = conn
+            .send_file(&source.file, at, step)
+            .await
+            .map_err(Failure::Lost)?;
         if sent < step {
             return Err(source.has_changed());
         }

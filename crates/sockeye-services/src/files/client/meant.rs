@@ -48,7 +48,12 @@ impl Client {
     async fn is_there(&mut self, path: &str) -> Result<bool, Failure> {
         match self.with(async |session| session.stat(path).await).await {
             Ok(_) => Ok(true),
-            Err(failure) if matches!(failure.code(), Some(Code::NotFound | Code::NotFolder | Code::BadName)) => {
+            Err(failure)
+                if matches!(
+                    failure.code(),
+                    Some(Code::NotFound | Code::NotFolder | Code::BadName)
+                ) =>
+            {
                 Ok(false)
             }
             Err(failure) => Err(failure),

@@ -24,8 +24,12 @@ pub fn folder() -> Result<PathBuf, Failure> {
     let home = directories::ProjectDirs::from("", "", "sockeye");
     let state = home.as_ref().and_then(|dirs| dirs.state_dir());
     let missing = || {
-        Failure::ours("find the folder for notes", "of transfers", "this user has no home")
-            .advise("set XDG_STATE_HOME or HOME")
+        Failure::ours(
+            "find the folder for notes",
+            "of transfers",
+            "this user has no home",
+        )
+        .advise("set XDG_STATE_HOME or HOME")
     };
     Ok(state.ok_or_else(missing)?.to_owned())
 }
@@ -63,7 +67,8 @@ impl<H: Serialize + DeserializeOwned> Note<H> {
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
-                    let failure = Failure::ours("transfer", path.display(), "another program is at it already");
+                    let failure =
+                        Failure::ours("transfer", path.display(), "another program is at it already");
                     return Err(failure.advise("wait for that one, or end it"));
                 }
                 Err(TryLockError::Error(error)) => return Err(failed(error)),
@@ -78,7 +83,11 @@ impl<H: Serialize + DeserializeOwned> Note<H> {
                 });
             }
         }
-        Err(Failure::ours("note the transfer in", path.display(), "others keep removing it"))
+        Err(Failure::ours(
+            "note the transfer in",
+            path.display(),
+            "others keep removing it",
+        ))
     }
 
     /// Begins anew, about something else.
@@ -117,8 +126,15 @@ impl<H: Serialize + DeserializeOwned> Note<H> {
 
 fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32).open(path)
+    options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600);
+    options
+        .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
+        .open(path)
 }
 
 /// What there is of a note, leaving out what was torn; the file's position is behind it then.
@@ -165,7 +181,9 @@ mod tests {
         assert!(note.header.is_none());
         note.begin("about".to_owned()).expect("written");
         note.add(vec![[1; 32], [2; 32]]).expect("written");
-        let error = Note::<String>::open(path.clone()).expect_err("it is held").to_string();
+        let error = Note::<String>::open(path.clone())
+            .expect_err("it is held")
+            .to_string();
         assert!(error.contains("another program"), "{error}");
         note.file.write_all(b"0303").expect("a torn line");
         drop(note);

@@ -94,8 +94,8 @@ impl Item {
                 let begun: Begun = serde_json::from_value(answer)
                     .map_err(|error| Failure::ours("upload", &self.remote, error.to_string()))?;
                 let receipt = begun.receipt;
-                let receipt =
-                    receipt.ok_or_else(|| Failure::ours("upload", &self.remote, "the service gives no receipt"))?;
+                let receipt = receipt
+                    .ok_or_else(|| Failure::ours("upload", &self.remote, "the service gives no receipt"))?;
                 Ok(kept(&receipt, begun.offset.unwrap_or(0)))
             }
         });
@@ -116,7 +116,12 @@ pub(super) struct Pipeline {
 
 impl Pipeline {
     /// Sends these behind those before, and waits until few enough are unanswered.
-    pub(super) async fn feed(&mut self, client: &mut Client, items: Vec<Item>, how: How) -> Result<(), Failure> {
+    pub(super) async fn feed(
+        &mut self,
+        client: &mut Client,
+        items: Vec<Item>,
+        how: How,
+    ) -> Result<(), Failure> {
         self.bytes += items.iter().map(Item::weight).sum::<usize>();
         self.items.extend(items);
         self.pump(client, how, AHEAD, AHEAD_BYTES).await
@@ -127,7 +132,13 @@ impl Pipeline {
         self.pump(client, how, 0, 0).await
     }
 
-    async fn pump(&mut self, client: &mut Client, how: How, count: usize, bytes: usize) -> Result<(), Failure> {
+    async fn pump(
+        &mut self,
+        client: &mut Client,
+        how: How,
+        count: usize,
+        bytes: usize,
+    ) -> Result<(), Failure> {
         if self.items.len() <= count && self.bytes <= bytes && self.sent == self.items.len() {
             return Ok(());
         }

@@ -28,7 +28,10 @@ impl Folder {
         let fd = rustix::fs::openat(CWD, path, flags, Mode::empty());
         let fd = fd.map_err(|error| Failure::disk("open folder", path, error))?;
         let path = path.to_owned();
-        Ok(Folder { fd: Arc::new(fd), path })
+        Ok(Folder {
+            fd: Arc::new(fd),
+            path,
+        })
     }
 
     /// A folder in this one, made where it is missing. A symbolic link is none.
@@ -40,17 +43,24 @@ impl Folder {
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match rustix::fs::openat(&self.fd, name, flags, Mode::empty()) {
-            Ok(fd) => Ok(Folder { fd: Arc::new(fd), path }),
-            Err(Errno::LOOP | Errno::NOTDIR) => {
-                Err(Failure::ours("open folder", path.display(), "something else has this name"))
-            }
+            Ok(fd) => Ok(Folder {
+                fd: Arc::new(fd),
+                path,
+            }),
+            Err(Errno::LOOP | Errno::NOTDIR) => Err(Failure::ours(
+                "open folder",
+                path.display(),
+                "something else has this name",
+            )),
             Err(error) => Err(Failure::disk("open folder", &path, error)),
         }
     }
 
     /// The folder at a path below this one; each part of it is a valid name.
     pub(crate) fn below<'a>(&self, parts: impl IntoIterator<Item = &'a str>) -> Result<Self, Failure> {
-        parts.into_iter().try_fold(self.clone(), |at, name| at.child(name))
+        parts
+            .into_iter()
+            .try_fold(self.clone(), |at, name| at.child(name))
     }
 
     /// Whether something has this name.
@@ -77,7 +87,11 @@ impl Folder {
         let file: File = fd.map_err(|error| self.failed("write", name, error))?.into();
         match file.metadata() {
             Ok(facts) if facts.is_file() => Ok(file),
-            Ok(_) => Err(Failure::ours("write", self.path_of(name).display(), "it is no file")),
+            Ok(_) => Err(Failure::ours(
+                "write",
+                self.path_of(name).display(),
+                "it is no file",
+            )),
             Err(error) => Err(Failure::disk("write", self.path_of(name), error)),
         }
     }
@@ -102,7 +116,11 @@ impl Folder {
     }
 
     pub(crate) fn taken(&self, name: &str) -> Failure {
-        let failure = Failure::ours("write", self.path_of(name).display(), "something is there already");
+        let failure = Failure::ours(
+            "write",
+            self.path_of(name).display(),
+            "something is there already",
+        );
         failure.advise("replace it with --force, or choose another folder")
     }
 
@@ -147,7 +165,10 @@ mod tests {
 
     #[test]
     fn links_lead_nowhere_and_nothing_is_replaced_unasked() {
-        let (folder, other) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let (folder, other) = (
+            tempfile::tempdir().expect("a folder"),
+            tempfile::tempdir().expect("a folder"),
+        );
         let place = Folder::named(&folder.path().join("made")).expect("made");
         std::os::unix::fs::symlink(other.path(), place.path_of("link")).expect("a link");
         let error = place.child("link").expect_err("a link").to_string();

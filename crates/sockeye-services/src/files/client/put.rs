@@ -1,12 +1,12 @@
 //! Files and folders to the service.
 
+use super::Client;
 use super::failure::Failure;
 use super::pipeline::{Item, Pipeline};
 use super::source::Source;
 use super::upload;
 use super::walk::{Found, Walk};
 use super::watch::Outcome;
-use super::Client;
 use crate::background::off_loop;
 use sockeye_proto::files::{MAX_INLINE, Path};
 use std::path::PathBuf;

@@ -4,7 +4,8 @@ use super::failure::Failure;
 use super::session::Session;
 use serde::Serialize;
 use sockeye_proto::files::{
-    Abandon, Entry, List, Listed, Mkdir, Move, Nothing, Path, Remove, Stat, UploadName, Usage, Verified, Verify,
+    Abandon, Entry, List, Listed, Mkdir, Move, Nothing, Path, Remove, Stat, UploadName, Usage, Verified,
+    Verify,
 };
 
 impl Session {
@@ -13,7 +14,15 @@ impl Session {
     /// # Errors
     /// When there is nothing, or the connection breaks; so with all that follow.
     pub async fn stat(&mut self, path: &str) -> Result<Entry, Failure> {
-        let entry = self.ask("stat", path, Stat { path: path.to_owned() }).await?;
+        let entry = self
+            .ask(
+                "stat",
+                path,
+                Stat {
+                    path: path.to_owned(),
+                },
+            )
+            .await?;
         harmless(entry, true)
     }
 
@@ -40,7 +49,11 @@ impl Session {
             .map(|entry| harmless(entry, false))
             .collect::<Result<_, _>>()?;
         if page.more && page.entries.is_empty() {
-            return Err(Failure::ours("list", path, "the service says that there is more, and nothing of it"));
+            return Err(Failure::ours(
+                "list",
+                path,
+                "the service says that there is more, and nothing of it",
+            ));
         }
         Ok(page)
     }
@@ -71,7 +84,10 @@ impl Session {
     /// # Errors
     /// As [`stat`](Self::stat).
     pub async fn mkdir(&mut self, path: &str, parents: bool) -> Result<(), Failure> {
-        let about = Mkdir { path: path.to_owned(), parents };
+        let about = Mkdir {
+            path: path.to_owned(),
+            parents,
+        };
         self.tell("mkdir", path, about).await
     }
 
@@ -80,7 +96,10 @@ impl Session {
     /// # Errors
     /// As [`stat`](Self::stat).
     pub async fn remove(&mut self, path: &str, recursive: bool) -> Result<(), Failure> {
-        let about = Remove { path: path.to_owned(), recursive };
+        let about = Remove {
+            path: path.to_owned(),
+            recursive,
+        };
         self.tell("remove", path, about).await
     }
 
@@ -90,7 +109,11 @@ impl Session {
     /// As [`stat`](Self::stat).
     pub async fn rename(&mut self, path: &str, to: &str, clobber: bool) -> Result<(), Failure> {
         let (from, to) = (path.to_owned(), to.to_owned());
-        let about = Move { path: from, to, clobber };
+        let about = Move {
+            path: from,
+            to,
+            clobber,
+        };
         self.tell("move", path, about).await
     }
 
@@ -107,7 +130,14 @@ impl Session {
     /// # Errors
     /// As [`stat`](Self::stat).
     pub async fn verify(&mut self, path: &str) -> Result<Verified, Failure> {
-        self.ask("verify", path, Verify { path: path.to_owned() }).await
+        self.ask(
+            "verify",
+            path,
+            Verify {
+                path: path.to_owned(),
+            },
+        )
+        .await
     }
 
     /// Discards an upload that will not be finished.
@@ -123,7 +153,12 @@ impl Session {
         self.tell("exit", "", Nothing {}).await
     }
 
-    async fn tell(&mut self, operate: &'static str, path: &str, about: impl Serialize) -> Result<(), Failure> {
+    async fn tell(
+        &mut self,
+        operate: &'static str,
+        path: &str,
+        about: impl Serialize,
+    ) -> Result<(), Failure> {
         let Nothing {} = self.ask(operate, path, about).await?;
         Ok(())
     }

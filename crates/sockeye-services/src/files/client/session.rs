@@ -160,7 +160,9 @@ impl Session {
         loop {
             let mut moved = false;
             if self.sent == self.out.len() {
-                return Pin::new(&mut self.conn).poll_flush(cx).map_err(|error| self.lost("send", error));
+                return Pin::new(&mut self.conn)
+                    .poll_flush(cx)
+                    .map_err(|error| self.lost("send", error));
             }
             let end = self.out.len().min(self.sent + STEP);
             match Pin::new(&mut self.conn).poll_write(cx, &self.out[self.sent..end]) {
@@ -212,11 +214,13 @@ impl Session {
             (None, Done::Error(why)) => return Err(self.nonsense(why.message)),
             (None, Done::Ok(_)) => return Err(self.nonsense("it answers what was not asked")),
         };
-        Ok(Some(Result::from(done).map_err(|why: files::Failure| Failure::Refused {
-            operate: asked.operate,
-            path: asked.path,
-            code: why.code,
-            message: why.message,
+        Ok(Some(Result::from(done).map_err(|why: files::Failure| {
+            Failure::Refused {
+                operate: asked.operate,
+                path: asked.path,
+                code: why.code,
+                message: why.message,
+            }
         })))
     }
 
@@ -228,7 +232,10 @@ impl Session {
     /// So many of the bytes that were received belong to a frame, which may be complete now.
     fn taken(&mut self, count: usize) -> Result<(), Failure> {
         Pin::new(&mut self.conn).consume(count);
-        let frame = self.frames.next().map_err(|error| self.nonsense(error.to_string()))?;
+        let frame = self
+            .frames
+            .next()
+            .map_err(|error| self.nonsense(error.to_string()))?;
         self.come.extend(frame);
         Ok(())
     }

@@ -57,7 +57,11 @@ impl Small {
     }
 
     /// Fetches them, and returns those that are to be fetched each by itself.
-    pub(super) async fn fetch(mut self, client: &mut Client, wanted: Vec<Wanted>) -> Result<Vec<Wanted>, Failure> {
+    pub(super) async fn fetch(
+        mut self,
+        client: &mut Client,
+        wanted: Vec<Wanted>,
+    ) -> Result<Vec<Wanted>, Failure> {
         self.queue.extend(wanted);
         let watch = client.watch.clone();
         let mut batch = Vec::new();
@@ -72,12 +76,18 @@ impl Small {
             let mut got = Vec::new();
             let come = client.with(async |session| self.collect(session, &mut got, &*watch).await);
             let (written, come) = tokio::join!(write, come);
-            written.map_err(Failure::Ours)?.into_iter().for_each(|outcome| watch.done(outcome));
+            written
+                .map_err(Failure::Ours)?
+                .into_iter()
+                .for_each(|outcome| watch.done(outcome));
             if let Err(failure) = come {
                 // What has come is kept.
                 let (base, keep) = (self.base.clone(), self.keep);
                 let written = off_loop(move || write_all(&base, got, keep)).await;
-                written.map_err(Failure::Ours)?.into_iter().for_each(|outcome| watch.done(outcome));
+                written
+                    .map_err(Failure::Ours)?
+                    .into_iter()
+                    .for_each(|outcome| watch.done(outcome));
                 return Err(failure);
             }
             batch = got;
@@ -86,7 +96,12 @@ impl Small {
     }
 
     /// Receives a batch.
-    async fn collect(&mut self, session: &mut Session, got: &mut Vec<Got>, watch: &dyn Watch) -> Result<(), Failure> {
+    async fn collect(
+        &mut self,
+        session: &mut Session,
+        got: &mut Vec<Got>,
+        watch: &dyn Watch,
+    ) -> Result<(), Failure> {
         if self.session != session.number {
             (self.session, self.asked) = (session.number, 0);
         }
@@ -97,15 +112,20 @@ impl Small {
             let answer = session.answer::<Downloaded>().await?;
             let come = match answer {
                 Ok(answer) if answer.follows > MAX_INLINE => {
-                    return Err(Failure::ours("download", &answer.path, "the service sends more than was asked for"));
+                    return Err(Failure::ours(
+                        "download",
+                        &answer.path,
+                        "the service sends more than was asked for",
+                    ));
                 }
                 Ok(answer) => {
                     let mut bytes = Vec::new(); // it grows as they come
-                    session.receive(answer.follows, |some| {
-                        bytes.extend_from_slice(some);
-                        Ok(())
-                    })
-                    .await?;
+                    session
+                        .receive(answer.follows, |some| {
+                            bytes.extend_from_slice(some);
+                            Ok(())
+                        })
+                        .await?;
                     watch.moved(answer.follows);
                     Ok((answer, bytes))
                 }
@@ -114,16 +134,25 @@ impl Small {
             session.advanced = true;
             session.midway = session.unanswered() > 0;
             self.asked -= 1;
-            let Some(wanted) = self.queue.pop_front() else { break };
+            let Some(wanted) = self.queue.pop_front() else {
+                break;
+            };
             match come {
                 Err(failure) => watch.done(wanted.outcome(&self.base, Err(failure))),
-                Ok((answer, _)) if answer.follows != answer.size || answer.hash.is_none() => self.others.push(wanted),
+                Ok((answer, _)) if answer.follows != answer.size || answer.hash.is_none() => {
+                    self.others.push(wanted)
+                }
                 Ok((answer, some)) => match check(&wanted, &answer, &some) {
                     Err(failure) => watch.done(wanted.outcome(&self.base, Err(failure))),
                     Ok(hash) => {
                         bytes += some.len();
                         let mtime = answer.mtime;
-                        got.push(Got { wanted, bytes: some, hash, mtime });
+                        got.push(Got {
+                            wanted,
+                            bytes: some,
+                            hash,
+                            mtime,
+                        });
                     }
                 },
             }
@@ -160,8 +189,12 @@ fn check(wanted: &Wanted, answer: &Downloaded, bytes: &[u8]) -> Result<Hash, Fai
 }
 
 pub(super) fn mismatch(path: &str) -> Failure {
-    Failure::ours("download", path, "what came is not what was uploaded: the hashes differ")
-        .advise("nothing was kept of it; `sockeye files verify` tells whether the service's disk is at fault")
+    Failure::ours(
+        "download",
+        path,
+        "what came is not what was uploaded: the hashes differ",
+    )
+    .advise("nothing was kept of it; `sockeye files verify` tells whether the service's disk is at fault")
 }
 
 /// Writes files under names of their own, forces them to the disk, and then gives them their names.

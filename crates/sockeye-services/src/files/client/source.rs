@@ -70,7 +70,9 @@ impl Source {
         let file: File = rustix::fs::open(path, flags, Mode::empty())
             .map_err(|error| Failure::disk("open", path, error))?
             .into();
-        let facts = file.metadata().map_err(|error| Failure::disk("open", path, error))?;
+        let facts = file
+            .metadata()
+            .map_err(|error| Failure::disk("open", path, error))?;
         if !facts.is_file() {
             return Err(Failure::ours("open", path.display(), "it is no file"));
         }
@@ -92,8 +94,12 @@ impl Source {
     }
 
     pub(crate) fn has_changed(&self) -> Failure {
-        Failure::ours("read", self.path.display(), "it was changed while it was being sent")
-            .advise("nothing of it is visible there; send it again when nobody writes to it")
+        Failure::ours(
+            "read",
+            self.path.display(),
+            "it was changed while it was being sent",
+        )
+        .advise("nothing of it is visible there; send it again when nobody writes to it")
     }
 }
 
@@ -112,7 +118,10 @@ mod tests {
         assert_eq!(source.identity.size, 3);
         source.unchanged().expect("nobody has written");
         Source::found(&link).expect_err("a link that was found");
-        let mut writer = std::fs::OpenOptions::new().append(true).open(&file).expect("open");
+        let mut writer = std::fs::OpenOptions::new()
+            .append(true)
+            .open(&file)
+            .expect("open");
         writer.write_all(b"d").expect("append");
         let error = source.unchanged().expect_err("it has grown").to_string();
         assert!(error.contains("was changed"), "{error}");

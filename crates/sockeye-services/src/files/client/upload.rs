@@ -11,7 +11,9 @@ use super::{Client, Who};
 use crate::background::off_loop;
 use crate::files::units;
 use serde::{Deserialize, Serialize};
-use sockeye_proto::files::{Begun, Code, Commit, Data, Entry, Hash, Receipt, Received, UNIT, Upload, UploadName};
+use sockeye_proto::files::{
+    Begun, Code, Commit, Data, Entry, Hash, Receipt, Received, UNIT, Upload, UploadName,
+};
 use std::sync::Arc;
 
 /// Bytes of a piece: a unit of hashing for each of a few threads of the service, and a tenth of a second of sending.
@@ -48,14 +50,21 @@ pub(super) struct Uploading {
 }
 
 /// Sends a file, or the rest of it.
-pub(super) async fn put(client: &mut Client, source: Source, remote: &str, how: How) -> Result<Kept, Failure> {
+pub(super) async fn put(
+    client: &mut Client,
+    source: Source,
+    remote: &str,
+    how: How,
+) -> Result<Kept, Failure> {
     let (mut one, stale) = Uploading::new(&client.who, Arc::new(source), remote, how)?;
     if let Some(stale) = stale {
         // It would be kept, and count, for a week. Whether it is still there is no matter.
         let _ = client.with(async |session| session.abandon(stale).await).await;
     }
     let watch = client.watch.clone();
-    let sent = client.with(async |session| one.send(session, &*watch).await).await;
+    let sent = client
+        .with(async |session| one.send(session, &*watch).await)
+        .await;
     match sent {
         Ok(receipt) => {
             let from = one.from;
@@ -97,7 +106,12 @@ impl Uploading {
         how: How,
     ) -> Result<(Self, Option<UploadName>), Failure> {
         let local = std::path::absolute(&source.path).unwrap_or_else(|_| source.path.clone());
-        let words = [who.endpoint.as_bytes(), who.user.as_bytes(), local.as_os_str().as_encoded_bytes(), remote.as_bytes()];
+        let words = [
+            who.endpoint.as_bytes(),
+            who.user.as_bytes(),
+            local.as_os_str().as_encoded_bytes(),
+            remote.as_bytes(),
+        ];
         let mut note: Note<Header> = Note::open(who.notes.join("uploads").join(key(&words)))?;
         let known = note.header.clone();
         let wanted = Header {
@@ -137,14 +151,18 @@ impl Uploading {
             self.hash().await?; // little or nothing is left to read
         }
         let begun = match self.begin(session).await {
-            Err(failure) if failure.code() == Some(Code::Exists) => self.begin_over(session, failure, watch).await?,
+            Err(failure) if failure.code() == Some(Code::Exists) => {
+                self.begin_over(session, failure, watch).await?
+            }
             begun => begun?,
         };
         if let Some(receipt) = begun.receipt {
             self.from = self.size();
             return Ok(receipt);
         }
-        let at = begun.offset.filter(|at| *at == self.size() || *at < self.size() && at % UNIT == 0);
+        let at = begun
+            .offset
+            .filter(|at| *at == self.size() || *at < self.size() && at % UNIT == 0);
         let at = at.ok_or_else(|| Failure::ours("upload", &self.remote, "the service resumes nowhere"))?;
         self.from = at;
         watch.begin(&self.remote, self.size(), at);
@@ -249,9 +267,23 @@ impl Uploading {
         heard(session, 0).await
     }
 
-    async fn piece(&self, session: &mut Session, at: u64, count: u64, watch: &dyn Watch) -> Result<(), Failure> {
+    async fn piece(
+        &self,
+        session: &mut Session,
+        at: u64,
+        count: u64,
+        watch: &dyn Watch,
+    ) -> Result<(), Failure> {
         let (upload, offset, follows) = (self.upload, at, count);
-        session.push("data", &self.remote, Data { upload, offset, follows })?;
+        session.push(
+            "data",
+            &self.remote,
+            Data {
+                upload,
+                offset,
+                follows,
+            },
+        )?;
         session.midway = true;
         session.drive().await?;
         let mut done = 0;

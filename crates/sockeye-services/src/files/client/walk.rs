@@ -169,14 +169,21 @@ fn matching(folder: &Path, pattern: &str, found: &mut Vec<PathBuf>) -> Result<()
     };
     let entries = match fs::read_dir(place) {
         Ok(entries) => entries,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotADirectory | io::ErrorKind::NotFound) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotADirectory | io::ErrorKind::NotFound
+            ) =>
+        {
             return Ok(());
         }
         Err(error) => return Err(Failure::disk("read", place, error)),
     };
     let begin = found.len();
     for entry in entries {
-        let name = entry.map_err(|error| Failure::disk("read", place, error))?.file_name();
+        let name = entry
+            .map_err(|error| Failure::disk("read", place, error))?
+            .file_name();
         if name.to_str().is_some_and(|name| wildcard::matches(pattern, name)) {
             found.push(folder.join(name));
         }
@@ -223,7 +230,9 @@ mod tests {
         for name in [bad, "a".as_ref(), "b".as_ref()] {
             fs::write(folder.path().join(name), "x").expect("a file");
         }
-        let found: Vec<_> = Walk::of(vec![(folder.path().to_owned(), String::new())]).map(|found| found.is_ok()).collect();
+        let found: Vec<_> = Walk::of(vec![(folder.path().to_owned(), String::new())])
+            .map(|found| found.is_ok())
+            .collect();
         assert_eq!(found, [true, true, false]);
     }
 
@@ -233,7 +242,11 @@ mod tests {
         let meant = |text: &str| meant(&folder.path().join(text));
         let names = |text: &str| {
             let name = |path: PathBuf| path.file_name().expect("a name").display().to_string();
-            meant(text).expect("something").into_iter().map(name).collect::<Vec<_>>()
+            meant(text)
+                .expect("something")
+                .into_iter()
+                .map(name)
+                .collect::<Vec<_>>()
         };
         assert_eq!(names("*.txt"), ["a.txt", "b.txt"]);
         assert_eq!(names("d/*/f"), ["f"]);

@@ -54,7 +54,11 @@ fn another_file_of_that_name_is_another_upload() {
     assert_eq!(user.heard.only().result.expect("kept").from, 0);
     assert!(service.state().files["f"].0 == other);
     let state = service.state();
-    assert_eq!((state.abandoned, state.uploads.len()), (1, 0), "nothing is left of the first");
+    assert_eq!(
+        (state.abandoned, state.uploads.len()),
+        (1, 0),
+        "nothing is left of the first"
+    );
 }
 
 #[test]
@@ -75,7 +79,10 @@ fn a_file_that_changes_while_it_is_sent_is_noticed() {
         let failure = user.heard.only().result.expect_err("changed").to_string();
         assert!(failure.contains("was changed"), "{failure}");
         let state = service.state();
-        assert!(state.files.is_empty() && state.uploads.is_empty(), "nothing is left");
+        assert!(
+            state.files.is_empty() && state.uploads.is_empty(),
+            "nothing is left"
+        );
         assert!(names(&user.path("notes/uploads")).is_empty());
     }
 }
@@ -87,14 +94,21 @@ fn small_files_arrive_once_each_though_connections_break() {
     for number in 0..3000 {
         user.file(&format!("d/{number:04}"), 100 + number % 100);
     }
-    service.state().files.insert("d/1500".to_owned(), (b"another".to_vec(), Default::default()));
+    service
+        .state()
+        .files
+        .insert("d/1500".to_owned(), (b"another".to_vec(), Default::default()));
     for bytes in [10_000, 100_000, 150_000] {
         service.fail(Fault::Cut(bytes));
     }
     user.put(&[("d", "d")], 3).expect("sent");
     let outcomes = user.heard.outcomes.take();
     assert_eq!(outcomes.len(), 3000);
-    let failed: Vec<&str> = outcomes.iter().filter(|o| o.result.is_err()).map(|o| o.path.as_str()).collect();
+    let failed: Vec<&str> = outcomes
+        .iter()
+        .filter(|o| o.result.is_err())
+        .map(|o| o.path.as_str())
+        .collect();
     assert_eq!(failed, ["d/1500"], "the one that was there");
     assert_eq!(service.state().files.len(), 3000);
 
@@ -110,7 +124,10 @@ fn a_download_that_is_cut_goes_on_where_it_was() {
         let service = Standin::start();
         let user = User::of(&service);
         let bytes = user.file("f", 83 * MIB);
-        service.state().files.insert("f".to_owned(), (bytes.clone(), Default::default()));
+        service
+            .state()
+            .files
+            .insert("f".to_owned(), (bytes.clone(), Default::default()));
         service.fail(Fault::Cut(3 * UNIT + 5));
         let cut = user.get("f", "back", "f", retries);
         let outcome = user.heard.only();
@@ -134,7 +151,10 @@ fn what_is_not_what_was_uploaded_is_not_kept() {
     let user = User::of(&service);
     for (name, size) in [("small", 1000), ("large", 40 * MIB)] {
         let bytes = user.file(name, size);
-        service.state().files.insert(name.to_owned(), (bytes, Default::default()));
+        service
+            .state()
+            .files
+            .insert(name.to_owned(), (bytes, Default::default()));
         service.fail(Fault::Corrupt);
         user.get(name, "back", name, 0).expect("all was tried");
         let failure = user.heard.only().result.expect_err("other bytes").to_string();
@@ -148,7 +168,10 @@ fn a_part_that_is_damaged_here_is_fetched_anew() {
     let service = Standin::start();
     let user = User::of(&service);
     let bytes = user.file("f", 83 * MIB);
-    service.state().files.insert("f".to_owned(), (bytes.clone(), Default::default()));
+    service
+        .state()
+        .files
+        .insert("f".to_owned(), (bytes.clone(), Default::default()));
     service.fail(Fault::Cut(3 * UNIT));
     user.get("f", "back", "f", 0).expect_err("cut");
     user.heard.only().result.expect_err("cut");
@@ -168,10 +191,26 @@ fn a_part_that_is_damaged_here_is_fetched_anew() {
 fn no_name_of_a_service_leads_anywhere() {
     let service = Standin::start();
     let user = User::of(&service);
-    for name in ["../x", "a/../../x", "/x", "a//x", ".", "a\\x", "a\nx", "a\u{1b}[2Jx", ""] {
-        service.state().files.insert("d/f".to_owned(), (b"hostile".to_vec(), Default::default()));
+    for name in [
+        "../x",
+        "a/../../x",
+        "/x",
+        "a//x",
+        ".",
+        "a\\x",
+        "a\nx",
+        "a\u{1b}[2Jx",
+        "",
+    ] {
+        service
+            .state()
+            .files
+            .insert("d/f".to_owned(), (b"hostile".to_vec(), Default::default()));
         service.fail(Fault::Name(name));
-        let failure = user.get("d", "back", "d", 0).expect_err("a hostile name").to_string();
+        let failure = user
+            .get("d", "back", "d", 0)
+            .expect_err("a hostile name")
+            .to_string();
         assert!(failure.contains("nobody can have"), "{failure}");
         assert!(!failure.contains(char::is_control), "{failure:?}");
         assert!(names(&user.path("back/d")).is_empty(), "{name}");
@@ -185,7 +224,10 @@ fn no_number_of_a_service_takes_memory_or_is_believed() {
     let user = User::of(&service);
     for (name, size) in [("small", 1000), ("large", 3 * MIB)] {
         let bytes = user.file(name, size);
-        service.state().files.insert(name.to_owned(), (bytes, Default::default()));
+        service
+            .state()
+            .files
+            .insert(name.to_owned(), (bytes, Default::default()));
         service.fail(Fault::Announce(1 << 52));
         let tried = user.get(name, "back", name, 0);
         let failure = match tried {
@@ -204,7 +246,11 @@ fn who_is_busy_is_asked_again() {
     service.fail(Fault::Busy);
     user.put(&[("f", "f")], 1).expect("sent");
     user.heard.all_is_well(1);
-    assert_eq!(service.state().connections, 1, "the connection is as good as ever");
+    assert_eq!(
+        service.state().connections,
+        1,
+        "the connection is as good as ever"
+    );
 }
 
 #[test]
@@ -216,7 +262,10 @@ fn a_service_that_was_never_there_is_not_waited_for() {
         user
     };
     user.file("f", 10);
-    let failure = user.put(&[("f", "f")], 9).expect_err("nobody is there").to_string();
+    let failure = user
+        .put(&[("f", "f")], 9)
+        .expect_err("nobody is there")
+        .to_string();
     assert!(failure.contains("connection refused"), "{failure}");
     assert_eq!(user.heard.again.get(), 0);
 }

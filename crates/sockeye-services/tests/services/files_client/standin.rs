@@ -1,7 +1,7 @@
 //! A stand-in for the service of files, which keeps everything in memory and does wrong what a test wants it to.
 
-use serde::de::DeserializeOwned;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sockeye_proto::files::{self, *};
 use sockeye_proto::frames::{Decoder, decode, encode};
 use std::collections::{BTreeMap, HashMap};
@@ -64,7 +64,14 @@ impl Standin {
                 lock(&state).connections += 1;
                 std::thread::spawn(move || {
                     let (input, moved) = (Decoder::new(), 0);
-                    let _ = Talk { stream, state, input, rest: Vec::new(), moved }.talk(); // it ends as it likes
+                    let _ = Talk {
+                        stream,
+                        state,
+                        input,
+                        rest: Vec::new(),
+                        moved,
+                    }
+                    .talk(); // it ends as it likes
                 });
             }
         });
@@ -187,7 +194,11 @@ impl Talk {
     }
 
     fn answer<T: Serialize>(&mut self, id: Option<u64>, said: Said<T>) -> std::io::Result<()> {
-        let frame = encode(&Answer { id, done: Done::from(said) }).expect("short");
+        let frame = encode(&Answer {
+            id,
+            done: Done::from(said),
+        })
+        .expect("short");
         self.stream.write_all(&frame)
     }
 
@@ -234,7 +245,10 @@ impl Talk {
                 ..Begun::default()
             });
         }
-        let (_, bytes) = state.uploads.entry(name).or_insert_with(|| (about.clone(), Vec::new()));
+        let (_, bytes) = state
+            .uploads
+            .entry(name)
+            .or_insert_with(|| (about.clone(), Vec::new()));
         // What was received of a unit that isn't whole is not durable.
         bytes.truncate(bytes.len() / UNIT as usize * UNIT as usize);
         Ok(Begun {
@@ -265,7 +279,10 @@ impl Talk {
             at += some.len() as u64;
         })?;
         let said = match fits {
-            true => Ok(Received { offset: at, durable: at / UNIT * UNIT }),
+            true => Ok(Received {
+                offset: at,
+                durable: at / UNIT * UNIT,
+            }),
             false => Err(files::Failure::new(Code::BadOffset, "nobody waits for it")),
         };
         self.answer(id, said)
@@ -287,7 +304,10 @@ impl Talk {
         if about.condition.is_some_and(|known| known.hash != Some(hash)) {
             return self.answer::<Nothing>(id, Err(files::Failure::new(Code::Changed, "it is another one")));
         }
-        if lock(&self.state).fault(|fault| matches!(fault, Fault::Corrupt), Some).is_some() {
+        if lock(&self.state)
+            .fault(|fault| matches!(fault, Fault::Corrupt), Some)
+            .is_some()
+        {
             bytes[size as usize / 2] ^= 1;
         }
         let mut follows = (size - about.offset).min(about.length.unwrap_or(u64::MAX));
@@ -303,7 +323,17 @@ impl Talk {
             follows = count;
         }
         let (path, offset) = (about.path, about.offset);
-        self.answer(id, Ok(Downloaded { path, size, mtime, hash: Some(hash), offset, follows }))?;
+        self.answer(
+            id,
+            Ok(Downloaded {
+                path,
+                size,
+                mtime,
+                hash: Some(hash),
+                offset,
+                follows,
+            }),
+        )?;
         for piece in bytes[offset as usize..(offset + honest) as usize].chunks(1 << 16) {
             self.stream.write_all(piece)?;
             self.count(piece.len() as u64)?;
@@ -317,7 +347,10 @@ impl Talk {
         let below = format!("{path}/");
         let is_folder = || {
             path.is_empty()
-                || state.folders.iter().any(|folder| folder == path || folder.starts_with(&below))
+                || state
+                    .folders
+                    .iter()
+                    .any(|folder| folder == path || folder.starts_with(&below))
                 || state.files.keys().any(|name| name.starts_with(&below))
         };
         let (kind, mtime) = match file {
@@ -348,11 +381,17 @@ impl Talk {
             },
         );
         let mut below = std::collections::BTreeSet::new();
-        let prefix = if about.path.is_empty() { String::new() } else { format!("{}/", about.path) };
+        let prefix = if about.path.is_empty() {
+            String::new()
+        } else {
+            format!("{}/", about.path)
+        };
         {
             let state = lock(&self.state);
             for name in state.files.keys().chain(&state.folders) {
-                let Some(rest) = name.strip_prefix(&prefix) else { continue };
+                let Some(rest) = name.strip_prefix(&prefix) else {
+                    continue;
+                };
                 for (at, _) in rest.match_indices('/') {
                     below.insert(rest[..at].to_owned());
                 }

@@ -18,12 +18,18 @@ fn files_of_every_size_go_there_and_come_back_whole() {
     }
     fs::create_dir(user.path("d/empty")).expect("a folder");
     let old = SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000, 5);
-    let file = fs::File::options().append(true).open(user.path("d/1")).expect("open");
+    let file = fs::File::options()
+        .append(true)
+        .open(user.path("d/1"))
+        .expect("open");
     file.set_modified(old).expect("a time");
 
     user.put(&[("d", "to/d")], 0).expect("sent");
     user.heard.all_is_well(sizes.len() + 1);
-    assert_eq!(service.state().files["to/d/1"].1, Mtime(1_000_000_000_000_000_005));
+    assert_eq!(
+        service.state().files["to/d/1"].1,
+        Mtime(1_000_000_000_000_000_005)
+    );
     assert_eq!(service.state().connections, 1);
 
     user.get("to", "back", "", 0).expect("fetched");
@@ -31,11 +37,18 @@ fn files_of_every_size_go_there_and_come_back_whole() {
     for size in sizes {
         let name = format!("{size}");
         let (sent, come) = (user.path("d").join(&name), user.path("back/d").join(&name));
-        assert!(fs::read(sent).expect("there") == fs::read(come).expect("there"), "{size}");
+        assert!(
+            fs::read(sent).expect("there") == fs::read(come).expect("there"),
+            "{size}"
+        );
     }
     let come = fs::metadata(user.path("back/d/1")).expect("there");
     assert_eq!(come.modified().expect("a time"), old);
-    assert_eq!(names(&user.path("back/d")).len(), sizes.len() + 1, "no part is left");
+    assert_eq!(
+        names(&user.path("back/d")).len(),
+        sizes.len() + 1,
+        "no part is left"
+    );
     assert!(user.path("back/d/empty").is_dir());
     assert!(names(&user.path("notes/uploads")).is_empty() && names(&user.path("notes/downloads")).is_empty());
 
@@ -46,7 +59,11 @@ fn files_of_every_size_go_there_and_come_back_whole() {
     user.get("to", "back", "", 0).expect("nothing to do");
     user.heard.all_is_well(sizes.len());
     let small = sizes.iter().filter(|size| **size <= MIB).sum::<usize>() as u64;
-    assert_eq!(service.state().moved - before, small, "small files come with their request");
+    assert_eq!(
+        service.state().moved - before,
+        small,
+        "small files come with their request"
+    );
 }
 
 #[test]
@@ -62,7 +79,10 @@ fn thousands_of_small_files_need_one_connection() {
     user.heard.all_is_well(2500);
     for number in 0..2500 {
         let name = format!("d/{:02}/{number}", number % 50);
-        let (sent, come) = (fs::read(user.path(&name)), fs::read(user.path("back").join(&name)));
+        let (sent, come) = (
+            fs::read(user.path(&name)),
+            fs::read(user.path("back").join(&name)),
+        );
         assert_eq!(sent.expect("there"), come.expect("there"), "{name}");
     }
     assert_eq!(service.state().connections, 2);
@@ -99,7 +119,10 @@ fn names_with_stars_are_looked_up() {
     let service = Standin::start();
     let user = User::of(&service);
     for name in ["a/x.txt", "a/y.txt", "a/z.bin", "b/x.txt", "[z]"] {
-        service.state().files.insert(name.to_owned(), (Vec::new(), Mtime(0)));
+        service
+            .state()
+            .files
+            .insert(name.to_owned(), (Vec::new(), Mtime(0)));
     }
     let ask = |pattern: &'static str| {
         let mut client = user.client(0);
