@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, files, info, log, serve, user};
+use crate::{bench, files, info, log, serve, shop, user};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -13,6 +13,7 @@ Examples:
   sockeye bench tcp://127.0.0.1:8080    how fast an echo server is
   sockeye bench --models all            the models of concurrency compared
   sockeye user add anna                 somebody who may log in
+  sockeye shop localhost                buy in a shop
 
 Each command has more of them: sockeye COMMAND --help";
 
@@ -34,6 +35,7 @@ pub(crate) enum Command {
     Bench(bench::Args),
     Files(files::Args),
     User(user::Args),
+    Shop(shop::Args),
 }
 
 impl Command {
@@ -42,7 +44,11 @@ impl Command {
         match self {
             Command::Serve(args) => args.json,
             // Their JSON goes to standard output.
-            Command::Info(_) | Command::Bench(_) | Command::Files(_) | Command::User(_) => false,
+            Command::Info(_)
+            | Command::Bench(_)
+            | Command::Files(_)
+            | Command::User(_)
+            | Command::Shop(_) => false,
         }
     }
 }

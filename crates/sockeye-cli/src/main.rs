@@ -12,6 +12,7 @@
 //! | [`hex`] | fingerprints as people write them |
 //! | [`ports`] | who has a port |
 //! | [`info`] | `sockeye info`: what a name stands for, who answers there, what the connection is like |
+//! | [`shop`] | `sockeye shop`: a customer's side of the shop, and its keeper's |
 //! | [`bench`] | `sockeye bench`: load on echo servers, and the comparison of the models |
 
 mod bench;
@@ -25,6 +26,7 @@ mod info;
 mod log;
 mod ports;
 mod serve;
+mod shop;
 mod user;
 
 use std::process::ExitCode;
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(args),
         Command::Files(args) => files::run(args),
         Command::User(args) => user::run(args),
+        Command::Shop(args) => shop::run(args),
     });
     outcome.unwrap_or_else(|error| exit::failed(&error))
 }

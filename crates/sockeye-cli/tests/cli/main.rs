@@ -6,3 +6,4 @@ mod bench;
 mod files;
 mod info;
 mod serve;
+mod shop;

@@ -11,4 +11,5 @@ mod hexdump;
 mod reply;
 mod reply_syntax;
 mod scram;
+mod shop;
 mod text;

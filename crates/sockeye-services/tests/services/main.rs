@@ -13,3 +13,5 @@ mod hello;
 mod load;
 mod reply;
 mod rows;
+mod shop;
+mod till;
