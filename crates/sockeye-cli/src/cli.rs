@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, info, log, serve};
+use crate::{bench, info, log, serve, shop, user};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -12,6 +12,8 @@ Examples:
   sockeye info example.org https --tls  the same with TLS and its certificates
   sockeye bench tcp://127.0.0.1:8080    how fast an echo server is
   sockeye bench --models all            the models of concurrency compared
+  sockeye user add anna                 somebody who may log in
+  sockeye shop localhost                buy in a shop
 
 Each command has more of them: sockeye COMMAND --help";
 
@@ -31,6 +33,8 @@ pub(crate) enum Command {
     Serve(serve::Args),
     Info(info::Args),
     Bench(bench::Args),
+    User(user::Args),
+    Shop(shop::Args),
 }
 
 impl Command {
@@ -38,7 +42,8 @@ impl Command {
     pub(crate) fn logs_json(&self) -> bool {
         match self {
             Command::Serve(args) => args.json,
-            Command::Info(_) | Command::Bench(_) => false, // their JSON goes to standard output
+            // Their JSON goes to standard output.
+            Command::Info(_) | Command::Bench(_) | Command::User(_) | Command::Shop(_) => false,
         }
     }
 }

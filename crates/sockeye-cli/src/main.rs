@@ -7,18 +7,26 @@
 //! | [`log`] | what goes to standard error, and how much of it |
 //! | [`descriptors`] | the limit of open files |
 //! | [`serve`] | `sockeye serve`: services at endpoints, until a signal |
+//! | [`user`] | `sockeye user`: the accounts |
+//! | [`credentials`] | who a client is and whom it trusts: options that clients have in common |
+//! | [`hex`] | fingerprints as people write them |
 //! | [`ports`] | who has a port |
 //! | [`info`] | `sockeye info`: what a name stands for, who answers there, what the connection is like |
+//! | [`shop`] | `sockeye shop`: a customer's side of the shop, and its keeper's |
 //! | [`bench`] | `sockeye bench`: load on echo servers, and the comparison of the models |
 
 mod bench;
 mod cli;
+mod credentials;
 mod descriptors;
 mod exit;
+mod hex;
 mod info;
 mod log;
 mod ports;
 mod serve;
+mod shop;
+mod user;
 
 use std::process::ExitCode;
 
@@ -35,6 +43,8 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Info(args) => info::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::User(args) => user::run(args),
+        Command::Shop(args) => shop::run(args),
     });
     outcome.unwrap_or_else(|error| exit::failed(&error))
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`target`] | takes `SERVICE@ENDPOINT?NAME=VALUE` apart |
 //! | [`knobs`] | the table of what may stand in the query, beside what a service itself takes |
+//! | [`access`] | who may use a listener |
 //! | [`plan`] | makes listeners of the arguments, or says why they can't be had |
 //! | [`start`] | binds and starts them |
 //! | [`report`] | says where they listen, and how to try them |
@@ -11,6 +12,7 @@
 //! | [`signals`] | waits for the end |
 //! | [`help`], [`columns`] | the tables of the help |
 
+mod access;
 mod columns;
 mod events;
 mod help;

@@ -13,6 +13,8 @@
 //! | [`frames`] | a length and that many bytes of JSON, raw bytes between them | files, whoever logs in |
 //! | [`files`] | the file service's requests, answers and paths | files and its client |
 //! | [`reply`] | rules from a pattern to an answer | the service `reply` |
+//! | [`shop`] | the dialogue of the shop, in Chinese and English | the service `shop`, its client |
+//! | [`money`] | amounts in whole cents | the same |
 //! | [`daytime`] | the date as a line of text, RFC 867 | the service `daytime` |
 //! | [`chargen`] | the endless pattern of characters, RFC 864 | the service `chargen` |
 //! | [`challenge`] | the legacy proof of a shared secret: an HMAC of random bytes | `auth=challenge`, its clients |
@@ -56,6 +58,8 @@ pub mod files;
 pub mod frames;
 pub mod framing;
 pub mod hexdump;
+pub mod money;
 pub mod reply;
 pub mod scram;
+pub mod shop;
 pub mod text;

@@ -2,11 +2,11 @@
 
 use crate::auth::{Guard, Guarded, Login};
 use crate::settings::{Setting, Settings};
-use crate::{chargen, daytime, discard, echo, files, hello, reply};
+use crate::{chargen, daytime, discard, echo, files, hello, reply, shop};
 use sockeye::{Handler, PacketHandler, Result, Running, Server};
 
 /// Every service there is, in the order in which lists name them.
-pub const ALL: [&Service; 7] = [
+pub const ALL: [&Service; 8] = [
     &echo::SERVICE,
     &discard::SERVICE,
     &daytime::SERVICE,
@@ -14,6 +14,7 @@ pub const ALL: [&Service; 7] = [
     &hello::SERVICE,
     &reply::SERVICE,
     &files::SERVICE,
+    &shop::SERVICE,
 ];
 
 /// The service of this name.
@@ -81,6 +82,15 @@ impl Starter {
         Starter(Box::new(move |server, guard| match guard {
             Some(guard) => server.start(Guarded::new(handler, guard)),
             None => server.start(handler),
+        }))
+    }
+
+    /// The same, with something that is to be done before it starts.
+    #[must_use]
+    pub fn after(self, before: impl FnOnce() -> Result<()> + Send + 'static) -> Self {
+        Starter(Box::new(move |server, guard| {
+            before()?;
+            (self.0)(server, guard)
         }))
     }
 

@@ -2,7 +2,7 @@
 //!
 //! One server has it at a time; tools may look into it, and change it, beside that.
 
-use crate::store::{Sqlite, Store};
+use crate::store::{Failure, Sqlite, Store};
 use sockeye::{Class, Error, Result};
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -92,6 +92,17 @@ impl Data {
     /// When it can't be opened; after [`open`](Self::open) or [`visit`](Self::visit) it is open already.
     pub fn store(&self) -> Result<Arc<dyn Store>> {
         Ok(self.store_here()?)
+    }
+
+    /// Does something with the store before the server begins. No thread of that is left when it returns, so that the
+    /// server may fork.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn beforehand<T>(&self, job: impl AsyncFnOnce(&dyn Store) -> Result<T, Failure>) -> Result<T> {
+        self.visit()?;
+        let done = self.store_here()?.beforehand(job);
+        done.map_err(|failure| failure.into_error("prepare the store", self.folder()))
     }
 
     fn store_here(&self) -> Result<Arc<Sqlite>> {

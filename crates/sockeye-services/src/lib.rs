@@ -9,6 +9,7 @@
 //! | [`hello`] | greets, hears one message, ends; answers `dog` with `cat` | the handlers of Python's `socketserver` |
 //! | [`files`] | keeps files for users who log in | |
 //! | [`reply`] | answers messages by rules | |
+//! | [`shop`] | sells snacks, and keeps books | |
 //!
 //! [`catalog`] is the table of them, with what a command line needs to know: adding a service is its file, a row there
 //! and its tests. [`settings`] is how a service learns what its user wants. [`text`] is the conversation in messages of
@@ -46,5 +47,6 @@ pub mod hello;
 pub mod load;
 pub mod reply;
 pub mod settings;
+pub mod shop;
 pub mod store;
 pub mod text;

@@ -7,7 +7,7 @@ mod accounts;
 mod error;
 mod quotas;
 mod sqlite;
-mod till;
+pub mod till;
 
 pub use accounts::{Account, Accounts, Added, InvitationHash, MAX_INVITATIONS};
 pub use error::Failure;

@@ -7,6 +7,8 @@ use std::time::Duration;
 use anyhow::{Result, anyhow, bail};
 use sockeye::{Endpoint, Limits, Model, Options, format_duration, parse_duration};
 
+use super::access::Said;
+
 /// Looking again pays while it takes less than to sleep and be woken, which is some 50 µs: two hundred times that is
 /// beyond any gain, and looks like a slip of the unit.
 const MAX_SPIN: Duration = Duration::from_millis(10);
@@ -22,6 +24,7 @@ pub(super) struct Draft {
     pub(super) connections: Option<usize>,
     pub(super) certificates: Option<PathBuf>,
     pub(super) key: Option<PathBuf>,
+    pub(super) access: Said,
     pub(super) options: Options,
 }
 
@@ -212,6 +215,66 @@ pub(super) const KNOBS: &[Knob] = &[
         },
         "the certificate's key, PEM",
     ),
+    knob(
+        "auth",
+        "SCHEME",
+        Fits::Streams,
+        |draft, text| {
+            draft.access.scheme = Some(text.parse()?);
+            Ok(())
+        },
+        "what peers prove: none, challenge, scram (their password), cert",
+    ),
+    knob(
+        "register",
+        "open|invite|closed",
+        Fits::Streams,
+        |draft, text| {
+            draft.access.register = Some(text.parse()?);
+            Ok(())
+        },
+        "who may make an account by auth=scram (open on loopback, else closed)",
+    ),
+    knob(
+        "secret-file",
+        "FILE",
+        Fits::Streams,
+        |draft, text| {
+            draft.access.secret_file = Some(file(text)?);
+            Ok(())
+        },
+        "the secret of auth=challenge; nobody else may read the file",
+    ),
+    knob(
+        "digest",
+        "md5|sha256",
+        Fits::Streams,
+        |draft, text| {
+            draft.access.digest = Some(text.parse()?);
+            Ok(())
+        },
+        "the hash function of auth=challenge (sha256)",
+    ),
+    knob(
+        "client-ca",
+        "FILE",
+        Fits::Tls,
+        |draft, text| {
+            draft.access.client_authority = Some(file(text)?);
+            Ok(())
+        },
+        "who signs the certificates of auth=cert, PEM",
+    ),
+    knob(
+        "insecure",
+        "true|false",
+        Fits::Streams,
+        |draft, text| {
+            draft.access.insecure = truth(text)?;
+            Ok(())
+        },
+        "let peers beyond this machine log in without TLS, or by MD5 (false)",
+    ),
 ];
 
 /// The knob of this name.
@@ -244,6 +307,14 @@ fn deadline(text: &str) -> Result<Option<Duration>> {
     match text {
         "off" | "no" | "none" => Ok(None),
         text => Ok(Some(span(text)?)),
+    }
+}
+
+fn truth(text: &str) -> Result<bool> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => bail!("it is neither true nor false; write true or false"),
     }
 }
 

@@ -2,11 +2,14 @@
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use sockeye::{Endpoint, Limits, MAX_WORKERS, Model, Options, TlsServer};
+use sockeye_services::auth::Guard;
 use sockeye_services::catalog::{self, Service, Starter};
 use sockeye_services::data::Data;
 use sockeye_services::settings::Settings;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use super::access::Access;
 use super::columns::row;
 use super::knobs::{self, Draft, KNOBS};
 use super::target::Target;
@@ -33,6 +36,14 @@ pub(super) struct Listener {
     pub(super) options: Options,
     pub(super) tls: Option<TlsServer>,
     pub(super) starter: Starter,
+    /// Who is let in to it.
+    pub(super) guard: Option<Guard>,
+    /// Who signs the certificates of its peers.
+    pub(super) client_authority: Option<PathBuf>,
+    /// Whether it needs the folder for data.
+    pub(super) keeps: bool,
+    /// What its operator should hear.
+    pub(super) warnings: Vec<String>,
 }
 
 impl Plan {
@@ -99,9 +110,12 @@ fn of_endpoint(
     let (draft, mut settings) = read_query(service, &endpoint, query)?;
     settings.packets = endpoint.is_packet();
     settings.data = data.cloned();
-    if service.keeps && data.is_none() {
+    let access = Access::of(service, &endpoint, &draft.access)?;
+    let keeps = service.keeps || access.has_accounts();
+    if keeps && data.is_none() {
         folder(args)?;
     }
+    settings.auth = access.policy.clone();
     let model = draft.model.or(args.model).unwrap_or_default();
     let mut limits = draft.limits.clone();
     if let Some(connections) = draft.connections {
@@ -117,6 +131,10 @@ fn of_endpoint(
         tls: tls(&draft)?,
         options: draft.options,
         starter: (service.make)(&settings)?,
+        guard: access.guard(service, data)?,
+        client_authority: draft.access.client_authority,
+        keeps,
+        warnings: access.warnings,
         endpoint,
     })
 }

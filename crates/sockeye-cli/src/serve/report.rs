@@ -8,6 +8,7 @@ use sockeye_services::catalog::Service;
 
 use super::start::Serving;
 use crate::exit::tell;
+use crate::hex::hex;
 use crate::ports::{self, Owner, Port};
 
 /// How to say it.
@@ -19,19 +20,35 @@ impl Report {
     /// A listener is ready.
     pub(super) fn listening(&self, serving: &Serving) {
         let (service, endpoint) = (serving.service, serving.running.endpoint());
+        let certificate = serving.running.certificate_der();
+        let fingerprint = certificate.map(|der| hex(&sockeye::fingerprint(&der)));
         if self.json {
-            let line = json!({
+            let mut line = json!({
                 "event": "listening",
                 "service": service.name,
                 "endpoint": endpoint.to_string(),
                 "model": serving.model.name(),
                 "try": try_it(service, &endpoint),
             });
+            if let Some(fingerprint) = fingerprint {
+                line["fingerprint"] = fingerprint.into();
+            }
             return tell(&line.to_string());
         }
         tell(&format!("listening {} {endpoint}", service.name));
+        if let Some(fingerprint) = fingerprint {
+            tell(&format!("    certificate: {fingerprint} (SHA-256)"));
+        }
         if serving.usual {
             tell(&format!("    try: {}", try_it(service, &endpoint)));
+        }
+    }
+
+    /// Something that an operator should know and may have meant.
+    pub(super) fn warning(&self, what: &str) {
+        match self.json {
+            true => tell(&json!({"event": "warning", "what": what}).to_string()),
+            false => tell(&format!("warning: {what}")),
         }
     }
 

@@ -1,7 +1,8 @@
 //! Binds what was planned, and starts it.
 
 use anyhow::{Result, bail};
-use sockeye::{Endpoint, Model, Running, Server};
+use sockeye::{Endpoint, Model, Running, Server, TlsServer};
+use sockeye_services::auth::Guard;
 use sockeye_services::catalog::{Service, Starter};
 use sockeye_services::data::Data;
 
@@ -15,6 +16,7 @@ pub(super) struct Bound {
     model: Model,
     service: &'static Service,
     starter: Starter,
+    guard: Option<Guard>,
     usual: bool,
 }
 
@@ -35,6 +37,10 @@ pub(super) fn bind(plan: Plan, report: &Report) -> Result<Vec<Bound>> {
     let (mut bound, mut left_out) = (Vec::new(), Vec::new());
     for listener in plan.listeners {
         let (service, endpoint) = (listener.service, listener.endpoint.clone());
+        listener
+            .warnings
+            .iter()
+            .for_each(|warning| report.warning(warning));
         match bind_one(listener, plan.usual, plan.data.as_ref()) {
             Ok(one) => bound.push(one),
             Err(error) if plan.usual => left_out.push(LeftOut {
@@ -58,6 +64,7 @@ fn bind_one(listener: Listener, usual: bool, data: Option<&Data>) -> sockeye::Re
         endpoint,
         model,
         starter,
+        guard,
         ..
     } = listener;
     let mut server = Server::bind_with(&endpoint, listener.options)?
@@ -65,10 +72,17 @@ fn bind_one(listener: Listener, usual: bool, data: Option<&Data>) -> sockeye::Re
         .workers(listener.workers)
         .spin(listener.spin)
         .limits(listener.limits);
-    if service.keeps {
-        data.map_or(Ok(()), Data::open)?;
-    }
-    if let Some(tls) = listener.tls {
+    let data = data.filter(|_| listener.keeps);
+    data.map_or(Ok(()), Data::open)?;
+    let tls = match (listener.tls, data) {
+        (None, Some(data)) => kept_certificate(data, &endpoint)?,
+        (tls, _) => tls,
+    };
+    let tls = match (tls, listener.client_authority) {
+        (Some(tls), Some(path)) => Some(tls.client_authority(&path)?),
+        (tls, _) => tls,
+    };
+    if let Some(tls) = tls {
         server = server.tls(tls);
     }
     let at: Endpoint = server.endpoint();
@@ -78,8 +92,26 @@ fn bind_one(listener: Listener, usual: bool, data: Option<&Data>) -> sockeye::Re
         model,
         service,
         starter,
+        guard,
         usual,
     })
+}
+
+/// Where services keep something, the certificate that a listener makes for itself is kept too: clients have pinned it.
+fn kept_certificate(data: &Data, endpoint: &Endpoint) -> sockeye::Result<Option<TlsServer>> {
+    let Endpoint::Tls(at) = endpoint else {
+        return Ok(None);
+    };
+    let host = at.host.server_name();
+    let plain = |letter: char| {
+        if letter.is_ascii_alphanumeric() {
+            letter
+        } else {
+            '-'
+        }
+    };
+    let name = format!("tls-{}.pem", host.chars().map(plain).collect::<String>());
+    TlsServer::kept(&data.folder().join(name), endpoint).map(Some)
 }
 
 /// Starts every listener, in the order in which they were planned as far as anybody can see.
@@ -93,7 +125,10 @@ pub(super) fn start(bound: Vec<Bound>) -> Result<Vec<Serving>> {
     order.sort_by_key(|(_, bound)| bound.model.shares_memory());
     let mut serving = Vec::with_capacity(order.len());
     for (place, bound) in order {
-        let running = bound.starter.start(bound.server)?;
+        let running = match bound.guard {
+            Some(guard) => bound.starter.start_guarded(bound.server, guard)?,
+            None => bound.starter.start(bound.server)?,
+        };
         let started = Serving {
             running,
             model: bound.model,

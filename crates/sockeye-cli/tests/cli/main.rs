@@ -5,3 +5,4 @@ mod sockeye;
 mod bench;
 mod info;
 mod serve;
+mod shop;

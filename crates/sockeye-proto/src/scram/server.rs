@@ -91,3 +91,39 @@ impl Server {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scram::Keys;
+
+    /// PBKDF2 of one block (RFC 8018), slowly.
+    fn salted(password: &[u8], salt: &[u8], iterations: u32) -> [u8; KEY] {
+        let mut last = hmac(password, &[salt, &[0, 0, 0, 1]]);
+        let mut all = last;
+        for _ in 1..iterations {
+            last = hmac(password, &[&last]);
+            all = xor(&all, &last);
+        }
+        all
+    }
+
+    #[test]
+    fn the_example_of_rfc_7677() {
+        let salt = bytes("W22ZaJ0SNY7soEsUEjb6gQ==").expect("base64");
+        let nonce = "rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
+        let server = Server {
+            first: ClientFirst::read(b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO").expect("a first message"),
+            verifier: Keys::of(&salted(b"pencil", &salt, 4096)).verifier(salt, 4096),
+            nonce: nonce.to_owned(),
+            challenge: format!("r={nonce},s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"),
+            binding: None,
+        };
+        let proof = format!("c=biws,r={nonce},p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=");
+        let accepted = server.verify(proof.as_bytes()).expect("the right password");
+        assert_eq!(
+            accepted.message,
+            b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="
+        );
+    }
+}

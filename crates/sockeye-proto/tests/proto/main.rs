@@ -1,5 +1,6 @@
 //! The codecs as their users see them, a module for each subject.
 
+mod challenge;
 mod chargen;
 mod daytime;
 mod files;
@@ -9,4 +10,6 @@ mod framing_random;
 mod hexdump;
 mod reply;
 mod reply_syntax;
+mod scram;
+mod shop;
 mod text;

@@ -2,6 +2,7 @@
 
 mod serving;
 
+mod auth;
 mod chargen;
 mod conversation;
 mod daytime;
@@ -11,3 +12,5 @@ mod hello;
 mod load;
 mod reply;
 mod rows;
+mod shop;
+mod till;

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 /// A peer that waits this long for its answer has found a bug; without it the test would hang.
-const PATIENCE: Duration = Duration::from_secs(300);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Runs a behaviour under every model that this process may have: `process` wants a process without threads.
 pub(crate) fn each_model(behaviour: impl Fn(Model)) {

@@ -1,9 +1,8 @@
-use super::{on_this_thread, options};
+use super::{leaving_no_thread, on_this_thread, options};
 use crate::store::Failure;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{ConnectOptions, Connection, SqlSafeStr};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 /// In the order of their numbers; what was released never changes.
 const ALL: [(i64, &str, &str); 3] = [
@@ -24,19 +23,9 @@ const ALL: [(i64, &str, &str); 3] = [
     ),
 ];
 
-/// How long the thread behind a closed connection may take to end.
-const ENDING: Duration = Duration::from_secs(1);
-
-/// Makes the tables, or brings them up to date. A program that forks is to be alone afterwards, so it waits for the
-/// threads that this took.
+/// Makes the tables, or brings them up to date; no thread is left.
 pub(super) fn run(path: &Path) -> Result<(), Failure> {
-    let before = threads();
-    on_this_thread(migrate(path))??;
-    let until = Instant::now() + ENDING;
-    while threads() > before && Instant::now() < until {
-        std::thread::sleep(Duration::from_micros(100));
-    }
-    Ok(())
+    leaving_no_thread(|| on_this_thread(migrate(path))?)
 }
 
 async fn migrate(path: &Path) -> Result<(), Failure> {
@@ -57,8 +46,4 @@ async fn migrate(path: &Path) -> Result<(), Failure> {
     let closed = conn.close().await;
     done.map_err(|error| told(&error))?;
     closed.map_err(|error| told(&error))
-}
-
-fn threads() -> usize {
-    std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
 }

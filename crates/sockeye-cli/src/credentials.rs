@@ -1,0 +1,232 @@
+//! Who a client is, and whom it trusts: options that clients have in common.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | [`pins`] | the certificates that were met before |
+//! | [`prompt`] | a password, typed unseen |
+
+pub(crate) mod pins;
+pub(crate) mod prompt;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail, ensure};
+use sockeye::{Connection, Dialer, Distrust, Endpoint, TlsClient, fingerprint};
+use sockeye_proto::challenge::Digest;
+use sockeye_services::auth::{client, read_secret};
+use zeroize::Zeroizing;
+
+use crate::exit::{Usage, tell};
+use crate::hex;
+use pins::{Pins, Seen};
+
+/// How a client proves who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Scheme {
+    /// Not at all
+    None,
+    /// By the legacy challenge: a digest under a shared secret
+    Challenge,
+    /// By a user's password
+    Scram,
+}
+
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "Who we are, and whom we trust")]
+pub(crate) struct Credentials {
+    /// The user to log in as; the password is asked for on the terminal
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    /// The file of the password, which nobody else may read
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// What the server asks for (scram if there is a user, else none)
+    #[arg(long, value_name = "SCHEME")]
+    auth: Option<Scheme>,
+    /// The hash function of the challenge: md5 or sha256 (sha256)
+    #[arg(long, value_name = "NAME")]
+    digest: Option<Digest>,
+    /// The file of the challenge's secret, which nobody else may read
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+    /// Trust the authorities, or the very certificates, of this PEM file
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Trust the certificate with this SHA-256 fingerprint alone
+    #[arg(long, value_name = "HEX", value_parser = hex::parse_fingerprint, conflicts_with = "ca")]
+    fingerprint: Option<[u8; 32]>,
+    /// The certificate to show the server, PEM
+    #[arg(long, value_name = "FILE", requires = "client_key")]
+    client_cert: Option<PathBuf>,
+    /// Its key, PEM
+    #[arg(long, value_name = "FILE", requires = "client_cert")]
+    client_key: Option<PathBuf>,
+}
+
+impl Credentials {
+    /// The user to log in as.
+    pub(crate) fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    fn scheme(&self) -> Scheme {
+        let usual = if self.user.is_some() {
+            Scheme::Scram
+        } else {
+            Scheme::None
+        };
+        self.auth.unwrap_or(usual)
+    }
+
+    /// Whether these options can be had together.
+    ///
+    /// # Errors
+    /// [`Usage`], when they can't.
+    pub(crate) fn check(&self) -> Result<(), Usage> {
+        let challenge = self.scheme() == Scheme::Challenge;
+        let wrong = match (challenge, &self.secret_file) {
+            (true, None) => "--auth challenge needs the secret: name its file with --secret-file",
+            (false, Some(_)) => "--secret-file is of no use without --auth challenge",
+            _ if !challenge && self.digest.is_some() => "--digest is of no use without --auth challenge",
+            _ if self.scheme() == Scheme::Scram && self.user.is_none() => "say who: --user NAME",
+            _ => return Ok(()),
+        };
+        Err(Usage::new(wrong))
+    }
+
+    /// A connection to the endpoint; over TLS to somebody who is trusted. A certificate that vouches for itself is kept in
+    /// mind at the first contact, and a change of it is a hard stop.
+    pub(crate) async fn dial(&self, endpoint: &Endpoint) -> Result<Connection> {
+        self.check()?;
+        let Endpoint::Tls(at) = endpoint else {
+            for (given, option) in [
+                (self.ca.is_some(), "--ca"),
+                (self.fingerprint.is_some(), "--fingerprint"),
+                (self.client_cert.is_some(), "--client-cert"),
+            ] {
+                ensure!(!given, Usage::new(format!("{option} is for tls:// endpoints")));
+            }
+            return Ok(sockeye::dial(endpoint).await?);
+        };
+        if let Some(path) = &self.ca {
+            return self
+                .dial_trusting(endpoint, TlsClient::trusting_file(path)?)
+                .await;
+        }
+        if let Some(expected) = self.fingerprint {
+            return self.dial_trusting(endpoint, TlsClient::pinned(expected)?).await;
+        }
+        let pins = Pins::usual()?;
+        let place = at.to_string();
+        match pins.look_up(&place)? {
+            Some(pinned) => {
+                let dialled = self.dial_trusting(endpoint, TlsClient::pinned(pinned)?).await;
+                dialled.map_err(|error| changed(error, &place, &pinned, &pins))
+            }
+            None => self.first_contact(endpoint, &place, &pins).await,
+        }
+    }
+
+    async fn dial_trusting(&self, endpoint: &Endpoint, tls: TlsClient) -> Result<Connection> {
+        let tls = match (&self.client_cert, &self.client_key) {
+            (Some(certificate), Some(key)) => tls.certificate(certificate, key)?,
+            _ => tls,
+        };
+        Ok(Dialer::new().tls(tls).dial(endpoint).await?)
+    }
+
+    /// An authority may vouch for it; else it is believed this once, and known again from then on.
+    async fn first_contact(&self, endpoint: &Endpoint, place: &str, pins: &Pins) -> Result<Connection> {
+        // A machine without a list of authorities has none that could vouch.
+        if let Ok(authorities) = TlsClient::system() {
+            match self.dial_trusting(endpoint, authorities).await {
+                Err(error) if distrust(&error) == Some(Distrust::UnknownIssuer) => {}
+                other => return other,
+            }
+        }
+        let conn = self.dial_trusting(endpoint, TlsClient::unverified()?).await?;
+        let shown = conn.tls().and_then(|tls| tls.certificates.into_iter().next());
+        let shown = fingerprint(&shown.context("the server showed no certificate")?);
+        match pins.remember(place, &shown)? {
+            Seen::New => tell(&format!(
+                "{place} is new here. Its certificate vouches for itself; its fingerprint (SHA-256) is\n    {}\nCompare it \
+                 with what its operator says; a change of it will be an error from now on ({}).",
+                hex::hex(&shown),
+                pins.path().display()
+            )),
+            Seen::Same => {}
+            Seen::Other => bail!("{place} has just been met with another certificate: try again"),
+        }
+        Ok(conn)
+    }
+
+    /// Proves who we are, as the server asks for it.
+    pub(crate) async fn prove(&self, conn: &mut Connection) -> Result<()> {
+        match self.scheme() {
+            Scheme::None => Ok(()),
+            Scheme::Challenge => {
+                let path = self
+                    .secret_file
+                    .as_deref()
+                    .context("the secret's file is missing")?;
+                let secret = read_secret(path)?;
+                Ok(client::answer_challenge(conn, self.digest.unwrap_or_default(), &secret).await?)
+            }
+            Scheme::Scram => {
+                let user = self.user().context("the user is missing")?;
+                Ok(client::log_in(conn, user, &self.password()?).await?)
+            }
+        }
+    }
+
+    /// The user's password: out of its file, or typed.
+    pub(crate) fn password(&self) -> Result<Zeroizing<String>> {
+        match &self.password_file {
+            Some(path) => from_file(path),
+            None => prompt::password(&format!("Password of {}: ", self.user().unwrap_or("the user"))),
+        }
+    }
+
+    /// A new password: out of its file, or typed twice.
+    pub(crate) fn new_password(&self) -> Result<Zeroizing<String>> {
+        new_password(self.password_file.as_deref(), self.user().unwrap_or("the user"))
+    }
+}
+
+/// A new password of this user: out of this file, or typed twice.
+pub(crate) fn new_password(file: Option<&std::path::Path>, user: &str) -> Result<Zeroizing<String>> {
+    if let Some(path) = file {
+        return from_file(path);
+    }
+    let first = prompt::password(&format!("New password of {user}: "))?;
+    let second = prompt::password("The same again: ")?;
+    ensure!(first == second, "the two passwords differ");
+    Ok(first)
+}
+
+fn from_file(path: &std::path::Path) -> Result<Zeroizing<String>> {
+    let mut bytes = read_secret(path)?;
+    let text = String::from_utf8(std::mem::take(&mut *bytes));
+    let text = text.map_err(|error| {
+        drop(Zeroizing::new(error.into_bytes()));
+        anyhow::anyhow!("read password {}: it is no UTF-8", path.display())
+    })?;
+    Ok(Zeroizing::new(text))
+}
+
+fn distrust(error: &anyhow::Error) -> Option<Distrust> {
+    error.downcast_ref().and_then(Distrust::of)
+}
+
+fn changed(error: anyhow::Error, place: &str, pinned: &[u8; 32], pins: &Pins) -> anyhow::Error {
+    if distrust(&error) != Some(Distrust::Another) {
+        return error;
+    }
+    anyhow::anyhow!(
+        "{place} shows another certificate than before: somebody may be in between, or its operator has changed it. Nothing \
+         was sent.\nExpected was the fingerprint (SHA-256)\n    {}\nAsk the operator. If the change is theirs, remove the line \
+         of {place} from {} and connect again.",
+        hex::hex(pinned),
+        pins.path().display()
+    )
+}

@@ -1,0 +1,146 @@
+//! What the keeper of a shop does, beside a server that runs or without one.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+use sockeye::block_on;
+use sockeye_proto::shop::{Good, Goods};
+use sockeye_services::data::Data;
+use sockeye_services::shop::now;
+use sockeye_services::store::Store;
+use sockeye_services::store::till::{
+    Customer, Entered, Keeping, Kept, MOST_GOODS, MOST_MONEY, MOST_STOCK, Offer, Report,
+};
+
+use super::What;
+use super::table::{columns, of_goods};
+use crate::exit::Usage;
+
+pub(super) fn run(folder: Option<PathBuf>, what: What) -> Result<ExitCode> {
+    let data = Data::at(folder.map_or_else(Data::usual, Ok)?);
+    data.visit()?;
+    let store = data.store()?;
+    let keeping = match what {
+        What::Add { name, price, stock } => Keeping::Add(Offer { name, price, stock }),
+        What::Price { name, price } => Keeping::Price(name, price),
+        What::Restock { name, count } => Keeping::Restock(name, count),
+        What::TopUp { user, amount } => return top_up(&*store, user, amount),
+        What::Report { json } => return report(&*store, json),
+    };
+    let kept = block_on(store.keep(keeping.clone(), now()))??;
+    let good = done(kept, &keeping)?;
+    say(&of_goods(&Goods(vec![good])))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn done(kept: Kept, keeping: &Keeping) -> Result<Good> {
+    let name = match keeping {
+        Keeping::Add(offer) => offer.name.as_str(),
+        Keeping::Price(name, _) | Keeping::Restock(name, _) => name,
+    };
+    match kept {
+        Kept::Done(good) => Ok(good),
+        Kept::There => bail!("add {name}: it is on sale already; change it with `price` and `restock`"),
+        Kept::Unknown => bail!("there is no good `{}`; `report` lists them", name.escape_debug()),
+        Kept::BadStock(there) => bail!("restock {name}: {there} are there, and 0 to {MOST_STOCK} may be"),
+        Kept::BadPrice => Err(Usage::new(format!("{name}: a price is from 0 to {MOST_MONEY}")).into()),
+        Kept::Full => {
+            bail!("add {name}: the shop has {MOST_GOODS} goods already, as many as it can name in a line")
+        }
+    }
+}
+
+fn top_up(store: &dyn Store, user: String, amount: sockeye_proto::money::Money) -> Result<ExitCode> {
+    if amount.cents() <= 0 {
+        return Err(Usage::new("top-up: write an amount of more than 0").into());
+    }
+    let customer = Customer {
+        user: Some(user.clone()),
+        ..Customer::default()
+    };
+    match block_on(store.top_up(customer, amount, None, now()))?? {
+        Entered::Done(receipt) => say(&format!("{user} has {}", receipt.balance))?,
+        _ => bail!("top-up {user}: a balance is at most {MOST_MONEY}"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn report(store: &dyn Store, as_json: bool) -> Result<ExitCode> {
+    let report = block_on(store.report())??;
+    say(&match as_json {
+        true => in_json(&report),
+        false => in_words(&report),
+    })?;
+    Ok(match report.is_right() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
+
+fn in_words(report: &Report) -> String {
+    let head = ["", "price", "left", "sold"].map(str::to_owned);
+    let rows = report.goods.iter().map(|(good, sold)| {
+        let stock = good.stock.unwrap_or_default();
+        [
+            good.name.clone(),
+            good.price.to_string(),
+            stock.to_string(),
+            sold.to_string(),
+        ]
+    });
+    let table = columns(&std::iter::once(head).chain(rows).collect::<Vec<_>>());
+    let wrong: Vec<String> = findings(report)
+        .into_iter()
+        .filter(|(_, count)| *count != 0)
+        .map(|(what, count)| format!("{count} {what}"))
+        .collect();
+    let books = match wrong.as_slice() {
+        [] => "the books agree".to_owned(),
+        wrong => format!("THE BOOKS DO NOT AGREE: {}", wrong.join(", ")),
+    };
+    format!(
+        "{table}\n\n{} deals; taken {}, paid in {}, owed by customers {}\n{books}",
+        report.deals, report.takings, report.paid_in, report.owed
+    )
+}
+
+fn findings(report: &Report) -> [(&'static str, i64); 4] {
+    [
+        ("unbalanced deals", report.unbalanced),
+        ("wrong balances", report.wrong_balances),
+        ("wrong stocks", report.wrong_stocks),
+        ("wrong sums", report.wrong_sums),
+    ]
+}
+
+/// Amounts are in cents, as in the books.
+fn in_json(report: &Report) -> String {
+    let goods: Vec<_> = report
+        .goods
+        .iter()
+        .map(|(good, sold)| {
+            json!({ "name": good.name, "price": good.price.cents(), "stock": good.stock, "sold": sold })
+        })
+        .collect();
+    let wrong: serde_json::Map<_, _> = findings(report)
+        .into_iter()
+        .map(|(what, count)| (what.to_owned(), count.into()))
+        .collect();
+    json!({
+        "goods": goods,
+        "deals": report.deals,
+        "takings": report.takings.cents(),
+        "paid_in": report.paid_in.cents(),
+        "owed": report.owed.cents(),
+        "right": report.is_right(),
+        "findings": wrong,
+    })
+    .to_string()
+}
+
+fn say(text: &str) -> Result<()> {
+    writeln!(io::stdout().lock(), "{text}").context("write to standard output")
+}

@@ -1,0 +1,38 @@
+//! `sockeye user register`: an account at a server, made by its user.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use sockeye::Endpoint;
+use sockeye_services::auth::{check_password, client, read_secret};
+
+use crate::credentials::Credentials;
+use crate::exit::{Usage, tell};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Where the server is, such as tls://example.org:9000
+    endpoint: Endpoint,
+    /// The file of an invitation's code, where one is needed; nobody else may read it
+    #[arg(long, value_name = "FILE")]
+    invitation_file: Option<PathBuf>,
+    #[command(flatten)]
+    credentials: Credentials,
+}
+
+pub(super) async fn run(args: Args) -> Result<()> {
+    let user = args.credentials.user();
+    let user = user.ok_or_else(|| Usage::new("say which name to register: --user NAME"))?;
+    let code = match &args.invitation_file {
+        Some(path) => Some(read_secret(path)?),
+        None => None,
+    };
+    let code = code.as_ref().map(|code| std::str::from_utf8(code));
+    let code = code.transpose().context("the invitation's code is no UTF-8")?;
+    let mut conn = args.credentials.dial(&args.endpoint).await?;
+    let password = args.credentials.new_password()?;
+    check_password(&password)?;
+    client::register(&mut conn, user, &password, code).await?;
+    tell(&format!("{user} is registered at {}", args.endpoint));
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! Authentication as peers meet it, and as attackers do.
+
+mod attacks;
+mod challenge;
+mod interop;
+mod login;
+mod registration;
+
+use crate::serving::{PATIENCE, Served};
+use sockeye::{Connection, Dialer, Model, Server, TlsClient, block_on};
+use sockeye_services::auth::{Gate, Guard, Register, new_verifier};
+use sockeye_services::catalog;
+use sockeye_services::data::Data;
+use sockeye_services::settings::Settings;
+use sockeye_services::store::Added;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+
+pub(crate) const PASSWORD: &str = "correct horse";
+
+/// Accounts in a folder that goes when the test ends.
+pub(crate) struct Accounts {
+    pub(crate) data: Data,
+    _folder: tempfile::TempDir,
+}
+
+impl Accounts {
+    /// With these users, who all have the same password.
+    pub(crate) fn of(names: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = Data::at(folder.path());
+        data.open().expect("a folder of ours");
+        let verifier = new_verifier(PASSWORD).expect("a good password");
+        let store = data.store().expect("a store");
+        for name in names {
+            let added = block_on(store.add_account(name, verifier.clone(), None, 0)).expect("a model");
+            assert_eq!(added.expect("a store"), Added::Done);
+        }
+        Accounts {
+            data,
+            _folder: folder,
+        }
+    }
+
+    pub(crate) fn gate(&self) -> Gate {
+        Gate::new(self.data.clone(), Register::Closed)
+    }
+}
+
+/// The echo service behind a guard.
+pub(crate) fn guarded(endpoint: &str, model: Model, guard: Guard) -> Served {
+    let (teller, events) = channel();
+    let server = Server::bind(endpoint)
+        .expect("bind")
+        .model(model)
+        .observe(move |event| {
+            let _ = teller.send(event.clone()); // nobody has to listen
+        });
+    let echo = catalog::named("echo").expect("a service");
+    let starter = (echo.make)(&Settings::new()).expect("nothing is set");
+    let running = starter.start_guarded(server, guard).expect("start");
+    Served { running, events }
+}
+
+/// The same behind accounts.
+pub(crate) fn behind(accounts: &Accounts, endpoint: &str, model: Model) -> Served {
+    guarded(endpoint, model, Guard::scram(Arc::new(accounts.gate())))
+}
+
+/// A client that is driven by a Tokio runtime.
+pub(crate) fn client<T>(talk: impl Future<Output = sockeye::Result<T>>) -> sockeye::Result<T> {
+    block_on(async { sockeye::time::timeout(PATIENCE, talk).await? }).expect("a model")
+}
+
+pub(crate) async fn dial(served: &Served) -> sockeye::Result<Connection> {
+    let endpoint = served.running.endpoint();
+    match served.running.certificate_der() {
+        Some(der) => {
+            Dialer::new()
+                .tls(TlsClient::trusting_der(&[&der])?)
+                .dial(&endpoint)
+                .await
+        }
+        None => sockeye::dial(&endpoint).await,
+    }
+}
+
+/// Sends a line and expects it back.
+pub(crate) async fn echoes(conn: &mut Connection, line: &str) -> sockeye::Result<()> {
+    use tokio::io::AsyncReadExt;
+    conn.send_all(line.as_bytes()).await?;
+    let mut back = vec![0; line.len()];
+    conn.read_exact(&mut back).await?;
+    assert_eq!(String::from_utf8_lossy(&back), line);
+    Ok(())
+}

@@ -1,0 +1,352 @@
+//! What people try who don't know the password.
+
+use super::{Accounts, PASSWORD, behind, client, dial, echoes, guarded};
+use crate::serving::{Peer, each_model};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use sockeye::{Address, Connection, Dialer, Endpoint, Handler, Model, Result, Server, TlsClient, block_on};
+use sockeye_proto::frames;
+use sockeye_proto::scram::{Client, KEY, Keys, PLAIN, PLUS};
+use sockeye_services::auth::client::log_in;
+use sockeye_services::auth::penalty::Attempt;
+use sockeye_services::auth::{Dialogue, Guard};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, copy_bidirectional};
+
+/// A request over a connection, and its answer.
+async fn ask(conn: &mut Connection, request: &Value) -> Result<Value> {
+    conn.send_all(&frames::encode(request).expect("short")).await?;
+    let mut head = [0; 4];
+    conn.read_exact(&mut head).await?;
+    let mut frame = vec![0; u32::from_le_bytes(head) as usize];
+    conn.read_exact(&mut frame).await?;
+    Ok(frames::decode(&frame).expect("JSON"))
+}
+
+fn login(mechanism: &str, message: &[u8]) -> Value {
+    json!({"id": 1, "operate": "login", "mechanism": mechanism, "message": STANDARD.encode(message)})
+}
+
+fn proof(message: &[u8]) -> Value {
+    json!({"id": 2, "operate": "proof", "message": STANDARD.encode(message)})
+}
+
+fn message(answer: &Value) -> Vec<u8> {
+    let message = answer["ok"]["message"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{answer}"));
+    STANDARD.decode(message).expect("base64")
+}
+
+fn code(answer: &Value) -> &str {
+    answer["error"]["code"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{answer}"))
+}
+
+/// A dialogue with somebody on this machine.
+fn dialogue(gate: &Arc<sockeye_services::auth::Gate>) -> Dialogue {
+    let (ours, _) = UnixStream::pair().expect("a pair");
+    block_on(async { Connection::adopt(ours.into()).map(|conn| Dialogue::new(gate, &conn)) })
+        .expect("a model")
+        .expect("a connection")
+}
+
+/// One guess, by who knows how to make keys of guesses in advance.
+async fn guess(dialogue: &mut Dialogue, user: &str, guess: u16) -> Value {
+    let (mut scram, first) = Client::begin(user, None, &[7; 18]);
+    let challenge = message(&dialogue.answer(&login(PLAIN, &first)).await);
+    let question = scram.read(&challenge).expect("a question");
+    let mut salted = [0; KEY];
+    salted[..2].copy_from_slice(&guess.to_le_bytes());
+    let guess = scram.prove(&question, &Keys::of(&salted));
+    dialogue.answer(&proof(&guess)).await
+}
+
+#[test]
+fn guessing_goes_on_at_a_pace_at_which_it_is_hopeless() {
+    let accounts = Accounts::of(&["anna"]);
+    let now = Arc::new(AtomicI64::new(1_000_000));
+    let clock = now.clone();
+    let gate = Arc::new(
+        accounts
+            .gate()
+            .clock(Arc::new(move || clock.load(Ordering::Relaxed))),
+    );
+    for user in ["anna", "nobody"] {
+        let begun = now.load(Ordering::Relaxed);
+        let mut looked_at = 0;
+        for number in 0..120 {
+            let mut dialogue = dialogue(&gate);
+            let answer = block_on(guess(&mut dialogue, user, number)).expect("a model");
+            match code(&answer) {
+                "denied" => looked_at += 1,
+                // The guesser comes again at the very moment when it may.
+                "wait" => {
+                    let seconds = answer["error"]["seconds"].as_i64().expect("how long");
+                    assert!((1..=31).contains(&seconds), "nobody is kept out for ever");
+                    now.fetch_add(seconds * 1000, Ordering::Relaxed);
+                }
+                other => panic!("{other}: {answer}"),
+            }
+        }
+        // The first twenty are free; then each has to wait, soon for half a minute: 10,000 take days.
+        assert_eq!(looked_at, 20 + 100 / 2, "{user}");
+        let took = now.load(Ordering::Relaxed) - begun;
+        assert!(took > 40 * 30_000, "{user}: {took}");
+    }
+}
+
+#[test]
+fn many_guesses_at_the_same_time_count_each_other() {
+    let accounts = Accounts::of(&["anna"]);
+    let gate = Arc::new(accounts.gate().clock(Arc::new(|| 1_000_000)));
+    let codes = block_on(async {
+        let mut guesses = tokio::task::JoinSet::new();
+        for number in 0..100 {
+            let gate = gate.clone();
+            guesses.spawn(async move {
+                let (ours, _) = UnixStream::pair().expect("a pair");
+                let mut dialogue =
+                    Dialogue::new(&gate, &Connection::adopt(ours.into()).expect("a connection"));
+                code(&guess(&mut dialogue, "anna", number).await).to_owned()
+            });
+        }
+        guesses.join_all().await
+    });
+    let denied = codes
+        .expect("a model")
+        .iter()
+        .filter(|code| *code == "denied")
+        .count();
+    assert_eq!(
+        denied, 21,
+        "the free ones, and the one whose wait the others have to wait for"
+    );
+}
+
+#[test]
+fn an_owner_is_let_in_where_they_were_before() {
+    let accounts = Accounts::of(&["anna"]);
+    let store = accounts.data.store().expect("a store");
+    let at = |text: &str| Address::Inet(text.parse().expect("an address"));
+    let from = |whence: &str| Attempt::new(&[1; 32], "anna", Some(1), &at(whence));
+    block_on(async {
+        let attempt = from("192.0.2.1:1000");
+        assert_eq!(store.attempt(attempt, 0).await.expect("a store"), Ok(()));
+        store.attempt_succeeded(attempt, 0).await.expect("a store");
+        // A thousand machines guess.
+        for number in 0..100 {
+            let _ = store
+                .attempt(from(&format!("198.51.100.{number}:9")), 1)
+                .await
+                .expect("a store");
+        }
+        let stranger = store.attempt(from("203.0.113.1:9"), 2).await.expect("a store");
+        assert!(stranger.expect_err("it has to wait") <= Duration::from_secs(30));
+        assert_eq!(
+            store.attempt(from("192.0.2.1:2000"), 2).await.expect("a store"),
+            Ok(())
+        );
+    })
+    .expect("a model");
+}
+
+#[test]
+fn an_unknown_user_looks_like_a_known_one() {
+    let accounts = Accounts::of(&["anna"]);
+    let gate = Arc::new(accounts.gate());
+    let ask = |user: &str| {
+        let (_, first) = Client::begin(user, None, &[7; 18]);
+        let answer = block_on(async { dialogue_of(&gate).answer(&login(PLAIN, &first)).await });
+        let challenge = String::from_utf8(message(&answer.expect("a model"))).expect("text");
+        let parts: Vec<String> = challenge.split(',').map(str::to_owned).collect();
+        (parts[1].clone(), parts[2].clone())
+    };
+    let (anna, nobody, other) = (ask("anna"), ask("nobody"), ask("other"));
+    assert_eq!(ask("nobody"), nobody, "the same each time");
+    assert_ne!(nobody.0, other.0);
+    assert_eq!((anna.0.len(), &anna.1), (nobody.0.len(), &nobody.1));
+    // Also for another process with the same accounts.
+    let gate = Arc::new(accounts.gate());
+    let (_, first) = Client::begin("nobody", None, &[7; 18]);
+    let again = block_on(async { dialogue_of(&gate).answer(&login(PLAIN, &first)).await }).expect("a model");
+    assert!(String::from_utf8_lossy(&message(&again)).contains(&nobody.0));
+}
+
+fn dialogue_of(gate: &Arc<sockeye_services::auth::Gate>) -> Dialogue {
+    let (ours, _) = UnixStream::pair().expect("a pair");
+    Dialogue::new(gate, &Connection::adopt(ours.into()).expect("a connection"))
+}
+
+/// Passes on whatever is said, in both directions.
+struct Relay(Endpoint);
+
+impl Handler for Relay {
+    async fn handle(&self, conn: &mut Connection) -> Result<()> {
+        let unverified = TlsClient::unverified()?;
+        let mut onward = Dialer::new().tls(unverified).dial(&self.0).await?;
+        let _ = copy_bidirectional(conn, &mut onward).await; // either may have enough of it
+        Ok(())
+    }
+}
+
+#[test]
+fn a_relay_is_found_out() {
+    let accounts = Accounts::of(&["anna"]);
+    let served = behind(&accounts, "tls://127.0.0.1:0", Model::default());
+    let relay = Server::bind("tls://127.0.0.1:0").expect("bind");
+    let relay = relay.start(Relay(served.running.endpoint())).expect("start");
+    let talk = client(async {
+        // The client believes any certificate: the worst case.
+        let dialer = Dialer::new().tls(TlsClient::unverified()?);
+        let mut conn = dialer.dial(&relay.endpoint()).await?;
+        log_in(&mut conn, "anna", PASSWORD).await
+    });
+    talk.expect_err("the proof is bound to another session");
+    let talk = client(async {
+        let mut conn = dial(&served).await?;
+        log_in(&mut conn, "anna", PASSWORD).await?;
+        echoes(&mut conn, "without the relay").await
+    });
+    talk.expect("let in");
+}
+
+#[test]
+fn over_tls_nothing_less_than_the_binding_will_do() {
+    let accounts = Accounts::of(&["anna"]);
+    let served = behind(&accounts, "tls://127.0.0.1:0", Model::default());
+    let talk = client(async {
+        let (_, plain) = Client::begin("anna", None, &[7; 18]);
+        let unsupported = [b"y", &plain[1..]].concat();
+        for (mechanism, first) in [(PLAIN, &plain), (PLUS, &plain), (PLAIN, &unsupported)] {
+            let mut conn = dial(&served).await?;
+            let answer = ask(&mut conn, &login(mechanism, first)).await?;
+            assert_eq!(code(&answer), "mechanism", "{mechanism}");
+        }
+        Ok(())
+    });
+    talk.expect("answers");
+}
+
+#[test]
+fn a_recorded_login_is_of_no_use() {
+    let accounts = Accounts::of(&["anna"]);
+    let served = behind(&accounts, "tcp://127.0.0.1:0", Model::default());
+    // What a client once sent, to the byte.
+    let (mut scram, first) = Client::begin("anna", None, &[7; 18]);
+    let recorded = client(async {
+        let mut conn = dial(&served).await?;
+        let challenge = message(&ask(&mut conn, &login(PLAIN, &first)).await?);
+        let question = scram.read(&challenge).expect("a question");
+        let mut salted = [0; KEY];
+        pbkdf2::pbkdf2_hmac::<sha2::Sha256>(
+            PASSWORD.as_bytes(),
+            &question.salt,
+            question.iterations,
+            &mut salted,
+        );
+        let recorded = proof(&scram.prove(&question, &Keys::of(&salted)));
+        let verdict = ask(&mut conn, &recorded).await?;
+        scram.confirm(&message(&verdict)).expect("let in");
+        Ok(recorded)
+    });
+    let recorded = recorded.expect("let in");
+    let talk = client(async {
+        let mut conn = dial(&served).await?;
+        ask(&mut conn, &login(PLAIN, &first)).await?;
+        let answer = ask(&mut conn, &recorded).await?;
+        assert_eq!(code(&answer), "denied");
+        // Nor twice in one connection, nor without asking first.
+        assert_eq!(code(&ask(&mut conn, &recorded).await?), "malformed");
+        Ok(())
+    });
+    talk.expect("answers");
+}
+
+#[test]
+fn a_stolen_store_logs_nobody_in() {
+    let accounts = Accounts::of(&["anna"]);
+    let store = accounts.data.store().expect("a store");
+    let account = block_on(store.account("anna"))
+        .expect("a model")
+        .expect("a store");
+    let stolen = account.expect("an account").verifier.clone();
+    let gate = Arc::new(accounts.gate());
+    for key in [stolen.stored_key, stolen.server_key] {
+        let answer = block_on(async {
+            let mut dialogue = dialogue_of(&gate);
+            let (mut scram, first) = Client::begin("anna", None, &[7; 18]);
+            let challenge = message(&dialogue.answer(&login(PLAIN, &first)).await);
+            let question = scram.read(&challenge).expect("a question");
+            dialogue
+                .answer(&proof(&scram.prove(&question, &Keys::of(&key))))
+                .await
+        });
+        assert_eq!(code(&answer.expect("a model")), "denied");
+    }
+}
+
+#[test]
+fn proofs_that_are_cut_too_long_or_no_proofs_are_denied_and_end_the_connection() {
+    let accounts = Accounts::of(&["anna"]);
+    each_model(|model| {
+        let served = behind(&accounts, "tcp://127.0.0.1:0", model);
+        let talk = client(async {
+            let mut conn = dial(&served).await?;
+            for wrong in [&b"c=biws"[..], &[b'x'; 4000], b""] {
+                let (_, first) = Client::begin("anna", None, &[7; 18]);
+                ask(&mut conn, &login(PLAIN, &first)).await?;
+                assert_eq!(code(&ask(&mut conn, &proof(wrong)).await?), "denied");
+            }
+            assert!(conn.recv().await?.is_empty(), "three are enough");
+            Ok(())
+        });
+        talk.unwrap_or_else(|error| panic!("{model}: {error}"));
+        assert!(served.next_reason().contains("it failed too often"), "{model}");
+    });
+}
+
+#[test]
+fn no_frame_makes_the_server_hold_more_than_a_login_needs() {
+    let accounts = Accounts::of(&[]);
+    let served = behind(&accounts, "tcp://127.0.0.1:0", Model::default());
+    for (frame, words) in [
+        (u32::MAX.to_le_bytes().to_vec(), "failed: log in"),
+        (0_u32.to_le_bytes().to_vec(), "failed: log in"),
+        (
+            [&60_000_u32.to_le_bytes()[..], &[b' '; 9000]].concat(),
+            "more than 8192 bytes",
+        ),
+        (
+            frames::encode(&json!("no request")).expect("short"),
+            "the peer left",
+        ),
+        ([&2_u32.to_le_bytes()[..], b"{x"].concat(), "failed: log in"),
+    ] {
+        let mut peer = Peer::of(&served);
+        peer.send(frame);
+        peer.close_write();
+        let mut rest = Vec::new();
+        let _ = std::io::Read::read_to_end(&mut peer.0, &mut rest); // it may be reset
+        let reason = served.next_reason();
+        assert!(reason.contains(words), "{reason}");
+    }
+}
+
+#[test]
+fn a_login_that_never_ends_is_given_up() {
+    let accounts = Accounts::of(&["anna"]);
+    each_model(|model| {
+        let guard = Guard::scram(Arc::new(accounts.gate())).limit(Duration::from_millis(50));
+        let served = guarded("tcp://127.0.0.1:0", model, guard);
+        let mut slow = Peer::of(&served);
+        slow.send([9, 0]);
+        slow.expect_end("");
+        assert_eq!(served.next_reason(), "timed out: log in: timed out after 50ms");
+    });
+}
