@@ -3,6 +3,7 @@
 mod sockeye;
 
 mod bench;
+mod file_service;
 mod info;
 mod serve;
 mod shop;
