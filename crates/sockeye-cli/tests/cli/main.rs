@@ -3,6 +3,7 @@
 mod sockeye;
 
 mod bench;
+mod file_service;
 mod files;
 mod info;
 mod serve;

@@ -10,7 +10,10 @@ use rustix::fs::{self, OFlags};
 use rustix::io::Errno;
 use sockeye_proto::files::{Code, Failure, Hash, Path, Receipt, Upload};
 use std::fs::File;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
 
 /// Files of one batch: their names fit in a megabyte.
 const MOST_FILES: usize = 1000;
@@ -22,16 +25,25 @@ const FEW: usize = 8;
 
 /// Each answer that waits: to which request, and the file or why there is none.
 type Waiting = (Option<u64>, Outcome<Complete>);
+/// Answers, in the order of their requests.
+pub(super) type Answers = Vec<(Option<u64>, Outcome<Receipt>)>;
+type Committing = Pin<Box<dyn Future<Output = Answers>>>;
+
+/// The small files of one connection: a batch that is collected while the one before it is on its way to the disk.
+#[derive(Default)]
+pub(super) struct Small {
+    batch: Batch,
+    committing: Option<Committing>,
+    /// What is reserved and no file has taken yet.
+    spare: u64,
+    /// How much more could be reserved when that was last asked; unknown before, and `Some(None)` without a limit.
+    room: Option<Option<u64>>,
+}
 
 #[derive(Default)]
-pub(super) struct Batch {
+struct Batch {
     waiting: Vec<Waiting>,
     bytes: u64,
-    /// What is reserved in all, and how much of it no file has taken yet.
-    reserved: u64,
-    spare: u64,
-    /// How much more could be reserved when that was last asked; unknown before, and without a limit.
-    room: Option<Option<u64>>,
     sync: bool,
 }
 
@@ -43,16 +55,18 @@ pub(super) struct Arriving {
     file: File,
     temporary: String,
     hasher: blake3::Hasher,
+    size: u64,
     at: u64,
 }
 
-impl Batch {
-    pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+impl Small {
+    /// Whether nobody waits for an answer.
+    pub(super) fn is_idle(&self) -> bool {
+        self.batch.waiting.is_empty() && self.committing.is_none()
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.waiting.len() >= MOST_FILES || self.bytes >= MOST_BYTES
+        self.batch.waiting.len() >= MOST_FILES || self.batch.bytes >= MOST_BYTES
     }
 
     /// Reserves room for a file, and makes its temporary one.
@@ -64,11 +78,11 @@ impl Batch {
         let temporary = format!("small-{:x}-{serial:x}", place.tag);
         let file = place.pending.temporary(&temporary).map_err(of_file)?;
         self.spare -= size;
-        self.bytes += size;
         Ok(Arriving {
             file,
             temporary,
             hasher: blake3::Hasher::new(),
+            size,
             at: 0,
         })
     }
@@ -81,11 +95,15 @@ impl Batch {
             Some(Some(room)) => MOST_BYTES.min(room / 16),
         };
         let wanted = ahead.max(size - self.spare);
-        let room = place.reserve(wanted).await?;
-        self.room = Some(room);
-        self.reserved += wanted;
+        self.room = Some(place.reserve(wanted).await?);
         self.spare += wanted;
         Ok(())
+    }
+
+    /// Gives back what was reserved ahead: nothing more comes for now.
+    pub(super) async fn give_back(&mut self, place: &Place) {
+        self.room = None;
+        place.settle(std::mem::take(&mut self.spare), 0).await;
     }
 
     /// A file is complete; its answer waits.
@@ -97,26 +115,88 @@ impl Batch {
         path: Path,
         upload: &Upload,
     ) {
-        self.sync |= upload.sync;
-        let complete = arriving.finish(path, upload).inspect_err(|(temporary, _)| {
-            place.pending.unlink(temporary);
-        });
-        self.waiting.push((id, complete.map_err(|(_, failure)| failure)));
+        let size = arriving.size;
+        match arriving.finish(path, upload) {
+            Ok(complete) => {
+                self.batch.sync |= upload.sync;
+                self.batch.bytes += size;
+                self.batch.waiting.push((id, Ok(complete)));
+            }
+            Err((temporary, failure)) => {
+                place.pending.unlink(&temporary);
+                self.spare += size;
+                self.fail(id, failure);
+            }
+        }
+    }
+
+    /// A file did not come to its end.
+    pub(super) fn undo(&mut self, place: &Place, arriving: Arriving) {
+        place.pending.unlink(&arriving.temporary);
+        self.spare += arriving.size;
     }
 
     /// A file failed; its answer waits for those before it.
     pub(super) fn fail(&mut self, id: Option<u64>, failure: Failure) {
-        self.waiting.push((id, Err(failure)));
+        self.batch.waiting.push((id, Err(failure)));
     }
 
+    /// Begins to commit what was collected, unless a batch is on its way already.
+    pub(super) fn start(&mut self, place: &Place) {
+        if self.committing.is_none() && !self.batch.waiting.is_empty() {
+            let batch = std::mem::take(&mut self.batch);
+            self.committing = Some(Box::pin(batch.commit(place.clone())));
+        }
+    }
+
+    /// The answers of the batch that is on its way; without one it never comes.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Answers> {
+        let Some(committing) = &mut self.committing else {
+            return Poll::Pending;
+        };
+        let answers = ready!(committing.as_mut().poll(cx));
+        self.committing = None;
+        Poll::Ready(answers)
+    }
+
+    /// Waits for the batch that is on its way, and sends the one that is full after it.
+    pub(super) async fn make_way(&mut self, place: &Place) -> Answers {
+        let answers = match self.committing.is_some() {
+            true => poll_fn(|cx| self.poll(cx)).await,
+            false => Answers::new(),
+        };
+        self.start(place);
+        answers
+    }
+
+    /// Waits until nobody waits for an answer any more.
+    pub(super) async fn finish(&mut self, place: &Place) -> Answers {
+        let mut answers = Answers::new();
+        while !self.is_idle() {
+            self.start(place);
+            answers.append(&mut poll_fn(|cx| self.poll(cx)).await);
+        }
+        answers
+    }
+
+    /// The connection broke: what was collected last is forgotten, for nobody was told of it.
+    pub(super) async fn abandon(&mut self, place: &Place) {
+        let batch = std::mem::take(&mut self.batch);
+        let complete = batch
+            .waiting
+            .iter()
+            .filter_map(|(_, outcome)| outcome.as_ref().ok());
+        complete.for_each(|complete| place.pending.unlink(&complete.temporary));
+        self.spare += batch.bytes;
+        self.finish(place).await;
+        self.give_back(place).await;
+    }
+}
+
+impl Batch {
     /// Gives all of them their names; the answers, in order.
-    pub(super) async fn commit(&mut self, place: &Place) -> Vec<(Option<u64>, Outcome<Receipt>)> {
-        let Batch {
-            waiting,
-            reserved,
-            sync,
-            ..
-        } = std::mem::take(self);
+    async fn commit(self, place: Place) -> Answers {
+        let Batch { waiting, bytes, sync } = self;
         let ids: Vec<Option<u64>> = waiting.iter().map(|(id, _)| *id).collect();
         let done = place.work(move |place| Ok(commit(place, waiting, sync))).await;
         let (outcomes, growth) = match done {
@@ -124,17 +204,8 @@ impl Batch {
             // What is left is swept away at the next start, and counted as reserved until then.
             Err(failure) => return ids.into_iter().map(|id| (id, Err(failure.clone()))).collect(),
         };
-        place.settle(reserved, growth).await;
+        place.settle(bytes, growth).await;
         ids.into_iter().zip(outcomes).collect()
-    }
-
-    /// The connection broke: nobody was told of these files.
-    pub(super) async fn abandon(&mut self, place: &Place) {
-        let batch = std::mem::take(self);
-        for complete in batch.waiting.into_iter().filter_map(|(_, outcome)| outcome.ok()) {
-            place.pending.unlink(&complete.temporary);
-        }
-        place.settle(batch.reserved, 0).await;
     }
 }
 
@@ -148,10 +219,6 @@ impl Arriving {
         super::tree::write_at(&self.file, bytes, self.at).map_err(of_file)?;
         self.at += bytes.len() as u64;
         Ok(())
-    }
-
-    pub(super) fn drop_file(self, place: &Place) {
-        place.pending.unlink(&self.temporary);
     }
 
     fn finish(self, path: Path, upload: &Upload) -> Result<Complete, (String, Failure)> {

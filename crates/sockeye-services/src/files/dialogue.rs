@@ -1,7 +1,7 @@
 //! The dialogue with one client: a request after the other, in their order.
 
-use super::batch::Batch;
-use super::login::Login;
+use super::batch::{Answers, Small};
+use super::login::{Login, in_time};
 use super::pending::Plan;
 use super::place::{Owner, Place};
 use super::trouble::{self, Outcome};
@@ -17,8 +17,11 @@ use sockeye_proto::files::{
     VERSION,
 };
 use sockeye_proto::frames;
+use std::future::{Future, poll_fn};
 use std::ops::ControlFlow;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 /// Uploads that one connection may go on with in turns: each holds some descriptors.
@@ -31,10 +34,16 @@ pub(super) struct Dialogue<'c> {
     wire: Wire<'c>,
     login: Login,
     place: Option<Place>,
-    batch: Batch,
+    small: Small,
     live: Vec<Live>,
     /// Those that others have taken over, the latest last.
     fenced: Vec<UploadName>,
+}
+
+/// What there is to do next.
+enum Event {
+    Waited(Waited<Result<Next, frames::BadFrame>>),
+    Committed(Answers),
 }
 
 type Step = Result<ControlFlow<()>>;
@@ -49,7 +58,7 @@ impl<'c> Dialogue<'c> {
             login,
             wire: Wire::new(conn),
             place: None,
-            batch: Batch::default(),
+            small: Small::default(),
             live: Vec::new(),
             fenced: Vec::new(),
         }
@@ -59,7 +68,7 @@ impl<'c> Dialogue<'c> {
     pub(super) async fn run(mut self) -> Result<()> {
         let talked = self.talk().await;
         if let Some(place) = &self.place {
-            self.batch.abandon(place).await;
+            self.small.abandon(place).await;
         }
         talked
     }
@@ -100,32 +109,53 @@ impl<'c> Dialogue<'c> {
     }
 
     async fn farewell(&mut self, failure: Failure) -> Result<()> {
-        self.commit_batch().await?;
+        self.finish_small().await?;
         self.wire.answer::<()>(None, Err(failure)).await?;
         self.wire.flush().await
     }
 
-    /// The next frame; nothing at the end. What was collected is committed as soon as there is nothing to read.
+    /// The next frame; nothing at the end. Small files that were collected are committed while there is nothing to read.
     async fn next_frame(&mut self) -> Result<Option<Result<Vec<u8>, frames::BadFrame>>> {
         let mut waited = Duration::ZERO;
         loop {
-            self.wire.watched = !self.live.is_empty();
-            let wait = self.batch.is_empty();
-            let next = self.wire.frame(wait, &mut waited);
-            let next = match self.login.user() {
-                Some(_) => next.await?,
-                None => self.login.in_time(next).await??,
-            };
+            let next = self.next_event(&mut waited).await?;
             match next {
-                Waited::For(Ok(Next::Frame(frame))) => return Ok(Some(Ok(frame))),
-                Waited::For(Err(bad)) => return Ok(Some(Err(bad))),
-                Waited::For(Ok(Next::Nothing)) => self.commit_batch().await?,
-                Waited::For(Ok(Next::End)) => {
-                    self.commit_batch().await?;
+                Event::Waited(Waited::For(Ok(Next::Frame(frame)))) => return Ok(Some(Ok(frame))),
+                Event::Waited(Waited::For(Err(bad))) => return Ok(Some(Err(bad))),
+                Event::Waited(Waited::For(Ok(Next::Nothing))) => {}
+                Event::Waited(Waited::For(Ok(Next::End))) => {
+                    self.finish_small().await?;
                     return Ok(None);
                 }
-                Waited::Look => self.let_go(),
+                Event::Waited(Waited::Look) => self.let_go(),
+                Event::Committed(answers) => self.answer_small(answers).await?,
             }
+        }
+    }
+
+    async fn next_event(&mut self, waited: &mut Duration) -> Result<Event> {
+        self.wire.watched = !self.live.is_empty();
+        let at_once = self.wire.frame(false, waited).await?;
+        if !matches!(at_once, Waited::For(Ok(Next::Nothing))) {
+            return Ok(Event::Waited(at_once));
+        }
+        if let Some(place) = &self.place {
+            self.small.start(place);
+            if self.small.is_idle() {
+                self.small.give_back(place).await;
+            }
+        }
+        self.wire.flush().await?;
+        let logged_in = self.login.user().is_some();
+        let mut frame = pin!(self.wire.frame(true, waited));
+        let small = &mut self.small;
+        let event = poll_fn(|cx| match frame.as_mut().poll(cx) {
+            Poll::Ready(next) => Poll::Ready(next.map(Event::Waited)),
+            Poll::Pending => small.poll(cx).map(|answers| Ok(Event::Committed(answers))),
+        });
+        match logged_in {
+            true => event.await,
+            false => in_time(event).await?,
         }
     }
 
@@ -138,11 +168,18 @@ impl<'c> Dialogue<'c> {
         self.fenced.drain(..too_many);
     }
 
-    async fn commit_batch(&mut self) -> Result<()> {
-        let Some(place) = self.place.clone().filter(|_| !self.batch.is_empty()) else {
+    /// Commits the small files that were collected, and answers.
+    async fn finish_small(&mut self) -> Result<()> {
+        let Some(place) = self.place.clone() else {
             return Ok(());
         };
-        for (id, outcome) in self.batch.commit(&place).await {
+        let answers = self.small.finish(&place).await;
+        self.small.give_back(&place).await;
+        self.answer_small(answers).await
+    }
+
+    async fn answer_small(&mut self, answers: Answers) -> Result<()> {
+        for (id, outcome) in answers {
             let begun = outcome.map(|receipt| Begun {
                 receipt: Some(receipt),
                 ..Begun::default()
@@ -154,7 +191,7 @@ impl<'c> Dialogue<'c> {
 
     /// Without an `id` it can only be the old client.
     async fn without_answers(&mut self, frame: &[u8]) -> Result<()> {
-        self.commit_batch().await?;
+        self.finish_small().await?;
         self.wire.flush().await?;
         let refused = |why: &str| Err(Error::new("serve", Class::General, why.to_owned()));
         match frames::decode::<LegacyUpload>(frame) {
@@ -172,7 +209,7 @@ impl<'c> Dialogue<'c> {
             return self.small_file(head, frame).await;
         }
         // Answers come in the order of their requests.
-        self.commit_batch().await?;
+        self.finish_small().await?;
         if operate == "data" {
             return self.data(head, frame).await;
         }
@@ -490,7 +527,7 @@ impl<'c> Dialogue<'c> {
         });
         let begun = match (self.place().await, upload) {
             (Ok(place), Ok((upload, path))) => {
-                let arriving = self.batch.begin(&place, left).await;
+                let arriving = self.small.begin(&place, left).await;
                 arriving.map(|arriving| (place, upload, path, arriving))
             }
             (Err(failure), _) | (_, Err(failure)) => Err(failure),
@@ -508,17 +545,17 @@ impl<'c> Dialogue<'c> {
                     continue;
                 }
                 Err(error) => {
-                    arriving.drop_file(&place);
+                    self.small.undo(&place, arriving);
                     return Err(error);
                 }
             };
             left -= chunk.len() as u64;
             if let Err(failure) = arriving.take(&chunk) {
-                arriving.drop_file(&place);
+                self.small.undo(&place, arriving);
                 return self.small_failed(head, left, failure).await;
             }
         }
-        self.batch.end(head.id, &place, arriving, path, &upload);
+        self.small.end(head.id, &place, arriving, path, &upload);
         self.commit_if_full().await
     }
 
@@ -527,13 +564,14 @@ impl<'c> Dialogue<'c> {
         if self.place.is_none() {
             return self.answer::<()>(head, Err(failure)).await;
         }
-        self.batch.fail(head.id, failure);
+        self.small.fail(head.id, failure);
         self.commit_if_full().await
     }
 
     async fn commit_if_full(&mut self) -> Step {
-        if self.batch.is_full() {
-            self.commit_batch().await?;
+        if let Some(place) = self.place.clone().filter(|_| self.small.is_full()) {
+            let answers = self.small.make_way(&place).await;
+            self.answer_small(answers).await?;
         }
         Ok(ON)
     }

@@ -108,12 +108,12 @@ impl Login {
     pub(super) fn is_over(&self) -> bool {
         matches!(self, Login::Dialogue(dialogue) if dialogue.over())
     }
+}
 
-    /// Before somebody has logged in, each word of theirs must come in time.
-    pub(super) async fn in_time<T>(&self, waited: impl Future<Output = T>) -> Result<T> {
-        match sockeye::time::timeout(LOGIN_TIME, waited).await {
-            Err(error) if error.class() == Class::Timeout => Err(Error::timed_out("log in", LOGIN_TIME)),
-            other => other,
-        }
+/// Before somebody has logged in, each word of theirs must come in time.
+pub(super) async fn in_time<T>(waited: impl Future<Output = T>) -> Result<T> {
+    match sockeye::time::timeout(LOGIN_TIME, waited).await {
+        Err(error) if error.class() == Class::Timeout => Err(Error::timed_out("log in", LOGIN_TIME)),
+        other => other,
     }
 }
