@@ -10,12 +10,16 @@ use super::small::{mismatch, part_name};
 use super::watch::{Kept, Watch};
 use super::{Client, Who};
 use crate::background::off_loop;
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
+use sockeye::Error;
 use sockeye_proto::files::{Code, Condition, Download, Downloaded, Hash, Mtime, UNIT};
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+
+/// Bytes that are received between two looks at how far it is.
+const STEP: u64 = 4 << 20;
 
 /// What is noted of a download: what the file was when it began.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -242,19 +246,20 @@ impl Downloading {
         end: u64,
         watch: &dyn Watch,
     ) -> Result<(), Failure> {
-        if at == end {
-            return Ok(());
+        while at < end {
+            let step = STEP.min(end - at);
+            let come = match session.conn.recv_file(&self.file, at, step).await {
+                Ok(come) => come,
+                Err(error) if is_disk(&error) => return Err(Failure::Ours(error)),
+                Err(error) => return Err(Failure::Lost(error)),
+            };
+            watch.moved(come);
+            if come < step {
+                return Err(session.closed());
+            }
+            at += come;
+            session.advanced = true;
         }
-        let received = session.receive(end - at, |bytes| {
-            self.file
-                .write_all_at(bytes, at)
-                .map_err(|error| self.disk("write", error))?;
-            at += bytes.len() as u64;
-            watch.moved(bytes.len() as u64);
-            Ok(())
-        });
-        received.await?;
-        session.advanced = true;
         Ok(())
     }
 
@@ -274,4 +279,10 @@ impl Downloading {
         });
         done.await.map_err(Failure::Ours)?
     }
+}
+
+/// Whether it is this machine's disk that failed, and not the connection.
+fn is_disk(error: &Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(errno, Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG | Errno::IO | Errno::ROFS))
 }

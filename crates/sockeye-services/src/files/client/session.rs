@@ -240,7 +240,7 @@ impl Session {
         Ok(())
     }
 
-    fn closed(&self) -> Failure {
+    pub(crate) fn closed(&self) -> Failure {
         let error = Error::new("recv", Class::General, "the service closed the connection");
         Failure::Lost(error.at(self.conn.peer()))
     }
