@@ -274,11 +274,11 @@ impl Pending {
                 }
                 continue;
             };
-            let plan = self.plan(upload)?;
-            match plan {
-                None => self.discard(upload)?,
-                Some(plan) if ending == "json" && self.has_part(upload)? => reserved += plan.size,
-                Some(_) => {}
+            match (self.plan(upload)?, ending) {
+                (None, _) => self.discard(upload)?,
+                (Some(plan), "json") if self.has_part(upload)? => reserved += plan.size,
+                (Some(_), "units" | "lock" | "new") if !self.has_part(upload)? => self.unlink(name),
+                (Some(_), _) => {}
             }
         }
         Ok(reserved)

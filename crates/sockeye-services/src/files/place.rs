@@ -351,7 +351,13 @@ fn open_folders(
 ) -> rustix::io::Result<(OwnedFd, OwnedFd)> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let data = fs::open(folder, flags, Mode::empty())?;
-    let files = folder_in(&data, "files")?;
+    match fs::mkdirat(&data, "files", Mode::RWXU) {
+        Ok(()) => fs::fsync(&data)?,
+        Err(Errno::EXIST) => {}
+        Err(error) => return Err(error),
+    }
+    // It may be another disk; below it there is one only.
+    let files = fs::openat(&data, "files", flags, Mode::empty())?;
     let root = match owner {
         Owner::User(name) => folder_in(folder_in(&files, "users")?, name)?,
         Owner::Anonymous => folder_in(&files, "anonymous")?,

@@ -18,10 +18,12 @@ use crate::sockeye::{Background, sockeye};
 
 const ROUNDS: usize = 50;
 /// A round ends after some of so many answers.
-const LONGEST: u64 = 60;
+const LONGEST: u64 = 100;
 /// Small files that are sent without waiting.
 const BURST: usize = 12;
-const PIECE: usize = 1 << 20;
+const PIECE: usize = 4 << 20;
+/// Noise that is repeated, with a number in each.
+const BLOCK: usize = 8 << 10;
 
 /// Numbers that differ from run to run, and are said where a test fails.
 struct Dice(u64);
@@ -51,9 +53,15 @@ fn content(path: &str) -> Vec<u8> {
         true => UNIT as usize + PIECE + dice.below(100_000) as usize,
         false => dice.below(6000) as usize,
     };
-    let mut bytes: Vec<u8> = (0..size / 8 + 1)
+    let noise: Vec<u8> = (0..BLOCK / 8)
         .flat_map(|_| dice.below(u64::MAX).to_le_bytes())
         .collect();
+    let mut bytes = Vec::with_capacity(size + BLOCK);
+    while bytes.len() < size {
+        let at = bytes.len();
+        bytes.extend_from_slice(&noise);
+        bytes[at..at + 8].copy_from_slice(&at.to_le_bytes());
+    }
     bytes.truncate(size);
     bytes
 }
@@ -65,6 +73,8 @@ struct Worker {
     next: usize,
     kept: BTreeSet<String>,
     removed: BTreeSet<String>,
+    /// The big file that is under way.
+    bytes: Vec<u8>,
     /// Asked for and not answered.
     unsure: BTreeSet<String>,
 }
@@ -114,10 +124,14 @@ impl Worker {
     /// One upload is gone on with from kill to kill until it is complete.
     fn upload_big(&mut self, client: &mut Client, told: &Sender<()>) -> Option<()> {
         let path = format!("big{}", self.next);
-        let (bytes, name) = (content(&path), format!("{:032x}", self.next));
+        let name = format!("{:032x}", self.next);
+        if self.bytes.is_empty() {
+            self.bytes = content(&path);
+        }
+        let bytes = &self.bytes;
         self.unsure.insert(path.clone());
         let plan = json!({
-            "upload": name, "path": path, "size": bytes.len(), "mtime": "7", "hash": hash(&bytes)
+            "upload": name, "path": path, "size": bytes.len(), "mtime": "7", "hash": hash(bytes)
         });
         let begun = client.ask("upload", plan)?.expect("it goes on");
         let from = begun["offset"].as_u64().expect("an offset") as usize;
@@ -138,6 +152,7 @@ impl Worker {
         self.unsure.remove(&path);
         self.kept.insert(path);
         self.next += 1;
+        self.bytes.clear();
         let _ = told.send(());
         Some(())
     }
