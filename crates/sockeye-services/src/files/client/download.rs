@@ -284,5 +284,8 @@ impl Downloading {
 /// Whether it is this machine's disk that failed, and not the connection.
 fn is_disk(error: &Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw_os_error);
-    matches!(errno, Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG | Errno::IO | Errno::ROFS))
+    matches!(
+        errno,
+        Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG | Errno::IO | Errno::ROFS)
+    )
 }
