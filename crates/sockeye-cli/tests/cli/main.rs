@@ -4,6 +4,8 @@ mod sockeye;
 
 mod bench;
 mod credentials;
+mod file_service;
+mod files;
 mod info;
 mod serve;
 mod shop;
