@@ -38,7 +38,7 @@ fn an_upload_whose_client_was_killed_twice_goes_on_from_what_is_on_the_disk() {
     }
     let kept = outcome(&person.does(&["put", &proxy.endpoint, "f", "--json"]));
     let from = kept["from"].as_u64().expect("a number");
-    assert!(from >= UNIT && from % UNIT == 0, "{kept}");
+    assert!(from >= UNIT && from.is_multiple_of(UNIT), "{kept}");
     assert!(fs::read(data.path().join("files/users/local/f")).expect("there") == bytes);
 }
 
@@ -64,7 +64,7 @@ fn an_upload_goes_on_by_itself_when_its_service_was_killed_and_comes_again() {
     assert!(client.end().success());
     let kept = outcome(&told);
     let from = kept["from"].as_u64().expect("a number");
-    assert!(from % UNIT == 0, "{kept}");
+    assert!(from.is_multiple_of(UNIT), "{kept}");
     assert!(fs::read(data.path().join("files/users/local/f")).expect("there") == bytes);
 }
 
@@ -101,6 +101,9 @@ fn a_download_whose_client_was_killed_goes_on() {
     drop((client, held));
     assert!(!person.path("back/f").exists());
     let kept = outcome(&person.does(&["get", &proxy.endpoint, "f", "back/", "--json"]));
-    assert!(kept["from"].as_u64().expect("a number") % UNIT == 0, "{kept}");
+    assert!(
+        kept["from"].as_u64().expect("a number").is_multiple_of(UNIT),
+        "{kept}"
+    );
     assert!(fs::read(person.path("back/f")).expect("there") == bytes);
 }

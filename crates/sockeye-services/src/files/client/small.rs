@@ -140,7 +140,7 @@ impl Small {
             match come {
                 Err(failure) => watch.done(wanted.outcome(&self.base, Err(failure))),
                 Ok((answer, _)) if answer.follows != answer.size || answer.hash.is_none() => {
-                    self.others.push(wanted)
+                    self.others.push(wanted);
                 }
                 Ok((answer, some)) => match check(&wanted, &answer, &some) {
                     Err(failure) => watch.done(wanted.outcome(&self.base, Err(failure))),
