@@ -141,7 +141,7 @@ const TOOLS: &[Tool] = &[
     ),
     tool(
         "put small",
-        "tar|nc|tar",
+        "tar, nc, tar",
         "nc.openbsd",
         "(nc.openbsd -l 127.0.0.1 22103 | tar -C {dst} -xf -) & {wait} tar -C {data} -cf - small | nc.openbsd -N 127.0.0.1 22103; wait",
     ),
@@ -168,6 +168,7 @@ pub(super) fn measure(options: &Options, facts: &str) -> Result<()> {
         for tool in TOOLS {
             let needs = filled(tool.needs, &places, &daemons);
             if !step::installed(&needs) {
+                println!("left out: {} ({needs} is not installed)", tool.name);
                 continue;
             }
             let line = one(tool, round, &places, &daemons)?;
