@@ -37,12 +37,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Queue {
-    fn add(&self, job: Job) -> Result<()> {
+    fn put(&self, job: Job) -> Result<()> {
         let mut jobs = lock(&self.jobs);
         if jobs.len() >= WAITING {
             let why = format!("{WAITING} others are waiting for it already");
-            let error = Error::new("work in the background", Class::General, why);
-            return Err(error.advise("try again later"));
+            return Err(Error::new("work in the background", Class::General, why).advise("try again later"));
         }
         jobs.push_back(job);
         drop(jobs);
@@ -96,7 +95,7 @@ fn queue() -> io::Result<Arc<Queue>> {
 pub async fn off_loop<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     let (tell, told) = oneshot::channel();
     let queue = queue().map_err(|error| Error::io("start a thread", error))?;
-    queue.add(Box::new(move || {
+    queue.put(Box::new(move || {
         if let Ok(outcome) = catch_unwind(AssertUnwindSafe(job)) {
             let _ = tell.send(outcome); // who wanted it may be gone
         }
