@@ -10,7 +10,7 @@ use super::wire::{Next, Waited, Wire};
 use super::{Files, download, legacy, requests};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sockeye::{Chunk, Class, Connection, Error, Result};
+use sockeye::{Class, Connection, Error, Result};
 use sockeye_proto::files::{
     Abandon, Begun, Code, Commit, Data, Download, Failure, Greeting, Head, Hello, LegacyUpload, List,
     MAX_INLINE, MAX_INTEGER, MAX_PIECE, Mkdir, Move, Nothing, Remove, Stat, UNIT, Upload, UploadName,
@@ -452,22 +452,11 @@ impl<'c> Dialogue<'c> {
         });
         let mut waited = Duration::ZERO;
         while left > 0 {
-            self.wire.watched = outcome.is_ok();
-            let chunk = self.wire.bytes(left, &mut waited).await?;
             let Ok(name) = outcome else {
-                if let Waited::For(chunk) = chunk {
-                    left -= chunk.len() as u64;
-                }
-                continue;
+                self.wire.drop_bytes(left).await?;
+                break;
             };
-            let taken = match chunk {
-                Waited::For(chunk) => {
-                    left -= chunk.len() as u64;
-                    self.take(name, &chunk).await
-                }
-                Waited::Look => self.live(name).map(drop),
-            };
-            if let Err(failure) = taken {
+            if let Err(failure) = self.take(name, &mut left, &mut waited).await? {
                 // What is on the disk is good; what was on its way is not known to be.
                 self.live.retain(|live| live.name() != name);
                 outcome = Err(failure);
@@ -477,12 +466,19 @@ impl<'c> Dialogue<'c> {
         self.answer(head, progress).await
     }
 
-    async fn take(&mut self, name: UploadName, chunk: &Chunk) -> Outcome<()> {
-        let live = self.live.iter_mut().find(|live| live.name() == name);
-        match live {
-            Some(live) => live.take(chunk).await,
-            None => Err(Failure::new(Code::NotFound, "the upload is gone")),
-        }
+    async fn take(&mut self, name: UploadName, left: &mut u64, waited: &mut Duration) -> Result<Outcome<()>> {
+        self.wire.watched = true;
+        let Some(live) = self.live.iter_mut().find(|live| live.name() == name) else {
+            return Ok(Err(Failure::new(Code::NotFound, "the upload is gone")));
+        };
+        Ok(match live.take(&mut self.wire, *left, waited).await? {
+            Waited::For(Ok(count)) => {
+                *left -= count;
+                live.failure().map_or(Ok(()), Err)
+            }
+            Waited::For(Err(failure)) => Err(failure),
+            Waited::Look => self.live(name).map(drop),
+        })
     }
 
     async fn commit(&mut self, place: &Place, frame: &[u8]) -> Outcome<Begun> {
