@@ -17,6 +17,9 @@ use std::time::{Duration, SystemTime};
 /// How often a connection tries to be the one that counts.
 const TRY_AGAIN: Duration = Duration::from_millis(5);
 
+/// No user's name has a `*`.
+const ANONYMOUS: &str = "*anonymous";
+
 /// Whose place it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Owner {
@@ -27,11 +30,18 @@ pub(super) enum Owner {
 }
 
 impl Owner {
-    /// What the books call it; no user's name has a `*`.
+    /// What the books call it.
     pub(super) fn account(&self) -> &str {
         match self {
             Owner::User(name) => name,
-            Owner::Anonymous => "*anonymous",
+            Owner::Anonymous => ANONYMOUS,
+        }
+    }
+
+    pub(super) fn of_account(account: &str) -> Self {
+        match account {
+            ANONYMOUS => Owner::Anonymous,
+            name => Owner::User(name.into()),
         }
     }
 }
