@@ -4,7 +4,7 @@ mod sending;
 
 use super::batch::{Answers, Small};
 use super::login::{Login, in_time};
-use super::place::{Owner, Place};
+use super::place::Place;
 use super::trouble::Outcome;
 use super::upload::Live;
 use super::wire::{Next, Waited, Wire};
@@ -258,12 +258,10 @@ impl<'c> Dialogue<'c> {
         if let Some(place) = &self.place {
             return Ok(place.clone());
         }
-        let user = self
-            .login
-            .user()
-            .ok_or_else(|| Failure::new(Code::Denied, "log in first"))?;
+        let owner = self.login.owner();
+        let owner = owner.ok_or_else(|| Failure::new(Code::Denied, "log in first"))?;
         let books = self.files.books()?;
-        let place = Place::of(&Owner::User(user), &books, self.files.quota).await?;
+        let place = Place::of(&owner, &books, self.files.quota).await?;
         sweep::if_due(&books);
         Ok(self.place.insert(place).clone())
     }

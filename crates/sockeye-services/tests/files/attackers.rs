@@ -110,7 +110,7 @@ fn ten_thousand_hostile_names_write_nothing_elsewhere() {
         }
     }
     assert!(refused > NAMES / 4 && refused < NAMES, "{refused} refused");
-    let root = served.data.join("files/users/local");
+    let root = served.data.join("files/everybody");
     let outside: Vec<String> = below(&served.data)
         .into_iter()
         .filter(|path| !Path::new(path).starts_with(&root))

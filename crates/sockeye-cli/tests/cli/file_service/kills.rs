@@ -187,7 +187,7 @@ fn no_acknowledged_upload_is_lost_by_50_kills() {
     }
     let serving = start(folder.path(), Model::default());
     let mut client = Client::at(serving.address(0)).expect("a server");
-    let root = folder.path().join("files/users/local");
+    let root = folder.path().join("files/everybody");
     let used = check_files(&root, &workers);
     let quota = client
         .ask("quota", json!({}))
@@ -205,7 +205,7 @@ fn no_acknowledged_upload_is_lost_by_50_kills() {
     assert_eq!(quota["reserved"], 0);
     let used = check_files(&root, &workers);
     assert_eq!(quota["used"], used);
-    let left = fs::read_dir(folder.path().join("files/uploads/local")).expect("a folder");
+    let left = fs::read_dir(folder.path().join("files/uploads/*everybody")).expect("a folder");
     for entry in left {
         let name = entry
             .expect("an entry")
