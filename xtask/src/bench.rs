@@ -5,12 +5,14 @@
 //! | what is compared with what | `bench/comparisons.rs` |
 //! | the reference servers and the load generator: found, built, run | `bench/peers.rs` |
 //! | the measurements and the ratios within a round | `bench/results.rs` |
+//! | durable purchases, which need no other server | `bench/shop.rs` |
 //! | the tables in docs/performance.md | `bench/report.rs` |
 
 mod comparisons;
 mod peers;
 mod report;
 mod results;
+mod shop;
 
 use std::env;
 use std::path::PathBuf;
@@ -25,7 +27,7 @@ use peers::{Peers, Set};
 const HELP: &str = "\
 usage: cargo xtask bench [OPTIONS]
 
-  --what echo,udp,idle,churn   what to measure (default: all four)
+  --what echo,udp,idle,churn,shop   what to measure (default: all five)
   --only MODEL,…               these of Sockeye's models, with their references
   --cases CASE,…               these cases: c1 c64 c1000 c64x16k c64d16 (echo), s1d32 s16d8 s1d1 (udp)
   --rounds N                   interleaved rounds (default 5)
@@ -77,6 +79,20 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if build {
         step::run(step::cargo().args(["build", "--release", "--package", "sockeye-cli"]))?;
     }
+    // Before the first table is written, for writing it changes what the commit is followed by.
+    let facts = report::facts(
+        options.value("--rounds").unwrap_or("5"),
+        options.value("--secs").unwrap_or("2"),
+    );
+    if options
+        .value("--what")
+        .is_none_or(|what| what.split(',').any(|word| word == shop::WHAT))
+    {
+        shop::measure(&options, &facts)?;
+    }
+    if comparisons.is_empty() {
+        return Ok(());
+    }
     let Some(peers) = Peers::at(&folder(&options)) else {
         println!(
             "no reference servers in {} (--peers DIR says where else)",
@@ -90,11 +106,6 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         setup::install(setup::For::Bench);
         peers.build(set)?;
     }
-    // Before the first table is written, for writing it changes what the commit is followed by.
-    let facts = report::facts(
-        options.value("--rounds").unwrap_or("5"),
-        options.value("--secs").unwrap_or("2"),
-    );
     for comparison in &comparisons {
         measure(&peers, comparison, &options, &facts)?;
     }

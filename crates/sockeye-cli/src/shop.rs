@@ -21,11 +21,14 @@ use sockeye_proto::shop::GoodName;
 use sockeye_proto::text::Encoding;
 use sockeye_services::shop::SERVICE;
 
+use crate::credentials::Credentials;
+
 const EXAMPLES: &str = "\
 Examples:
   sockeye shop                                the shop on this machine
   sockeye shop shop.example.org               one elsewhere, at the usual port
   sockeye shop tcp://[::1]:9999 --encoding utf-8
+  sockeye shop tls://shop.example.org:9999 --user anna
   printf 'buy 2 西瓜\\nbalance\\n' | sockeye shop localhost
   sockeye shop admin add 'green tea' 3.5 100  while it is open, or not
   sockeye shop admin price 西瓜 2.2
@@ -52,6 +55,8 @@ pub(crate) struct Args {
     /// The encoding that the shop speaks
     #[arg(long, value_name = "LABEL", default_value = "gbk")]
     encoding: Encoding,
+    #[command(flatten)]
+    credentials: Credentials,
     #[command(subcommand)]
     keeper: Option<Keeper>,
 }
@@ -119,7 +124,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.keeper {
         Some(Keeper::Admin { data, what }) => admin::run(data, what),
         Some(Keeper::Bench(bench)) => bench::measure(&bench),
-        None => talk::run(&args.endpoint, args.encoding),
+        None => talk::run(&args.endpoint, args.encoding, &args.credentials),
     }
 }
 

@@ -37,6 +37,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Queue {
+    fn put(&self, job: Job) -> Result<()> {
+        let mut jobs = lock(&self.jobs);
+        if jobs.len() >= WAITING {
+            let why = format!("{WAITING} others are waiting for it already");
+            return Err(Error::new("work in the background", Class::General, why).advise("try again later"));
+        }
+        jobs.push_back(job);
+        drop(jobs);
+        self.more.notify_one();
+        Ok(())
+    }
+
     fn work(&self) {
         loop {
             let mut jobs = lock(&self.jobs);
@@ -83,18 +95,11 @@ fn queue() -> io::Result<Arc<Queue>> {
 pub async fn off_loop<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     let (tell, told) = oneshot::channel();
     let queue = queue().map_err(|error| Error::io("start a thread", error))?;
-    let mut jobs = lock(&queue.jobs);
-    if jobs.len() >= WAITING {
-        let why = format!("{WAITING} others are waiting for it already");
-        return Err(Error::new("work in the background", Class::General, why).advise("try again later"));
-    }
-    jobs.push_back(Box::new(move || {
+    queue.put(Box::new(move || {
         if let Ok(outcome) = catch_unwind(AssertUnwindSafe(job)) {
             let _ = tell.send(outcome); // who wanted it may be gone
         }
-    }));
-    drop(jobs);
-    queue.more.notify_one();
+    }))?;
     told.await
         .map_err(|_| Error::new("work in the background", Class::General, "it panicked".to_owned()))
 }

@@ -14,8 +14,10 @@
 //! | `sweep` | the end of uploads that everybody has forgotten |
 //! | `legacy` | the old client, that reads no answer |
 //! | [`units`] | the hash of a file by its units |
+//! | [`client`] | the other side |
 
 mod batch;
+pub mod client;
 mod dialogue;
 mod download;
 mod legacy;

@@ -30,7 +30,7 @@ pub const SERVICE: Service = Service {
     port: 9999,
     schemes: &["tcp"],
     about: "sells snacks to whoever names them; speaks GBK unless `encoding` says otherwise",
-    try_stream: "echo list | {nc}",
+    try_stream: "echo list | {nc} | iconv -f gbk",
     try_packets: "echo list | {nc}",
     settings: &[SETTINGS, text::SETTINGS],
     keeps: true,

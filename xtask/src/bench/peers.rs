@@ -148,6 +148,6 @@ pub(super) fn sockeye() -> PathBuf {
 }
 
 /// Cargo's folder for what it builds.
-fn target() -> PathBuf {
+pub(super) fn target() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| step::root().join("target"), |dir| step::root().join(dir))
 }

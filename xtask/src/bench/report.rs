@@ -78,7 +78,7 @@ fn row(told: Told, runs: &[Run], [case, model, ours, reference]: [&str; 4]) -> S
 }
 
 /// `median (min..max)`
-fn spread(of: Option<Spread>, digits: usize) -> String {
+pub(super) fn spread(of: Option<Spread>, digits: usize) -> String {
     of.map_or("-".into(), |s| {
         format!("{:.digits$} ({:.digits$}..{:.digits$})", s.median, s.min, s.max)
     })

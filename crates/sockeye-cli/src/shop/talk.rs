@@ -9,13 +9,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
-use sockeye::{Endpoint, block_on, dial};
+use sockeye::{Endpoint, block_on};
 use sockeye_proto::shop::{Command, Goods, is_refusal};
 use sockeye_proto::text::Encoding;
 use sockeye_services::shop::client::Client;
 use sockeye_services::text::Manner;
 
 use super::table;
+use crate::credentials::Credentials;
 use crate::exit::tell;
 
 /// How long an answer may take: a shop whose disk is busy may need seconds, one that needs more is gone.
@@ -23,15 +24,16 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The longest line of a script: the usual limit of a message, beyond which the shop would hang up.
 const MAX_LINE: u64 = 64 << 10;
 
-pub(super) fn run(endpoint: &Endpoint, encoding: Encoding) -> Result<ExitCode> {
+pub(super) fn run(endpoint: &Endpoint, encoding: Encoding, credentials: &Credentials) -> Result<ExitCode> {
     let manner = Manner {
         encoding,
         ..Manner::default()
     };
     let at_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
     block_on(async {
-        let mut conn = dial(endpoint).await?;
+        let mut conn = credentials.dial(endpoint).await?;
         conn.set_read_timeout(Some(PATIENCE));
+        credentials.prove(&mut conn).await?;
         let mut client = Client::new(&mut conn, manner);
         let greeting = client.hear().await?.unwrap_or_default();
         match at_terminal {

@@ -5,6 +5,7 @@ mod disk;
 mod kills;
 mod old_client;
 mod script;
+mod user;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;

@@ -21,7 +21,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// What a job does with a connection.
@@ -85,7 +85,7 @@ impl Sqlite {
         &self,
         job: impl AsyncFnOnce(&dyn Store) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        leaving_no_thread(|| {
+        migrations::leaving_no_thread(|| {
             let own = Sqlite {
                 path: self.path.clone(),
                 engine: Mutex::new(None),
@@ -132,22 +132,4 @@ fn on_this_thread<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
         .build();
     let runtime = runtime.map_err(|error| Failure::new(format!("start the store's runtime: {error}")))?;
     Ok(runtime.block_on(future))
-}
-
-/// How long the threads behind closed connections may take to end.
-const ENDING: Duration = Duration::from_secs(1);
-
-/// Does what takes connections, and waits for the threads that these took: a program that forks is to be alone then.
-fn leaving_no_thread<T>(job: impl FnOnce() -> T) -> T {
-    let before = threads();
-    let done = job();
-    let until = Instant::now() + ENDING;
-    while threads() > before && Instant::now() < until {
-        std::thread::sleep(Duration::from_micros(100));
-    }
-    done
-}
-
-fn threads() -> usize {
-    std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
 }

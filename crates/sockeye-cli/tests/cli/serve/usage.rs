@@ -21,7 +21,7 @@ fn impossible_combinations_are_refused_with_the_reason() {
         ),
         (
             "echo@tcp://127.0.0.1:0?framing=lines",
-            "has no option `framing` (it is one of reply)",
+            "has no option `framing` (it is one of reply",
         ),
         (
             "reply@udp://127.0.0.1:0?framing=lines",

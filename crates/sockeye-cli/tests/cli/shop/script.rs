@@ -9,7 +9,7 @@ use super::open;
 use crate::sockeye::{installed, sockeye, words};
 
 /// Runs `sockeye shop` with these lines on its standard input.
-fn say(args: &[&str], lines: &str) -> Output {
+pub(super) fn say(args: &[&str], lines: &str) -> Output {
     let mut command = sockeye(&[&["shop"], args].concat());
     command
         .stdin(Stdio::piped())
@@ -22,7 +22,7 @@ fn say(args: &[&str], lines: &str) -> Output {
     child.wait_with_output().expect("its end")
 }
 
-fn said(output: &Output) -> String {
+pub(super) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
@@ -111,18 +111,19 @@ pid, fd = pty.fork()
 if pid == 0:
     os.environ["TERM"] = "xterm"
     os.execv(sys.argv[1], sys.argv[1:])
+seen = b""
 def until(words):
-    seen = b""
+    global seen
     while words.encode() not in seen:
         seen += os.read(fd, 4096)
-    sys.stdout.write(seen.decode("utf-8", "replace"))
-until("shop> ")
-os.write(fd, "西瓜\r".encode())
-until("余额 -2")
-os.write(fd, b"list\r")
-until("999")
-os.write(fd, b"\x04")
+    before, _, seen = seen.partition(words.encode())
+    sys.stdout.write((before + words.encode()).decode("utf-8", "replace"))
+# At the prompt the terminal is ready for what a person types.
+for line in ("西瓜\r", "list\r", "\x04"):
+    until("shop> ")
+    os.write(fd, line.encode())
 until("Come again!")
+print()
 print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 "#;
 

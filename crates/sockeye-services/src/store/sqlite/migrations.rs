@@ -1,8 +1,9 @@
-use super::{leaving_no_thread, on_this_thread, options};
+use super::{on_this_thread, options};
 use crate::store::Failure;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{ConnectOptions, Connection, SqlSafeStr};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// In the order of their numbers; what was released never changes.
 const ALL: [(i64, &str, &str); 3] = [
@@ -46,4 +47,22 @@ async fn migrate(path: &Path) -> Result<(), Failure> {
     let closed = conn.close().await;
     done.map_err(|error| told(&error))?;
     closed.map_err(|error| told(&error))
+}
+
+/// How long the threads behind closed connections may take to end.
+const ENDING: Duration = Duration::from_secs(1);
+
+/// Does what takes connections, and waits for the threads that these took: a program that forks is to be alone then.
+pub(super) fn leaving_no_thread<T>(job: impl FnOnce() -> T) -> T {
+    let before = threads();
+    let done = job();
+    let until = Instant::now() + ENDING;
+    while threads() > before && Instant::now() < until {
+        std::thread::sleep(Duration::from_micros(100));
+    }
+    done
+}
+
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
 }
