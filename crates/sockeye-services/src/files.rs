@@ -11,6 +11,7 @@
 //! | `place` | a user's root and page in the books; how a complete file gets its name |
 //! | `tree` | a folder by descriptors only: nothing leads out of it |
 //! | `requests`, `download` | what is asked of files that are there |
+//! | `sweep` | the end of uploads that everybody has forgotten |
 //! | `legacy` | the old client, that reads no answer |
 //! | [`units`] | the hash of a file by its units |
 //! | [`client`] | the other side |
@@ -25,6 +26,7 @@ mod pending;
 mod place;
 mod record;
 mod requests;
+mod sweep;
 mod tree;
 mod trouble;
 pub mod units;

@@ -1,20 +1,20 @@
 //! The dialogue with one client: a request after the other, in their order.
 
+mod sending;
+
 use super::batch::{Answers, Small};
 use super::login::{Login, in_time};
-use super::pending::Plan;
-use super::place::{Owner, Place};
-use super::trouble::{self, Outcome};
-use super::upload::{Beginning, Live};
+use super::place::Place;
+use super::trouble::Outcome;
+use super::upload::Live;
 use super::wire::{Next, Waited, Wire};
-use super::{Files, download, legacy, requests};
+use super::{Files, download, legacy, requests, sweep};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sockeye::{Chunk, Class, Connection, Error, Result};
+use sockeye::{Class, Connection, Error, Result};
 use sockeye_proto::files::{
-    Abandon, Begun, Code, Commit, Data, Download, Failure, Greeting, Head, Hello, LegacyUpload, List,
-    MAX_INLINE, MAX_INTEGER, MAX_PIECE, Mkdir, Move, Nothing, Remove, Stat, UNIT, Upload, UploadName,
-    VERSION,
+    Begun, Code, Download, Failure, Greeting, Head, Hello, LegacyUpload, List, MAX_INLINE, MAX_INTEGER,
+    Mkdir, Move, Nothing, Remove, Stat, UNIT, UploadName, VERSION,
 };
 use sockeye_proto::frames;
 use std::future::{Future, poll_fn};
@@ -258,11 +258,11 @@ impl<'c> Dialogue<'c> {
         if let Some(place) = &self.place {
             return Ok(place.clone());
         }
-        let user = self
-            .login
-            .user()
-            .ok_or_else(|| Failure::new(Code::Denied, "log in first"))?;
-        let place = Place::of(&Owner::User(user), &self.files.books()?, self.files.quota).await?;
+        let owner = self.login.owner();
+        let owner = owner.ok_or_else(|| Failure::new(Code::Denied, "log in first"))?;
+        let books = self.files.books()?;
+        let place = Place::of(&owner, &books, self.files.quota).await?;
+        sweep::if_due(&books);
         Ok(self.place.insert(place).clone())
     }
 
@@ -373,225 +373,11 @@ impl<'c> Dialogue<'c> {
         }
         self.answer(head, freed.map(|_| Nothing {})).await
     }
-
-    async fn begin(&mut self, place: &Place, frame: &[u8]) -> Outcome<Begun> {
-        let upload = self.read_upload(frame)?;
-        let path = trouble::path_below(&upload.path)?;
-        let name = upload.upload.ok_or_else(|| {
-            let why = "an upload has a name in `upload`, or its bytes follow it";
-            Failure::new(Code::BadRequest, why)
-        })?;
-        self.live.retain(|live| live.name() != name); // begun again on this very connection
-        self.fenced.retain(|fenced| *fenced != name);
-        if self.live.len() >= MOST_LIVE {
-            let why = format!("{MOST_LIVE} uploads go on over this connection already; commit one first");
-            return Err(Failure::new(Code::Busy, why));
-        }
-        let plan = Plan {
-            path: upload.path,
-            size: upload.size,
-            mtime: upload.mtime,
-            hash: upload.hash,
-            clobber: upload.clobber,
-            sync: upload.sync,
-            committed: None,
-        };
-        Ok(match Live::begin(place, name, path, plan).await? {
-            Beginning::Finished(receipt) => Begun {
-                upload: Some(name),
-                offset: Some(receipt.size),
-                receipt: Some(receipt),
-            },
-            Beginning::Live(live) => {
-                let offset = live.offset();
-                self.live.push(live);
-                Begun {
-                    upload: Some(name),
-                    offset: Some(offset),
-                    receipt: None,
-                }
-            }
-        })
-    }
-
-    fn read_upload(&self, frame: &[u8]) -> Outcome<Upload> {
-        let upload: Upload = read(frame)?;
-        if upload.size > MAX_INTEGER {
-            return Err(Failure::new(Code::BadRequest, "`size` is beyond 2^53 - 1"));
-        }
-        if !upload.sync && !self.files.no_sync {
-            let why = "this listener forces everything to the disk; only `no-sync=true` lets clients decide";
-            return Err(Failure::new(Code::Denied, why));
-        }
-        Ok(upload)
-    }
-
-    /// Which of the live uploads is meant.
-    fn live(&mut self, name: UploadName) -> Outcome<usize> {
-        self.let_go();
-        if self.fenced.contains(&name) {
-            return Err(Failure::new(
-                Code::Fenced,
-                "another connection has taken this upload over",
-            ));
-        }
-        let found = self.live.iter().position(|live| live.name() == name);
-        found.ok_or_else(|| {
-            let why = "no such upload goes on over this connection; send `upload` first";
-            Failure::new(Code::NotFound, why)
-        })
-    }
-
-    /// The next bytes of an upload. They are read to their end whatever comes of them.
-    async fn data(&mut self, head: &Head, frame: &[u8]) -> Step {
-        let mut left = head.follows.unwrap_or(0);
-        let mut outcome = read::<Data>(frame).and_then(|data| {
-            let at = self.live(data.upload)?;
-            check_piece(&self.live[at], &data)?;
-            Ok(data.upload)
-        });
-        let mut waited = Duration::ZERO;
-        while left > 0 {
-            self.wire.watched = outcome.is_ok();
-            let chunk = self.wire.bytes(left, &mut waited).await?;
-            let Ok(name) = outcome else {
-                if let Waited::For(chunk) = chunk {
-                    left -= chunk.len() as u64;
-                }
-                continue;
-            };
-            let taken = match chunk {
-                Waited::For(chunk) => {
-                    left -= chunk.len() as u64;
-                    self.take(name, &chunk).await
-                }
-                Waited::Look => self.live(name).map(drop),
-            };
-            if let Err(failure) = taken {
-                // What is on the disk is good; what was on its way is not known to be.
-                self.live.retain(|live| live.name() != name);
-                outcome = Err(failure);
-            }
-        }
-        let progress = outcome.and_then(|name| self.live(name).map(|at| self.live[at].progress()));
-        self.answer(head, progress).await
-    }
-
-    async fn take(&mut self, name: UploadName, chunk: &Chunk) -> Outcome<()> {
-        let live = self.live.iter_mut().find(|live| live.name() == name);
-        match live {
-            Some(live) => live.take(chunk).await,
-            None => Err(Failure::new(Code::NotFound, "the upload is gone")),
-        }
-    }
-
-    async fn commit(&mut self, place: &Place, frame: &[u8]) -> Outcome<Begun> {
-        let wanted: Commit = read(frame)?;
-        let at = self.live(wanted.upload)?;
-        let left = self.live[at].left();
-        if left > 0 {
-            return Err(Failure::new(
-                Code::BadOffset,
-                format!("{left} bytes have still to come"),
-            ));
-        }
-        let receipt = self.live.swap_remove(at).commit(place, wanted.hash).await?;
-        Ok(Begun {
-            receipt: Some(receipt),
-            ..Begun::default()
-        })
-    }
-
-    async fn abandon(&mut self, place: &Place, frame: &[u8]) -> Outcome<Nothing> {
-        let Abandon { upload } = read(frame)?;
-        let live = match self.live(upload) {
-            Ok(at) => self.live.swap_remove(at),
-            Err(failure) if failure.code == Code::Fenced => return Err(failure),
-            Err(_) => Live::found(place, upload).await?,
-        };
-        live.abandon(place).await.map(|()| Nothing {})
-    }
-
-    /// A small file, whose bytes follow at once. Its answer comes with those of its batch.
-    async fn small_file(&mut self, head: &Head, frame: &[u8]) -> Step {
-        let mut left = head.follows.unwrap_or(0);
-        let upload = self.read_upload(frame).and_then(|upload| {
-            let path = trouble::path_below(&upload.path)?;
-            match upload.size == left && left <= MAX_INLINE {
-                true => Ok((upload, path)),
-                false => Err(Failure::new(
-                    Code::BadRequest,
-                    format!("`follows` must be `size`, and {MAX_INLINE} at the most"),
-                )),
-            }
-        });
-        let begun = match (self.place().await, upload) {
-            (Ok(place), Ok((upload, path))) => {
-                let arriving = self.small.begin(&place, left).await;
-                arriving.map(|arriving| (place, upload, path, arriving))
-            }
-            (Err(failure), _) | (_, Err(failure)) => Err(failure),
-        };
-        let (place, upload, path, mut arriving) = match begun {
-            Ok(begun) => begun,
-            Err(failure) => return self.small_failed(head, left, failure).await,
-        };
-        let mut waited = Duration::ZERO;
-        while left > 0 {
-            let chunk = match self.wire.bytes(left, &mut waited).await {
-                Ok(Waited::For(chunk)) => chunk,
-                Ok(Waited::Look) => {
-                    self.let_go();
-                    continue;
-                }
-                Err(error) => {
-                    self.small.undo(&place, arriving);
-                    return Err(error);
-                }
-            };
-            left -= chunk.len() as u64;
-            if let Err(failure) = arriving.take(&chunk) {
-                self.small.undo(&place, arriving);
-                return self.small_failed(head, left, failure).await;
-            }
-        }
-        self.small.end(head.id, &place, arriving, path, &upload);
-        self.commit_if_full().await
-    }
-
-    async fn small_failed(&mut self, head: &Head, left: u64, failure: Failure) -> Step {
-        self.wire.drop_bytes(left).await?;
-        if self.place.is_none() {
-            return self.answer::<()>(head, Err(failure)).await;
-        }
-        self.small.fail(head.id, failure);
-        self.commit_if_full().await
-    }
-
-    async fn commit_if_full(&mut self) -> Step {
-        if let Some(place) = self.place.clone().filter(|_| self.small.is_full()) {
-            let answers = self.small.make_way(&place).await;
-            self.answer_small(answers).await?;
-        }
-        Ok(ON)
-    }
 }
 
 fn is_sensible(head: &Head) -> bool {
     let most = |number: Option<u64>| number.is_none_or(|number| number <= MAX_INTEGER);
     most(head.id) && most(head.follows)
-}
-
-fn check_piece(live: &Live, data: &Data) -> Outcome<()> {
-    let why = match () {
-        _ if data.offset != live.offset() => {
-            format!("the next byte is {}, not {}", live.offset(), data.offset)
-        }
-        _ if data.follows > live.left() => format!("only {} bytes have still to come", live.left()),
-        _ if data.follows > MAX_PIECE => format!("a piece has {MAX_PIECE} bytes at the most"),
-        _ => return Ok(()),
-    };
-    Err(Failure::new(Code::BadOffset, why))
 }
 
 fn read<T: DeserializeOwned>(frame: &[u8]) -> Outcome<T> {

@@ -1,5 +1,6 @@
 //! Who the client is.
 
+use super::place::Owner;
 use crate::auth::{self, Gate, LOGIN_TIME, Register, Scheme};
 use crate::settings::Settings;
 use serde_json::Value;
@@ -8,7 +9,7 @@ use sockeye_proto::{frames, scram};
 use std::future::Future;
 use std::sync::Arc;
 
-/// The one user where nobody logs in.
+/// What the one user is called where nobody logs in; an account of this name has other files.
 const EVERYBODY: &str = "local";
 
 /// How clients of this listener log in.
@@ -73,6 +74,14 @@ impl Login {
         match self {
             Login::Free => Some(EVERYBODY.into()),
             Login::Dialogue(dialogue) => dialogue.user().cloned(),
+        }
+    }
+
+    /// Whose files the client may reach.
+    pub(super) fn owner(&self) -> Option<Owner> {
+        match self {
+            Login::Free => Some(Owner::Everybody),
+            Login::Dialogue(dialogue) => dialogue.user().cloned().map(Owner::User),
         }
     }
 

@@ -347,3 +347,87 @@ pub(super) fn durable_units(units: &File, size: u64) -> Result<Vec<super::units:
 pub(super) fn offset_after(units: usize, size: u64) -> u64 {
     (units as u64 * UNIT).min(size)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pending(folder: &tempfile::TempDir) -> Pending {
+        Pending::of(File::open(folder.path()).expect("a folder").into())
+    }
+
+    fn plan(size: u64) -> Plan {
+        Plan {
+            path: "file".to_owned(),
+            size,
+            mtime: Mtime(0),
+            hash: None,
+            clobber: false,
+            sync: false,
+            committed: None,
+        }
+    }
+
+    #[test]
+    fn what_nobody_touches_expires_and_what_somebody_has_does_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pending = pending(&folder);
+        let [old, claimed, done] = [1, 2, 3].map(|number| UploadName([number; 16]));
+        pending.begin(old, &plan(10)).expect("files");
+        pending.begin(claimed, &plan(20)).expect("files");
+        let committed = Some((Hash([0; 32]), Mtime(0)));
+        pending
+            .keep(
+                done,
+                &Plan {
+                    committed,
+                    ..plan(40)
+                },
+            )
+            .expect("a plan");
+        let claim = sockeye::block_on(pending.claim(claimed))
+            .expect("a model")
+            .expect("nobody has it");
+        let now = SystemTime::now();
+        assert_eq!(pending.sweep(now).expect("a folder"), 0);
+        assert_eq!(pending.sweep(now + RECEIPTS_LAST * 2).expect("a folder"), 0);
+        assert!(
+            pending.plan(done).expect("a folder").is_none(),
+            "receipts last a day"
+        );
+        assert!(pending.plan(old).expect("a folder").is_some());
+        assert_eq!(pending.sweep(now + UPLOADS_LAST * 2).expect("a folder"), 10);
+        assert!(pending.plan(old).expect("a folder").is_none());
+        assert!(pending.plan(claimed).expect("a folder").is_some());
+        drop(claim);
+        assert_eq!(pending.sweep(now + UPLOADS_LAST * 2).expect("a folder"), 20);
+    }
+
+    #[test]
+    fn only_what_a_plan_knows_of_survives_a_crash() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pending = pending(&folder);
+        let name = UploadName([1; 16]);
+        pending.begin(name, &plan(10)).expect("files");
+        for left in ["small-1-1", &file_name(UploadName([2; 16]), "part"), "0.new"] {
+            pending.temporary(left).expect("a file");
+        }
+        std::fs::create_dir_all(folder.path().join("trash-1-1/deep")).expect("folders");
+        assert_eq!(pending.recover().expect("a folder"), 10);
+        let mut names = pending.names().expect("a folder");
+        names.sort();
+        let kept = ["json", "part", "units"].map(|ending| file_name(name, ending));
+        assert_eq!(names[2..], kept);
+    }
+
+    #[test]
+    fn units_count_up_to_the_first_hole() {
+        let units = tempfile::tempfile().expect("a file");
+        units.write_all_at(&[1; 32], 0).expect("a value");
+        units.write_all_at(&[1; 32], 64).expect("a value");
+        assert_eq!(durable_units(&units, 3 * UNIT).expect("values").len(), 1);
+        units.write_all_at(&[1; 32], 32).expect("a value");
+        assert_eq!(durable_units(&units, 3 * UNIT).expect("values").len(), 3);
+        assert_eq!(durable_units(&units, UNIT + 1).expect("values").len(), 2);
+    }
+}

@@ -17,21 +17,36 @@ use std::time::{Duration, SystemTime};
 /// How often a connection tries to be the one that counts.
 const TRY_AGAIN: Duration = Duration::from_millis(5);
 
+/// No user's name has a `*`.
+const ANONYMOUS: &str = "*anonymous";
+const EVERYBODY: &str = "*everybody";
+
 /// Whose place it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Owner {
     /// Somebody who has logged in.
     User(Arc<str>),
+    /// All clients of a listener where nobody logs in.
+    Everybody,
     /// All old clients together.
     Anonymous,
 }
 
 impl Owner {
-    /// What the books call it; no user's name has a `*`.
+    /// What the books call it.
     pub(super) fn account(&self) -> &str {
         match self {
             Owner::User(name) => name,
-            Owner::Anonymous => "*anonymous",
+            Owner::Everybody => EVERYBODY,
+            Owner::Anonymous => ANONYMOUS,
+        }
+    }
+
+    pub(super) fn of_account(account: &str) -> Self {
+        match account {
+            EVERYBODY => Owner::Everybody,
+            ANONYMOUS => Owner::Anonymous,
+            name => Owner::User(name.into()),
         }
     }
 }
@@ -343,7 +358,7 @@ pub(super) fn now() -> Mtime {
     Mtime(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }
 
-/// The folder `users/NAME` or `anonymous`, and `uploads/ACCOUNT`.
+/// The folder `users/NAME`, `everybody` or `anonymous`, and `uploads/ACCOUNT`.
 fn open_folders(
     folder: &std::path::Path,
     owner: &Owner,
@@ -360,6 +375,7 @@ fn open_folders(
     let files = fs::openat(&data, "files", flags, Mode::empty())?;
     let root = match owner {
         Owner::User(name) => folder_in(folder_in(&files, "users")?, name)?,
+        Owner::Everybody => folder_in(&files, "everybody")?,
         Owner::Anonymous => folder_in(&files, "anonymous")?,
     };
     Ok((root, folder_in(folder_in(&files, "uploads")?, account)?))

@@ -9,6 +9,7 @@ use super::record;
 use super::tree::{read_at, write_at};
 use super::trouble::{self, Outcome};
 use super::units::{self, Unit};
+use super::wire::{Waited, Wire};
 use crate::background::off_loop;
 use rustix::fs;
 use rustix::io::Errno;
@@ -19,6 +20,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 /// Units that may be under way to the disk while more is received: one is hashed while another is forced.
 const AHEAD: usize = 2;
@@ -45,6 +47,7 @@ pub(super) struct Live {
     done: usize,
     /// Units that are on their way there, the oldest first.
     ahead: VecDeque<Work>,
+    failed: Option<Failure>,
 }
 
 /// What `upload` comes to.
@@ -150,6 +153,7 @@ impl Live {
             files: Arc::new(files),
             done,
             ahead: VecDeque::new(),
+            failed: None,
         }
     }
 
@@ -177,19 +181,35 @@ impl Live {
         }
     }
 
-    /// Takes the next bytes, no more than are left.
-    pub(super) async fn take(&mut self, mut bytes: &[u8]) -> Outcome<()> {
-        while !bytes.is_empty() {
-            let to_end = (UNIT - self.offset % UNIT).min(self.left());
-            let (now, later) = bytes.split_at(bytes.len().min(to_end as usize));
-            write_at(&self.files.part, now, self.offset).map_err(of_part)?;
-            self.offset += now.len() as u64;
-            bytes = later;
-            if self.offset.is_multiple_of(UNIT) || self.left() == 0 {
-                self.push().await?;
-            }
+    /// Takes some of the next bytes from the connection, `most` at the most.
+    pub(super) async fn take(
+        &mut self,
+        wire: &mut Wire<'_>,
+        most: u64,
+        waited: &mut Duration,
+    ) -> sockeye::Result<Waited<Outcome<u64>>> {
+        let room = (UNIT - self.offset % UNIT).min(self.left()).min(most);
+        let came = wire
+            .bytes_into((&self.files.part, self.offset), room, waited)
+            .await?;
+        let Waited::For(Ok(count)) = came else {
+            return Ok(came);
+        };
+        self.offset += count;
+        let pushed = match self.offset.is_multiple_of(UNIT) || self.left() == 0 {
+            true => self.push().await,
+            false => Ok(()),
+        };
+        // Bytes that came are no longer due, even if the disk won't have them.
+        if let Err(failure) = pushed {
+            self.failed = Some(failure);
         }
-        Ok(())
+        Ok(Waited::For(Ok(count)))
+    }
+
+    /// Why the upload can't go on over this connection, if it can't.
+    pub(super) fn failure(&mut self) -> Option<Failure> {
+        self.failed.take()
     }
 
     /// Has the unit that is complete hashed and forced to the disk.

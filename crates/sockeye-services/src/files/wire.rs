@@ -1,9 +1,14 @@
 //! A connection in frames and raw bytes, with answers on their way.
 
+use super::tree::write_at;
+use super::trouble::{self, Outcome};
+use rustix::io::Errno;
 use serde::Serialize;
 use sockeye::{Chunk, Class, Connection, Error, Result};
 use sockeye_proto::files::{Answer, Code, Done, Failure};
 use sockeye_proto::frames::{self, BadFrame, Decoder};
+use std::fs::File;
+use std::future::Future;
 use std::time::Duration;
 
 /// How often somebody who waits for bytes looks whether it is still wanted.
@@ -104,6 +109,47 @@ impl<'c> Wire<'c> {
         Ok(Waited::For(front))
     }
 
+    /// Puts some of the raw bytes that are due into a file, `most` at the most, without a copy where that can be. When the
+    /// file can't take them they are still due.
+    pub(super) async fn bytes_into(
+        &mut self,
+        place: (&File, u64),
+        most: u64,
+        waited: &mut Duration,
+    ) -> Result<Waited<Outcome<u64>>> {
+        let (file, offset) = place;
+        if !self.held.is_empty() {
+            let count = self.held.len().min(usize::try_from(most).unwrap_or(usize::MAX));
+            let written = write_at(file, &self.held[..count], offset);
+            return Ok(Waited::For(written.map_err(of_file).map(|()| {
+                self.held.advance(count);
+                count as u64
+            })));
+        }
+        let at_once = sockeye::time::at_once(self.conn.recv_file_some(file, offset, most)).await?;
+        let received = match at_once {
+            Some(received) => received,
+            None => {
+                self.flush().await?;
+                let limits = self.conn.timeouts();
+                let receiving = self.conn.recv_file_some(file, offset, most);
+                match patiently(receiving, self.watched, limits.0, waited).await? {
+                    Waited::For(received) => received,
+                    Waited::Look => return Ok(Waited::Look),
+                }
+            }
+        };
+        *waited = Duration::ZERO;
+        match received {
+            Ok(0) => Err(self.cut()),
+            Ok(count) => Ok(Waited::For(Ok(count))),
+            Err(error) => match error.raw_os_error().map(Errno::from_raw_os_error) {
+                Some(errno) if is_of_file(errno) => Ok(Waited::For(Err(of_file(errno)))),
+                _ => Err(error),
+            },
+        }
+    }
+
     /// Reads bytes that nobody wants.
     pub(super) async fn drop_bytes(&mut self, count: u64) -> Result<()> {
         let mut left = count;
@@ -118,19 +164,10 @@ impl<'c> Wire<'c> {
 
     async fn wait(&mut self, waited: &mut Duration) -> Result<Waited<Chunk>> {
         self.flush().await?;
-        if !self.watched {
-            return self.conn.recv().await.map(Waited::For);
-        }
-        match sockeye::time::timeout(LOOK, self.conn.recv()).await {
-            Ok(received) => received.map(Waited::For),
-            Err(error) if error.class() != Class::Timeout => Err(error),
-            Err(_) => {
-                *waited += LOOK;
-                match self.conn.timeouts().0 {
-                    Some(limit) if *waited >= limit => Err(Error::timed_out("recv", limit)),
-                    _ => Ok(Waited::Look),
-                }
-            }
+        let limit = self.conn.timeouts().0;
+        match patiently(self.conn.recv(), self.watched, limit, waited).await? {
+            Waited::For(received) => received.map(Waited::For),
+            Waited::Look => Ok(Waited::Look),
         }
     }
 
@@ -171,4 +208,39 @@ impl<'c> Wire<'c> {
         }
         self.conn.send(std::mem::take(&mut self.answers)).await
     }
+}
+
+/// Waits to the end, or, where something is watched, for a while.
+async fn patiently<T>(
+    receiving: impl Future<Output = T>,
+    watched: bool,
+    limit: Option<Duration>,
+    waited: &mut Duration,
+) -> Result<Waited<T>> {
+    if !watched {
+        return Ok(Waited::For(receiving.await));
+    }
+    match sockeye::time::timeout(LOOK, receiving).await {
+        Ok(received) => Ok(Waited::For(received)),
+        Err(error) if error.class() != Class::Timeout => Err(error),
+        Err(_) => {
+            *waited += LOOK;
+            match limit {
+                Some(limit) if *waited >= limit => Err(Error::timed_out("recv", limit)),
+                _ => Ok(Waited::Look),
+            }
+        }
+    }
+}
+
+/// Whether it is the disk that failed, or this process that is short of something, and not the connection.
+fn is_of_file(error: Errno) -> bool {
+    matches!(
+        error,
+        Errno::NOSPC | Errno::DQUOT | Errno::IO | Errno::FBIG | Errno::ROFS | Errno::MFILE | Errno::NFILE
+    )
+}
+
+fn of_file(error: Errno) -> Failure {
+    trouble::of("write the upload", error)
 }

@@ -31,12 +31,12 @@ pub(crate) struct Served {
 impl Served {
     /// A file of everybody's.
     pub(crate) fn file(&self, path: &str) -> PathBuf {
-        self.data.join("files/users/local").join(path)
+        self.data.join("files/everybody").join(path)
     }
 
     /// What is left of uploads.
     pub(crate) fn pending(&self) -> Vec<String> {
-        let folder = std::fs::read_dir(self.data.join("files/uploads/local"));
+        let folder = std::fs::read_dir(self.data.join("files/uploads/*everybody"));
         let names = folder
             .into_iter()
             .flatten()

@@ -72,14 +72,27 @@ impl Connection {
     pub async fn recv_file(&mut self, file: &File, offset: u64, count: u64) -> Result<u64> {
         let mut received = 0;
         while received < count {
-            let wanted = usize::try_from(count - received).unwrap_or(usize::MAX);
-            let step = self.recv_step(file, offset + received, wanted).await;
-            match step.map_err(|error| self.failed("receive file", error))? {
+            match self
+                .recv_file_some(file, offset + received, count - received)
+                .await?
+            {
                 0 => break,
-                some => received += some as u64,
+                some => received += some,
             }
         }
         Ok(received)
+    }
+
+    /// The same for what there is, at least one byte and at the most as many as `most` says; 0 is the end of the stream. It
+    /// may be dropped while it waits, and nothing is lost.
+    ///
+    /// # Errors
+    /// As [`recv_file`](Self::recv_file). Nothing was received then.
+    pub async fn recv_file_some(&mut self, file: &File, offset: u64, most: u64) -> Result<u64> {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let step = self.recv_step(file, offset, most).await;
+        let received = step.map_err(|error| self.failed("receive file", error))?;
+        Ok(received as u64)
     }
 
     async fn recv_step(&mut self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
@@ -120,11 +133,16 @@ impl Connection {
         if let Poll::Ready(Ok(Some(0))) = moved {
             self.ended = true;
         }
-        match poured {
-            Ok(()) => moved,
-            Err((error, rest)) => {
+        match (poured, moved) {
+            (Ok(()), moved) => moved,
+            (Err((error, rest)), moved) => {
+                let taken = match moved {
+                    Poll::Ready(Ok(Some(moved))) => moved.saturating_sub(rest.len()),
+                    _ => 0,
+                };
                 self.held = Chunk::from(rest);
-                Poll::Ready(Err(error))
+                // What the file did take counts; the next attempt meets the error again.
+                Poll::Ready(if taken > 0 { Ok(Some(taken)) } else { Err(error) })
             }
         }
     }

@@ -186,7 +186,7 @@ fn no_acknowledged_upload_is_lost_by_kills() {
     }
     let serving = start(folder.path(), Model::default());
     let mut client = Client::at(serving.address(0)).expect("a server");
-    let root = folder.path().join("files/users/local");
+    let root = folder.path().join("files/everybody");
     let used = check_files(&root, &workers);
     let quota = client
         .ask("quota", json!({}))
@@ -204,7 +204,7 @@ fn no_acknowledged_upload_is_lost_by_kills() {
     assert_eq!(quota["reserved"], 0);
     let used = check_files(&root, &workers);
     assert_eq!(quota["used"], used);
-    let left = fs::read_dir(folder.path().join("files/uploads/local")).expect("a folder");
+    let left = fs::read_dir(folder.path().join("files/uploads/*everybody")).expect("a folder");
     for entry in left {
         let name = entry
             .expect("an entry")

@@ -32,14 +32,14 @@ fn an_upload_whose_client_was_killed_twice_goes_on_from_what_is_on_the_disk() {
         drop(client);
         drop(held);
         assert!(
-            !data.path().join("files/users/local/f").exists(),
+            !data.path().join("files/everybody/f").exists(),
             "nothing partial is visible"
         );
     }
     let kept = outcome(&person.does(&["put", &proxy.endpoint, "f", "--json"]));
     let from = kept["from"].as_u64().expect("a number");
     assert!(from >= UNIT && from.is_multiple_of(UNIT), "{kept}");
-    assert!(fs::read(data.path().join("files/users/local/f")).expect("there") == bytes);
+    assert!(fs::read(data.path().join("files/everybody/f")).expect("there") == bytes);
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn an_upload_goes_on_by_itself_when_its_service_was_killed_and_comes_again() {
     let kept = outcome(&told);
     let from = kept["from"].as_u64().expect("a number");
     assert!(from.is_multiple_of(UNIT), "{kept}");
-    assert!(fs::read(data.path().join("files/users/local/f")).expect("there") == bytes);
+    assert!(fs::read(data.path().join("files/everybody/f")).expect("there") == bytes);
 }
 
 #[test]

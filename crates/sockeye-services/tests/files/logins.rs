@@ -1,0 +1,73 @@
+//! Users who log in: each has a root of their own.
+
+use super::client::{Client, serve};
+use serde_json::json;
+use sockeye::{Connection, Endpoint, Model, block_on, dial};
+use sockeye_proto::frames::{Decoder, decode, encode};
+use sockeye_services::auth::client::{log_in, register};
+use sockeye_services::auth::{Policy, Register, Scheme};
+use sockeye_services::settings::Settings;
+
+async fn ask(conn: &mut Connection, request: serde_json::Value) -> serde_json::Value {
+    conn.send_all(&encode(&request).expect("a frame"))
+        .await
+        .expect("send");
+    let mut decoder = Decoder::new();
+    loop {
+        if let Some(frame) = decoder.next().expect("a good frame") {
+            return decode(&frame).expect("JSON");
+        }
+        let chunk = conn.recv().await.expect("an answer");
+        assert!(!chunk.is_empty(), "the end");
+        decoder.push(&chunk);
+    }
+}
+
+async fn enter(endpoint: &Endpoint, user: &str) -> Connection {
+    let mut conn = dial(endpoint).await.expect("dial");
+    register(&mut conn, user, "a long password", None)
+        .await
+        .expect("a new account");
+    log_in(&mut conn, user, "a long password")
+        .await
+        .expect("the right password");
+    conn
+}
+
+#[test]
+fn each_user_has_a_root_and_strangers_have_none() {
+    let mut settings = Settings::new();
+    settings.auth = Policy {
+        scheme: Scheme::Scram,
+        register: Register::Open,
+        secret: None,
+    };
+    let served = serve(Model::default(), settings);
+    let mut stranger = Client::of(&served);
+    let hello = stranger.get("hello", json!({"version": 1}));
+    assert_eq!(
+        (&hello["register"], &hello["mechanisms"]),
+        (&json!("open"), &json!(["SCRAM-SHA-256"]))
+    );
+    for operate in ["list", "stat", "quota", "upload", "download", "data", "commit"] {
+        let about = json!({"path": "a", "upload": "0".repeat(32), "size": 0, "offset": 0, "follows": 0});
+        let code = stranger.ask(operate, about).expect_err("not logged in");
+        assert!(code == "denied" || code == "not-found", "{operate}: {code}");
+    }
+    stranger.send_small("a", b"bytes", json!({}));
+    assert_eq!(stranger.answer(), Err("denied".into()));
+    block_on(async {
+        let mut ann = enter(&served.endpoint, "ann").await;
+        let mut bob = enter(&served.endpoint, "bob").await;
+        let made = ask(&mut ann, json!({"id": 1, "operate": "mkdir", "path": "hers"})).await;
+        assert_eq!(made["ok"], json!({}));
+        for path in ["hers", "../ann/hers"] {
+            let stat = ask(&mut bob, json!({"id": 2, "operate": "stat", "path": path})).await;
+            assert!(stat["error"].is_object(), "{stat}");
+        }
+        let hello = ask(&mut bob, json!({"id": 3, "operate": "hello", "version": 1})).await;
+        assert_eq!(hello["ok"]["user"], "bob");
+    })
+    .expect("a model");
+    assert!(served.data.join("files/users/ann/hers").is_dir());
+}
