@@ -6,6 +6,7 @@
 //! | `setup` | installs the Debian packages that the tests use, where they are missing | `setup.rs` |
 //! | `tidy`  | checks what ARCHITECTURE.md says is absent | `tidy.rs`, `tidy/` |
 //! | `lint`  | the checks that need more tools: cargo-deny, typos, taplo, cargo-machete | `lint.rs` |
+//! | `torture` | kills services under load, and counts what is left | `torture.rs` |
 //! | `bench` | measures the models beside the reference servers, for docs/performance.md | `bench.rs`, `bench/` |
 //!
 //! It depends on nothing of the workspace: it has to build when nothing else does.
@@ -19,6 +20,7 @@ mod step;
 mod tally;
 mod test;
 mod tidy;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -31,6 +33,7 @@ usage: cargo xtask COMMAND
   setup [--bench]                   install what the tests use (and what bench builds with)
   tidy                              check the rules of ARCHITECTURE.md
   lint  [--install] [--offline]     cargo-deny, typos, taplo, cargo-machete
+  torture [--quick] [--kills N]     kill services under load, and count what is left
   bench [OPTIONS]                   measure beside the reference servers; `bench --help` lists the options
 ";
 
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         "setup" => setup::run(rest),
         "tidy" => tidy::run(rest),
         "lint" => lint::run(rest),
+        "torture" => torture::run(rest),
         "bench" => bench::run(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

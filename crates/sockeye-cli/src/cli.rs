@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, info, log, serve, shop, user};
+use crate::{bench, files, info, log, serve, shop, user};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,6 +33,7 @@ pub(crate) enum Command {
     Serve(serve::Args),
     Info(info::Args),
     Bench(bench::Args),
+    Files(files::Args),
     User(user::Args),
     Shop(shop::Args),
 }
@@ -43,7 +44,11 @@ impl Command {
         match self {
             Command::Serve(args) => args.json,
             // Their JSON goes to standard output.
-            Command::Info(_) | Command::Bench(_) | Command::User(_) | Command::Shop(_) => false,
+            Command::Info(_)
+            | Command::Bench(_)
+            | Command::Files(_)
+            | Command::User(_)
+            | Command::Shop(_) => false,
         }
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod pins;
 pub(crate) mod prompt;
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail, ensure};
 use sockeye::{Connection, Dialer, Distrust, Endpoint, TlsClient, fingerprint};
@@ -31,13 +32,13 @@ pub(crate) enum Scheme {
     Scram,
 }
 
-#[derive(Debug, Default, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Who we are, and whom we trust")]
 pub(crate) struct Credentials {
     /// The user to log in as; the password is asked for on the terminal
     #[arg(long, value_name = "NAME")]
     pub(crate) user: Option<String>,
-    /// The file of the password, which nobody else may read
+    /// The file of the password, which nobody else may read; else the one that SOCKEYE_PASSWORD_FILE names
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
     /// What the server asks for (scram if there is a user, else none)
@@ -61,6 +62,18 @@ pub(crate) struct Credentials {
     /// Its key, PEM
     #[arg(long, value_name = "FILE", requires = "client_cert")]
     client_key: Option<PathBuf>,
+    #[arg(skip)]
+    known: Known,
+}
+
+/// A password that was asked for already: who connects again isn't asked again.
+#[derive(Clone, Default)]
+struct Known(OnceLock<Zeroizing<String>>);
+
+impl std::fmt::Debug for Known {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Known")
+    }
 }
 
 impl Credentials {
@@ -181,15 +194,25 @@ impl Credentials {
 
     /// The user's password: out of its file, or typed.
     pub(crate) fn password(&self) -> Result<Zeroizing<String>> {
-        match &self.password_file {
-            Some(path) => from_file(path),
-            None => prompt::password(&format!("Password of {}: ", self.user().unwrap_or("the user"))),
+        if let Some(password) = self.known.0.get() {
+            return Ok(password.clone());
         }
+        let password = match self.file() {
+            Some(path) => from_file(&path)?,
+            None => prompt::password(&format!("Password of {}: ", self.user().unwrap_or("the user")))?,
+        };
+        let _ = self.known.0.set(password.clone()); // nobody else has set it
+        Ok(password)
+    }
+
+    fn file(&self) -> Option<PathBuf> {
+        let named = || std::env::var_os("SOCKEYE_PASSWORD_FILE").filter(|name| !name.is_empty());
+        self.password_file.clone().or_else(|| named().map(PathBuf::from))
     }
 
     /// A new password: out of its file, or typed twice.
     pub(crate) fn new_password(&self) -> Result<Zeroizing<String>> {
-        new_password(self.password_file.as_deref(), self.user().unwrap_or("the user"))
+        new_password(self.file().as_deref(), self.user().unwrap_or("the user"))
     }
 }
 
@@ -224,8 +247,8 @@ fn changed(error: anyhow::Error, place: &str, pinned: &[u8; 32], pins: &Pins) ->
     }
     anyhow::anyhow!(
         "{place} shows another certificate than before: somebody may be in between, or its operator has changed it. Nothing \
-         was sent.\nExpected was the fingerprint (SHA-256)\n    {}\nAsk the operator. If the change is theirs, remove the line \
-         of {place} from {} and connect again.",
+         was sent.\nExpected was the fingerprint (SHA-256)\n    {}\nAsk the operator; `sockeye info tls://{place}` says which \
+         it is now. If the change is theirs, remove the line of {place} from {} and connect again.",
         hex::hex(pinned),
         pins.path().display()
     )

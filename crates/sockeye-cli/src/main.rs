@@ -20,6 +20,7 @@ mod cli;
 mod credentials;
 mod descriptors;
 mod exit;
+mod files;
 mod hex;
 mod info;
 mod log;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Info(args) => info::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Files(args) => files::run(args),
         Command::User(args) => user::run(args),
         Command::Shop(args) => shop::run(args),
     });

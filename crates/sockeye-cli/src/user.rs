@@ -65,7 +65,7 @@ enum Command {
     /// Print a new code that is good for one registration
     Invite,
     /// Make an account at a server that lets one
-    Register(register::Args),
+    Register(Box<register::Args>),
 }
 
 #[derive(Debug, clap::Args)]
@@ -85,7 +85,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         return Err(Usage::new(format!("`{}`: {rule}", name.escape_debug())).into());
     }
     if let Command::Register(args) = args.command {
-        sockeye::block_on(register::run(args))??;
+        sockeye::block_on(register::run(*args))??;
         return Ok(ExitCode::SUCCESS);
     }
     let data = Data::at(args.data.map_or_else(Data::usual, Ok)?);
@@ -113,7 +113,7 @@ async fn perform(command: Command, store: &dyn Store) -> Result<()> {
             ensure!(kept, "there are too many open invitations already");
             say(&code)
         }
-        Command::Register(args) => register::run(args).await,
+        Command::Register(args) => register::run(*args).await,
     }
 }
 

@@ -2,17 +2,18 @@
 
 use crate::auth::{Guard, Guarded, Login};
 use crate::settings::{Setting, Settings};
-use crate::{chargen, daytime, discard, echo, hello, reply, shop};
+use crate::{chargen, daytime, discard, echo, files, hello, reply, shop};
 use sockeye::{Handler, PacketHandler, Result, Running, Server};
 
 /// Every service there is, in the order in which lists name them.
-pub const ALL: [&Service; 7] = [
+pub const ALL: [&Service; 8] = [
     &echo::SERVICE,
     &discard::SERVICE,
     &daytime::SERVICE,
     &chargen::SERVICE,
     &hello::SERVICE,
     &reply::SERVICE,
+    &files::SERVICE,
     &shop::SERVICE,
 ];
 

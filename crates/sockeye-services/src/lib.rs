@@ -7,6 +7,7 @@
 //! | [`daytime`] | says the date and the time | RFC 867 |
 //! | [`chargen`] | sends characters without end | RFC 864 |
 //! | [`hello`] | greets, hears one message, ends; answers `dog` with `cat` | the handlers of Python's `socketserver` |
+//! | [`files`] | keeps files for users who log in | |
 //! | [`reply`] | answers messages by rules | |
 //! | [`shop`] | sells snacks, and keeps books | |
 //!
@@ -41,6 +42,7 @@ pub mod data;
 pub mod daytime;
 pub mod discard;
 pub mod echo;
+pub mod files;
 pub mod hello;
 pub mod load;
 pub mod reply;

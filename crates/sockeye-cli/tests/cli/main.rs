@@ -3,6 +3,10 @@
 mod sockeye;
 
 mod bench;
+mod credentials;
+mod file_service;
+mod files;
 mod info;
 mod serve;
 mod shop;
+mod user;

@@ -12,6 +12,12 @@ use rustix::process::{Pid, Signal, kill_process};
 /// Who waits this long for an event has found a bug; without it the test would hang.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
+/// How often a service is killed under load, before what is left of it is looked at: `cargo xtask torture` wants more.
+pub(crate) fn kills() -> usize {
+    let wanted = std::env::var("SOCKEYE_KILLS").ok();
+    wanted.map_or(50, |number| number.parse().expect("SOCKEYE_KILLS is a number"))
+}
+
 /// A command that will run the binary, with nothing on its standard input and no surprises in its environment.
 pub(crate) fn sockeye(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sockeye"));

@@ -25,10 +25,7 @@ pub(super) fn text(message: &[u8]) -> Result<&str, Failed> {
 }
 
 /// The values of exactly these attributes in this order. What comes after them is an extension, which may be passed over.
-pub(super) fn attributes<'a, const N: usize>(
-    text: &'a str,
-    names: [char; N],
-) -> Result<[&'a str; N], Failed> {
+pub(super) fn attributes<const N: usize>(text: &str, names: [char; N]) -> Result<[&str; N], Failed> {
     let mut parts = text.split(',');
     let mut values = [""; N];
     for (value, name) in values.iter_mut().zip(names) {

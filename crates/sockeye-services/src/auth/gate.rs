@@ -14,6 +14,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// What time it is, in milliseconds since 1970.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
+pub(super) fn wall_clock() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+}
+
 /// The accounts behind a listener, for all of its connections.
 pub struct Gate {
     data: Data,
@@ -41,14 +46,10 @@ pub(super) struct Candidate {
 impl Gate {
     /// The accounts of this data folder.
     pub fn new(data: Data, register: Register) -> Self {
-        let clock = || {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
-        };
         Gate {
             data,
             register,
-            clock: Arc::new(clock),
+            clock: Arc::new(wall_clock),
             secret: OnceLock::new(),
         }
     }

@@ -1,5 +1,7 @@
 //! A handler whose peers prove who they are before it begins.
 
+use super::gate::wall_clock;
+use super::penalty::Table;
 use super::{Dialogue, Gate, Policy, Scheme, Secret, certificate, password};
 use crate::data::Data;
 use serde_json::Value;
@@ -11,7 +13,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt};
 
 /// How long a peer may take to prove who it is: long enough to type a password, and for a slow machine to derive a key.
-pub const LOGIN_TIME: Duration = Duration::from_secs(30);
+pub const LOGIN_TIME: Duration = Duration::from_secs(60);
 /// How many may be about to do so at once, in one process: their buffers are 16 MiB then. Who comes beyond is closed at once.
 pub const MAX_LOGGING_IN: usize = 2048;
 /// The longest request of a login: four times what a name, a salt and two keys need.
@@ -28,7 +30,7 @@ pub struct Guard {
 
 #[derive(Debug)]
 enum How {
-    Challenge(Secret),
+    Challenge(Secret, Table),
     Scram(Arc<Gate>),
     Cert(Arc<Gate>),
 }
@@ -48,10 +50,14 @@ impl Guard {
         };
         let how = match policy.scheme {
             Scheme::None => return Ok(None),
-            Scheme::Challenge => How::Challenge(policy.secret.clone().ok_or_else(|| {
-                let why = "the secret that peers must know is missing";
-                Error::new("authenticate", Class::General, why).advise("name its file with secret-file=PATH")
-            })?),
+            Scheme::Challenge => {
+                let secret = policy.secret.clone().ok_or_else(|| {
+                    let why = "the secret that peers must know is missing";
+                    Error::new("authenticate", Class::General, why)
+                        .advise("name its file with secret-file=PATH")
+                })?;
+                How::Challenge(secret, Table::new(password::random()?))
+            }
             Scheme::Scram => How::Scram(gate()?),
             Scheme::Cert => How::Cert(gate()?),
         };
@@ -84,7 +90,7 @@ impl Guard {
             .ok_or_else(|| denied(conn, "too many others are about to log in"))?;
         let proved = sockeye::time::timeout(self.limit, async {
             match &self.how {
-                How::Challenge(secret) => challenge(conn, secret).await,
+                How::Challenge(secret, failures) => challenge(conn, secret, failures).await,
                 How::Scram(gate) => scram(conn, gate).await,
                 How::Cert(gate) => cert(conn, gate).await,
             }
@@ -123,7 +129,14 @@ fn denied(conn: &Connection, why: impl Into<String>) -> Error {
 }
 
 /// The digest is read and not a byte more: the peer's first message may follow at once.
-async fn challenge(conn: &mut Connection, secret: &Secret) -> Result<()> {
+async fn challenge(conn: &mut Connection, secret: &Secret, failures: &Table) -> Result<()> {
+    if let Err(wait) = failures.attempt(conn.peer(), wall_clock()) {
+        let seconds = wait.as_secs() + 1;
+        return Err(denied(
+            conn,
+            format!("too many failures of its address; it may try again in {seconds} s"),
+        ));
+    }
     let challenge = password::random()?;
     conn.send_all(&challenge).await?;
     let mut answer = [0; 64];
@@ -132,7 +145,10 @@ async fn challenge(conn: &mut Connection, secret: &Secret) -> Result<()> {
         return Err(Error::io("log in", error).at(conn.peer()));
     }
     match secret.digest.accepts(&secret.bytes, &challenge, answer) {
-        true => Ok(()),
+        true => {
+            failures.succeeded(conn.peer());
+            Ok(())
+        }
         false => Err(denied(conn, "the digest of the challenge is wrong")),
     }
 }
@@ -220,5 +236,21 @@ impl<H: Handler> Handler for Guarded<H> {
         let handled = self.inner.handle(conn).await;
         self.inner.finish(conn).await;
         handled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_so_many_are_about_to_log_in() {
+        let taken = AtomicUsize::new(0);
+        let places: Vec<_> = (0..MAX_LOGGING_IN).map(|_| Place::take(&taken)).collect();
+        assert!(places.iter().all(Option::is_some));
+        assert!(Place::take(&taken).is_none());
+        drop(places);
+        assert!(Place::take(&taken).is_some());
+        assert_eq!(taken.into_inner(), 0);
     }
 }

@@ -1,9 +1,11 @@
 //! Passwords, on the side of who knows them.
 
+use aws_lc_rs::pbkdf2;
 use sha2::{Digest, Sha256};
 use sockeye::{Class, Error, Result};
 use sockeye_proto::scram::{KEY, Keys, MIN_ITERATIONS, Verifier};
 use std::fmt::Write;
+use std::num::NonZeroU32;
 use zeroize::Zeroizing;
 
 /// The fewest characters of a new password: fewer are guessed even at the pace that penalties leave.
@@ -49,7 +51,9 @@ fn prepared(password: &str) -> Result<Zeroizing<String>> {
 pub(super) fn keys(password: &str, salt: &[u8], iterations: u32) -> Result<Keys> {
     let mut salted = Zeroizing::new([0; KEY]);
     let password = prepared(password)?;
-    pbkdf2::pbkdf2_hmac::<Sha256>(password.as_bytes(), salt, iterations, &mut *salted);
+    let iterations = NonZeroU32::new(iterations).unwrap_or(NonZeroU32::MIN);
+    let hash = pbkdf2::PBKDF2_HMAC_SHA256;
+    pbkdf2::derive(hash, iterations, salt, password.as_bytes(), &mut *salted);
     Ok(Keys::of(&salted))
 }
 

@@ -5,6 +5,10 @@
 //! Names that nobody has are counted like others. What is counted is kept in a limited number of buckets, in which others may
 //! fall by chance: the limit of the wait is what that can cost them.
 
+mod table;
+
+pub(super) use table::Table;
+
 use sha2::{Digest, Sha256};
 use sockeye::Address;
 use std::net::IpAddr;

@@ -1,22 +1,34 @@
 //! Authentication as peers meet it, and as attackers do.
 
 mod attacks;
+mod certificates;
 mod challenge;
 mod interop;
 mod login;
 mod registration;
 
 use crate::serving::{PATIENCE, Served};
+use aws_lc_rs::pbkdf2;
 use sockeye::{Connection, Dialer, Model, Server, TlsClient, block_on};
+use sockeye_proto::scram::{KEY, Keys};
 use sockeye_services::auth::{Gate, Guard, Register, new_verifier};
 use sockeye_services::catalog;
 use sockeye_services::data::Data;
 use sockeye_services::settings::Settings;
 use sockeye_services::store::Added;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 pub(crate) const PASSWORD: &str = "correct horse";
+
+/// The keys of the password.
+pub(crate) fn keys(salt: &[u8], iterations: u32) -> Keys {
+    let (hash, mut salted) = (pbkdf2::PBKDF2_HMAC_SHA256, [0; KEY]);
+    let iterations = NonZeroU32::new(iterations).expect("some");
+    pbkdf2::derive(hash, iterations, salt, PASSWORD.as_bytes(), &mut salted);
+    Keys::of(&salted)
+}
 
 /// Accounts in a folder that goes when the test ends.
 pub(crate) struct Accounts {

@@ -8,6 +8,7 @@ mod conversation;
 mod daytime;
 mod discard;
 mod echo;
+mod files_client;
 mod hello;
 mod load;
 mod reply;

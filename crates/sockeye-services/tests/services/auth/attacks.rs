@@ -1,6 +1,6 @@
 //! What people try who don't know the password.
 
-use super::{Accounts, PASSWORD, behind, client, dial, echoes, guarded};
+use super::{Accounts, PASSWORD, behind, client, dial, echoes, guarded, keys};
 use crate::serving::{Peer, each_model};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,7 +10,7 @@ use sockeye_proto::frames;
 use sockeye_proto::scram::{Client, KEY, Keys, PLAIN, PLUS};
 use sockeye_services::auth::client::log_in;
 use sockeye_services::auth::penalty::Attempt;
-use sockeye_services::auth::{Dialogue, Guard};
+use sockeye_services::auth::{Dialogue, Gate, Guard};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -48,12 +48,10 @@ fn code(answer: &Value) -> &str {
         .unwrap_or_else(|| panic!("{answer}"))
 }
 
-/// A dialogue with somebody on this machine.
-fn dialogue(gate: &Arc<sockeye_services::auth::Gate>) -> Dialogue {
+/// A dialogue with somebody on this machine, under a model.
+fn dialogue_of(gate: &Arc<Gate>) -> Dialogue {
     let (ours, _) = UnixStream::pair().expect("a pair");
-    block_on(async { Connection::adopt(ours.into()).map(|conn| Dialogue::new(gate, &conn)) })
-        .expect("a model")
-        .expect("a connection")
+    Dialogue::new(gate, &Connection::adopt(ours.into()).expect("a connection"))
 }
 
 /// One guess, by who knows how to make keys of guesses in advance.
@@ -81,8 +79,8 @@ fn guessing_goes_on_at_a_pace_at_which_it_is_hopeless() {
         let begun = now.load(Ordering::Relaxed);
         let mut looked_at = 0;
         for number in 0..120 {
-            let mut dialogue = dialogue(&gate);
-            let answer = block_on(guess(&mut dialogue, user, number)).expect("a model");
+            let answer = block_on(async { guess(&mut dialogue_of(&gate), user, number).await });
+            let answer = answer.expect("a model");
             match code(&answer) {
                 "denied" => looked_at += 1,
                 // The guesser comes again at the very moment when it may.
@@ -105,24 +103,16 @@ fn guessing_goes_on_at_a_pace_at_which_it_is_hopeless() {
 fn many_guesses_at_the_same_time_count_each_other() {
     let accounts = Accounts::of(&["anna"]);
     let gate = Arc::new(accounts.gate().clock(Arc::new(|| 1_000_000)));
-    let codes = block_on(async {
+    let dialogues = block_on(async { (0..100).map(|_| dialogue_of(&gate)).collect::<Vec<_>>() });
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let codes = runtime.expect("a runtime").block_on(async {
         let mut guesses = tokio::task::JoinSet::new();
-        for number in 0..100 {
-            let gate = gate.clone();
-            guesses.spawn(async move {
-                let (ours, _) = UnixStream::pair().expect("a pair");
-                let mut dialogue =
-                    Dialogue::new(&gate, &Connection::adopt(ours.into()).expect("a connection"));
-                code(&guess(&mut dialogue, "anna", number).await).to_owned()
-            });
+        for (number, mut dialogue) in dialogues.expect("a model").into_iter().enumerate() {
+            guesses.spawn(async move { code(&guess(&mut dialogue, "anna", number as u16).await).to_owned() });
         }
         guesses.join_all().await
     });
-    let denied = codes
-        .expect("a model")
-        .iter()
-        .filter(|code| *code == "denied")
-        .count();
+    let denied = codes.iter().filter(|code| *code == "denied").count();
     assert_eq!(
         denied, 21,
         "the free ones, and the one whose wait the others have to wait for"
@@ -176,11 +166,6 @@ fn an_unknown_user_looks_like_a_known_one() {
     let (_, first) = Client::begin("nobody", None, &[7; 18]);
     let again = block_on(async { dialogue_of(&gate).answer(&login(PLAIN, &first)).await }).expect("a model");
     assert!(String::from_utf8_lossy(&message(&again)).contains(&nobody.0));
-}
-
-fn dialogue_of(gate: &Arc<sockeye_services::auth::Gate>) -> Dialogue {
-    let (ours, _) = UnixStream::pair().expect("a pair");
-    Dialogue::new(gate, &Connection::adopt(ours.into()).expect("a connection"))
 }
 
 /// Passes on whatever is said, in both directions.
@@ -243,14 +228,7 @@ fn a_recorded_login_is_of_no_use() {
         let mut conn = dial(&served).await?;
         let challenge = message(&ask(&mut conn, &login(PLAIN, &first)).await?);
         let question = scram.read(&challenge).expect("a question");
-        let mut salted = [0; KEY];
-        pbkdf2::pbkdf2_hmac::<sha2::Sha256>(
-            PASSWORD.as_bytes(),
-            &question.salt,
-            question.iterations,
-            &mut salted,
-        );
-        let recorded = proof(&scram.prove(&question, &Keys::of(&salted)));
+        let recorded = proof(&scram.prove(&question, &keys(&question.salt, question.iterations)));
         let verdict = ask(&mut conn, &recorded).await?;
         scram.confirm(&message(&verdict)).expect("let in");
         Ok(recorded)
@@ -275,7 +253,7 @@ fn a_stolen_store_logs_nobody_in() {
     let account = block_on(store.account("anna"))
         .expect("a model")
         .expect("a store");
-    let stolen = account.expect("an account").verifier.clone();
+    let stolen = account.expect("an account").verifier;
     let gate = Arc::new(accounts.gate());
     for key in [stolen.stored_key, stolen.server_key] {
         let answer = block_on(async {
@@ -349,4 +327,66 @@ fn a_login_that_never_ends_is_given_up() {
         slow.expect_end("");
         assert_eq!(served.next_reason(), "timed out: log in: timed out after 50ms");
     });
+}
+
+#[test]
+fn a_request_that_makes_no_sense_is_answered_so() {
+    let accounts = Accounts::of(&["anna"]);
+    let gate = Arc::new(accounts.gate());
+    let verifier = json!({"salt": STANDARD.encode([1; 16]), "iterations": 600_000, "stored_key": STANDARD.encode([1; 32]),
+        "server_key": STANDARD.encode([1; 32])});
+    let with = |operate: &str, change: Value| {
+        let mut request =
+            json!({"id": [7, "x"], "operate": operate, "user": "bert", "mechanism": PLAIN, "message": ""});
+        for part in [&verifier, &change] {
+            for (name, value) in part.as_object().expect("an object") {
+                request[name] = value.clone();
+            }
+        }
+        request
+    };
+    for (request, expected) in [
+        (json!(null), "malformed"),
+        (json!([1, 2]), "malformed"),
+        (json!({"operate": "dance"}), "malformed"),
+        (with("login", json!({"message": 5})), "malformed"),
+        (with("login", json!({"message": "?"})), "malformed"),
+        (
+            with("login", json!({"message": STANDARD.encode("n,,n=anna")})),
+            "malformed",
+        ),
+        (
+            with(
+                "login",
+                json!({"message": STANDARD.encode("p=tls-unique,,n=anna,r=x")}),
+            ),
+            "mechanism",
+        ),
+        (with("proof", json!({})), "malformed"),
+        (with("register", json!({})), "closed"),
+        (with("register", json!({"iterations": 599_999})), "weak"),
+        (with("register", json!({"iterations": 4_000_000_000_u32})), "weak"),
+        (with("register", json!({"iterations": -1})), "malformed"),
+        (
+            with("register", json!({"salt": STANDARD.encode([1; 15])})),
+            "weak",
+        ),
+        (
+            with("register", json!({"salt": STANDARD.encode([1; 65])})),
+            "weak",
+        ),
+        (
+            with("register", json!({"stored_key": STANDARD.encode([1; 31])})),
+            "malformed",
+        ),
+        (with("password", json!({})), "login"),
+    ] {
+        let answer = block_on(async { dialogue_of(&gate).answer(&request).await }).expect("a model");
+        assert_eq!(code(&answer), expected, "{request}");
+        assert_eq!(
+            answer.get("id"),
+            Some(request.get("id").unwrap_or(&Value::Null)),
+            "{request}"
+        );
+    }
 }

@@ -123,10 +123,13 @@ fn our_own_client_is_let_in_too() {
     talk.expect("let in");
 }
 
+/// What somebody makes of a challenge.
+type Answer = fn(&[u8; 32]) -> Vec<u8>;
+
 #[test]
 fn nothing_but_the_digest_itself_lets_anybody_in() {
     let served = guarded("tcp://127.0.0.1:0", Model::default(), guard(Digest::Sha256));
-    let answers: [fn(&[u8; 32]) -> Vec<u8>; 6] = [
+    let answers: [Answer; 6] = [
         |challenge| {
             Digest::Sha256
                 .answer(SECRET, challenge)

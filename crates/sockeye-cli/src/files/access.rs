@@ -1,0 +1,100 @@
+//! Connecting, and saying who we are.
+
+use std::process::ExitCode;
+use std::rc::Rc;
+
+use anyhow::Result;
+use sockeye::{Class, Connection, Endpoint, Error};
+use sockeye_services::auth;
+use sockeye_services::files::client::{Client, Failure, Session, Watch, Who, notes};
+
+use super::There;
+use crate::credentials::Credentials;
+use crate::exit::{self, Usage};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Register {
+    #[command(flatten)]
+    there: There,
+    /// The invitation's code, where the service wants one
+    #[arg(long, value_name = "CODE")]
+    invitation: Option<String>,
+}
+
+/// A way to a service.
+#[derive(Clone)]
+pub(super) struct Access {
+    endpoint: Endpoint,
+    who: Rc<Credentials>,
+}
+
+impl Access {
+    pub(super) fn of(there: &There) -> Result<Self> {
+        Self::new(there.endpoint.clone(), there.access.clone())
+    }
+
+    pub(super) fn new(endpoint: Endpoint, who: Credentials) -> Result<Self> {
+        who.check()?;
+        let who = Rc::new(who);
+        Ok(Access { endpoint, who })
+    }
+
+    pub(super) fn user(&self) -> Option<&str> {
+        self.who.user()
+    }
+
+    /// A connection on which nothing has been said.
+    pub(super) async fn dial(&self) -> Result<Connection, Failure> {
+        self.who.dial(&self.endpoint).await.map_err(failure)
+    }
+
+    async fn session(&self) -> Result<Session, Failure> {
+        let mut conn = self.dial().await?;
+        self.who.prove(&mut conn).await.map_err(failure)?;
+        Ok(Session::over(conn))
+    }
+
+    /// A user of the service, who connects when there is something to do.
+    pub(super) fn client(&self, retries: usize, watch: Rc<dyn Watch>) -> Result<Client> {
+        let who = Who {
+            endpoint: self.endpoint.to_string(),
+            user: self.user().unwrap_or_default().to_owned(),
+            notes: notes::folder()?,
+        };
+        let access = self.clone();
+        let connect = move || {
+            let access = access.clone();
+            Box::pin(async move { access.session().await }) as _
+        };
+        let retries = u32::try_from(retries).unwrap_or(u32::MAX);
+        Ok(Client::new(who, retries, watch, Box::new(connect)))
+    }
+
+    /// Makes an account of this name.
+    pub(super) async fn register(&self, invitation: Option<&str>) -> Result<()> {
+        let user = self
+            .user()
+            .ok_or_else(|| Usage::new("say what it is to be called: --user NAME"))?;
+        let password = self.who.new_password()?;
+        let mut conn = self.who.dial(&self.endpoint).await?;
+        auth::client::register(&mut conn, user, &password, invitation).await?;
+        Ok(())
+    }
+}
+
+/// Whether connecting failed on the way, which another try may mend, or because somebody said no.
+fn failure(error: anyhow::Error) -> Failure {
+    match error.downcast::<Error>() {
+        Ok(error) if error.io_kind().is_some() => Failure::Lost(error),
+        Ok(error) => Failure::Ours(error),
+        Err(other) => Failure::Ours(Error::new("connect", Class::General, exit::words(&other))),
+    }
+}
+
+pub(super) fn register(args: &Register) -> Result<ExitCode> {
+    let access = Access::of(&args.there)?;
+    sockeye::block_on(access.register(args.invitation.as_deref()))??;
+    let user = access.user().unwrap_or_default();
+    exit::tell(&format!("{user} has an account now"));
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,54 @@
+//! Ctrl-C: what has been transferred stays, and how to go on is said.
+
+use std::thread;
+
+use anyhow::{Context, Result};
+use indicatif::ProgressBar;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::exit;
+
+/// From now on, Ctrl-C (or SIGTERM) ends the program with a word on how to go on. Nothing needs to be saved then: what is
+/// needed for that is on the disk at any time.
+pub(super) fn watch(bar: ProgressBar) -> Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM]).context("catch signals")?;
+    let listener = thread::Builder::new().name("sockeye-signals".to_owned());
+    let listening = listener.spawn(move || {
+        if signals.forever().next().is_some() {
+            bar.finish_and_clear();
+            exit::tell(&format!("interrupted; to go on: {}", command()));
+            std::process::exit(1);
+        }
+    });
+    listening.context("start a thread").map(drop)
+}
+
+/// The command as it was given, to be given again.
+pub(super) fn command() -> String {
+    let words: Vec<String> = std::env::args_os()
+        .map(|word| quoted(&word.to_string_lossy()))
+        .collect();
+    words.join(" ")
+}
+
+/// A word as a shell reads it back.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./:=@%+,".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn words_are_quoted_where_a_shell_would_read_something_else() {
+        assert_eq!(quoted("tcp://127.0.0.1:9000"), "tcp://127.0.0.1:9000");
+        assert_eq!(quoted("it's *"), r"'it'\''s *'");
+        assert_eq!(quoted(""), "''");
+    }
+}

@@ -1,0 +1,97 @@
+//! Names and passwords, over TCP and over TLS.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
+use super::Person;
+use crate::serve::Serving;
+use crate::sockeye::installed;
+
+/// A file that only its owner may read.
+fn secret(person: &Person, name: &str, words: &str) {
+    let path = person.path(name);
+    fs::write(&path, words).expect("written");
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("its owner's");
+}
+
+#[test]
+fn an_account_is_made_and_used_over_tls_whose_certificate_is_met_for_the_first_time() {
+    let data = tempfile::tempdir().expect("a folder");
+    let folder = data.path().to_str().expect("a path in UTF-8");
+    let serving = Serving::start(&["--data", folder], &["files@tls://127.0.0.1:0?register=open"]);
+    let at = format!("tls://{}", serving.address(0));
+    let person = Person::new();
+    secret(&person, "right", "correct horse battery staple");
+    secret(&person, "wrong", "incorrect horse battery staple");
+    person.file("f", 3 << 20);
+    let register = person
+        .command(&["register", &at, "--user", "ann", "--password-file", "right"])
+        .output();
+    let said = crate::sockeye::words(&register.expect("the binary starts"));
+    assert!(
+        said.contains("is new here") && said.contains("ann has an account now"),
+        "{said}"
+    );
+    person.does(&["login", &at, "--user", "ann", "--password-file", "right"]);
+    let said = person.fails(&["login", &at, "--user", "ann", "--password-file", "wrong"], 1);
+    assert!(!said.contains("horse"), "{said}");
+    let said = person.fails(&["ls", &at], 1);
+    assert!(said.contains("log"), "{said}");
+    let put = person
+        .command(&["put", &at, "--user", "ann", "f"])
+        .env("SOCKEYE_PASSWORD_FILE", person.path("right"))
+        .output()
+        .expect("the binary starts");
+    assert!(put.status.success(), "{}", crate::sockeye::words(&put));
+    assert!(data.path().join("files/users/ann/f").is_file());
+}
+
+/// Types what a person types, when it is asked for.
+const TYPIST: &str = r#"
+import os, pty, select, sys
+answers = [(b"> ", b"5\n"), (b"for all): ", b"\n"), (b"> ", b"3\n"), (b"here: ", b"f\n"), (b"none): ", b"box\n"),
+           (b"> ", b"5\n"), (b"for all): ", b"box\n"), (b"> ", b"what\n"), (b"> ", b"6\n")]
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[1], sys.argv[1:])
+heard = at = b""
+while True:
+    try:
+        some = os.read(terminal, 4096)
+    except OSError:
+        break
+    if not some:
+        break
+    heard += some
+    at += some
+    while answers and answers[0][0] in at:
+        question, answer = answers.pop(0)
+        at = at[at.index(question) + len(question):]
+        os.write(terminal, answer)
+sys.stdout.write(heard.decode("utf-8", "replace"))
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"#;
+
+#[test]
+fn a_menu_for_who_gave_no_command() {
+    if !installed("python3") {
+        return;
+    }
+    let (serving, data) = super::service("");
+    let person = Person::new();
+    person.file("f", 1000);
+    let at = super::endpoint(&serving);
+    let sockeye = env!("CARGO_BIN_EXE_sockeye");
+    let mut command = std::process::Command::new("python3");
+    command.args(["-c", TYPIST, sockeye, "files", &at]);
+    command.current_dir(person.folder.path()).env("TERM", "dumb");
+    command.env("XDG_STATE_HOME", person.path(".state"));
+    let output = command.output().expect("it starts");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    assert!(
+        said.contains("sent 1 file, ") && said.contains("`what` is no choice"),
+        "{said}"
+    );
+    assert!(data.path().join("files/users/local/box/f").is_file(), "{said}");
+}

@@ -1,0 +1,127 @@
+//! There and back, under every model.
+
+use std::fs;
+
+use serde_json::Value;
+use sockeye::Model;
+
+use super::{Person, endpoint, service};
+
+const MIB: usize = 1 << 20;
+
+/// Lines of JSON.
+fn lines(text: &str) -> Vec<Value> {
+    text.lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect()
+}
+
+#[test]
+fn files_go_there_and_come_back_under_every_model() {
+    for model in Model::ALL {
+        let (serving, _data) = service(&format!("&model={model}"));
+        let at = endpoint(&serving);
+        let at = at.as_str();
+        let person = Person::new();
+        let large = person.file("d/large.bin", 20 * MIB);
+        for number in 0..50 {
+            person.file(&format!("d/small/{number}.txt"), number * 40);
+        }
+        fs::create_dir(person.path("d/empty")).expect("a folder");
+
+        let told = person.does(&["put", at, "d", "d/small/7.txt", "docs/"]);
+        assert!(told.starts_with("sent 52 files, "), "{model}: {told}");
+        let told = person.does(&["ls", at, "docs", "--json"]);
+        let names: Vec<_> = lines(&told).iter().map(|line| line["path"].clone()).collect();
+        assert_eq!(names, ["7.txt", "d"], "{model}");
+        let told = person.does(&["stat", at, "docs/d/large.bin", "--json"]);
+        assert_eq!(lines(&told)[0]["size"], large.len(), "{model}");
+
+        let told = person.does(&["get", at, "docs/d", "back/", "--json"]);
+        let told = lines(&told);
+        let summary = told.last().expect("a summary");
+        assert_eq!(
+            (&summary["files"], &summary["failed"]),
+            (&51.into(), &0.into()),
+            "{model}"
+        );
+        assert!(
+            fs::read(person.path("back/d/large.bin")).expect("there") == large,
+            "{model}"
+        );
+        assert_eq!(
+            fs::read(person.path("back/d/small/49.txt")).expect("there").len(),
+            49 * 40
+        );
+        assert!(person.path("back/d/empty").is_dir());
+        person.does(&["get", at, "docs/d/small/1?.txt", "some/"]);
+        assert_eq!(
+            fs::read_dir(person.path("some")).expect("a folder").count(),
+            10,
+            "{model}"
+        );
+
+        person.does(&["mv", at, "docs/7.txt", "docs/d/"]);
+        person.does(&["mkdir", "-p", at, "a/b"]);
+        person.fails(&["rm", at, "docs"], 1);
+        person.does(&["rm", at, "docs/d/small/*", "docs/d/small"]);
+        let told = person.does(&["verify", at, "docs/d/*.*"]);
+        assert_eq!(told.matches("as it was uploaded").count(), 2, "{model}: {told}");
+        let told = person.does(&["quota", at, "--json"]);
+        assert_eq!(lines(&told)[0]["used"], large.len() + 7 * 40, "{model}");
+        person.does(&["rm", "-r", at, "docs", "a"]);
+        assert_eq!(person.does(&["ls", "-r", at]), "", "{model}");
+    }
+}
+
+#[test]
+fn what_fails_for_one_file_stops_no_other() {
+    let (serving, _data) = service("");
+    let at = endpoint(&serving);
+    let person = Person::new();
+    for name in ["a", "b", "c"] {
+        person.file(name, 10);
+    }
+    person.does(&["put", &at, "b"]);
+    fs::write(person.path("b"), "another").expect("written");
+    std::os::unix::fs::symlink("/etc/passwd", person.path("link")).expect("a link");
+    fs::create_dir(person.path("d")).expect("a folder");
+    std::os::unix::fs::symlink("/etc", person.path("d/link")).expect("a link");
+    let said = person.fails(&["put", &at, "a", "b", "c", "d"], 1);
+    assert!(
+        said.contains("upload b: ") && said.contains("neither a file nor a folder"),
+        "{said}"
+    );
+    let told = person.does(&["ls", &at]);
+    assert_eq!(told.lines().count(), 3, "{told}");
+    person.does(&["put", &at, "--force", "b", "--to", "b"]);
+    person.does(&["get", &at, "b"]);
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    let person = Person::new();
+    person.file("a", 1);
+    for (args, code, expected) in [
+        (&["put", "tcp://127.0.0.1:1"][..], 2, "required"),
+        (
+            &["put", "tcp://127.0.0.1:1", "a", "a", "--to", "x"],
+            2,
+            "write `x/`",
+        ),
+        (&["put", "tcp://127.0.0.1:1", "a", "b"], 1, "write --to b"),
+        (
+            &["put", "tcp://127.0.0.1:1", "none*"],
+            1,
+            "no file or folder matches it",
+        ),
+        (&["put", "tcp://127.0.0.1:1", "--legacy", "a"], 2, "--user NAME"),
+        (&["put", "nowhere", "a"], 2, "nowhere"),
+        (&["put", "tcp://127.0.0.1:1", "a"], 1, "connection refused"),
+        (&["ls", "tcp://127.0.0.1:1", "--password", "x"], 2, "--password"),
+        (&["tcp://127.0.0.1:1"], 2, "the menu needs a terminal"),
+    ] {
+        let said = person.fails(args, code);
+        assert!(said.contains(expected), "{args:?}: {said}");
+    }
+}

@@ -1,0 +1,317 @@
+//! One large file to the service: in pieces, hashed while they are sent, and to go on with after anything.
+
+use super::failure::Failure;
+use super::hashing::{self, Units};
+use super::notes::{Note, key};
+use super::put::How;
+use super::session::Session;
+use super::source::{Identity, Source};
+use super::watch::{Kept, Watch};
+use super::{Client, Who};
+use crate::background::off_loop;
+use crate::files::units;
+use serde::{Deserialize, Serialize};
+use sockeye_proto::files::{
+    Begun, Code, Commit, Data, Entry, Hash, Receipt, Received, UNIT, Upload, UploadName,
+};
+use std::sync::Arc;
+
+/// Bytes of a piece: a unit of hashing for each of a few threads of the service, and a tenth of a second of sending.
+const PIECE: u64 = 64 << 20;
+/// Pieces that may be sent ahead of their answers: so the line is never idle, and what is refused is noticed soon.
+const AHEAD: usize = 2;
+/// Bytes that are sent between two looks at how far it is.
+const STEP: u64 = 4 << 20;
+/// Units that are hashed between two looks at how far it is.
+const UNITS: u64 = PIECE / UNIT;
+
+/// What is noted of an upload.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Header {
+    upload: UploadName,
+    endpoint: String,
+    user: String,
+    local: String,
+    remote: String,
+    source: Identity,
+}
+
+/// An upload under way.
+pub(super) struct Uploading {
+    source: Arc<Source>,
+    remote: String,
+    how: How,
+    upload: UploadName,
+    note: Note<Header>,
+    /// The whole file's hash, once it is known.
+    hash: Option<Hash>,
+    /// How much was there when it began.
+    from: u64,
+}
+
+/// Sends a file, or the rest of it.
+pub(super) async fn put(
+    client: &mut Client,
+    source: Source,
+    remote: &str,
+    how: How,
+) -> Result<Kept, Failure> {
+    let (mut one, stale) = Uploading::new(&client.who, Arc::new(source), remote, how)?;
+    if let Some(stale) = stale {
+        // It would be kept, and count, for a week. Whether it is still there is no matter.
+        let _ = client.with(async |session| session.abandon(stale).await).await;
+    }
+    let watch = client.watch.clone();
+    let sent = client
+        .with(async |session| one.send(session, &*watch).await)
+        .await;
+    match sent {
+        Ok(receipt) => {
+            let from = one.from;
+            one.note.forget();
+            Ok(kept(&receipt, from))
+        }
+        Err(failure) => {
+            let gone = match failure.code() {
+                Some(Code::Changed | Code::Mismatch) => true,
+                Some(_) => false,
+                None => one.source.unchanged().is_err(),
+            };
+            if gone {
+                let upload = one.upload;
+                one.note.forget();
+                let _ = client.with(async |session| session.abandon(upload).await).await;
+            }
+            Err(failure)
+        }
+    }
+}
+
+pub(super) fn kept(receipt: &Receipt, from: u64) -> Kept {
+    Kept {
+        folder: false,
+        size: receipt.size,
+        hash: receipt.hash.to_string(),
+        from,
+        durable: receipt.durable,
+    }
+}
+
+impl Uploading {
+    /// Finds the note of it, or begins one; and the name of an upload of what the file was before.
+    fn new(
+        who: &Who,
+        source: Arc<Source>,
+        remote: &str,
+        how: How,
+    ) -> Result<(Self, Option<UploadName>), Failure> {
+        let local = std::path::absolute(&source.path).unwrap_or_else(|_| source.path.clone());
+        let words = [
+            who.endpoint.as_bytes(),
+            who.user.as_bytes(),
+            local.as_os_str().as_encoded_bytes(),
+            remote.as_bytes(),
+        ];
+        let mut note: Note<Header> = Note::open(who.notes.join("uploads").join(key(&words)))?;
+        let known = note.header.clone();
+        let wanted = Header {
+            upload: known.as_ref().map_or_else(random, |known| Ok(known.upload))?,
+            endpoint: who.endpoint.clone(),
+            user: who.user.clone(),
+            local: local.display().to_string(),
+            remote: remote.to_owned(),
+            source: source.identity.clone(),
+        };
+        let (mut upload, mut stale) = (wanted.upload, None);
+        if known.as_ref() != Some(&wanted) {
+            stale = known.map(|known| known.upload);
+            upload = random()?;
+            note.begin(Header { upload, ..wanted })?;
+        }
+        let remote = remote.to_owned();
+        let one = Uploading {
+            source,
+            remote,
+            how,
+            upload,
+            note,
+            hash: None,
+            from: 0,
+        };
+        Ok((one, stale))
+    }
+
+    fn size(&self) -> u64 {
+        self.source.identity.size
+    }
+
+    async fn send(&mut self, session: &mut Session, watch: &dyn Watch) -> Result<Receipt, Failure> {
+        let units = units::count(self.size());
+        if units <= 1 || self.note.units.len() as u64 == units {
+            self.hash().await?; // little or nothing is left to read
+        }
+        let begun = match self.begin(session).await {
+            Err(failure) if failure.code() == Some(Code::Exists) => {
+                self.begin_over(session, failure, watch).await?
+            }
+            begun => begun?,
+        };
+        if let Some(receipt) = begun.receipt {
+            self.from = self.size();
+            return Ok(receipt);
+        }
+        let at = begun
+            .offset
+            .filter(|at| *at == self.size() || *at < self.size() && at % UNIT == 0);
+        let at = at.ok_or_else(|| Failure::ours("upload", &self.remote, "the service resumes nowhere"))?;
+        self.from = at;
+        watch.begin(&self.remote, self.size(), at);
+        self.catch_up(at, watch).await?;
+        self.pieces(session, at, watch).await?;
+        self.source.unchanged()?;
+        watch.committing(&self.remote);
+        let hash = Some(self.hash().await?);
+        let (upload, path) = (self.upload, &self.remote);
+        let begun: Begun = session.ask("commit", path, Commit { upload, hash }).await?;
+        begun
+            .receipt
+            .ok_or_else(|| Failure::ours("commit", path, "the service gives no receipt"))
+    }
+
+    async fn begin(&self, session: &mut Session) -> Result<Begun, Failure> {
+        let about = Upload {
+            upload: Some(self.upload),
+            path: self.remote.clone(),
+            size: self.size(),
+            mtime: self.source.identity.mtime(),
+            hash: self.hash,
+            clobber: self.how.clobber,
+            sync: self.how.sync,
+            follows: None,
+        };
+        session.ask("upload", &self.remote, about).await
+    }
+
+    /// Something is there already. If it is this very file, that is no failure: with its hash, the service can tell.
+    async fn begin_over(
+        &mut self,
+        session: &mut Session,
+        failure: Failure,
+        watch: &dyn Watch,
+    ) -> Result<Begun, Failure> {
+        let there: Entry = session.stat(&self.remote).await?;
+        if self.hash.is_some() || there.hash.is_none() || there.size != Some(self.size()) {
+            return Err(failure);
+        }
+        watch.begin(&self.remote, self.size(), 0);
+        self.catch_up(self.size(), watch).await?;
+        self.hash().await?;
+        self.begin(session).await.map_err(|_| failure)
+    }
+
+    /// The hash of the whole file; what isn't hashed yet is read.
+    async fn hash(&mut self) -> Result<Hash, Failure> {
+        if let Some(hash) = self.hash {
+            return Ok(hash);
+        }
+        let (source, mut units) = (self.source.clone(), self.note.units.clone());
+        let read = off_loop(move || {
+            let hash = hashing::whole(&source.file, source.identity.size, &mut units);
+            hash.map(|hash| (hash, units))
+        });
+        let read = read.await.map_err(Failure::Ours)?;
+        let (hash, units) = read.map_err(|error| Failure::disk("read", &self.source.path, error))?;
+        let hash = hash.ok_or_else(|| self.source.has_changed())?;
+        self.note.add(units[self.note.units.len()..].to_vec())?;
+        self.hash = Some(hash);
+        Ok(hash)
+    }
+
+    /// Hashes what was sent before, and isn't noted.
+    async fn catch_up(&mut self, at: u64, watch: &dyn Watch) -> Result<(), Failure> {
+        let wanted = units::count(at);
+        loop {
+            let first = self.note.units.len() as u64;
+            if first >= wanted {
+                return Ok(());
+            }
+            let source = self.source.clone();
+            let read = off_loop(move || hashing::of_source(&source, first, wanted.min(first + UNITS))).await;
+            let units = read.map_err(Failure::Ours)??;
+            watch.hashed(units.len() as u64 * UNIT);
+            self.note.add(units)?;
+        }
+    }
+
+    /// Sends everything from `at` on, and hashes each piece while it is on its way: its pages are in memory only once.
+    async fn pieces(&mut self, session: &mut Session, mut at: u64, watch: &dyn Watch) -> Result<(), Failure> {
+        let size = self.size();
+        while at < size {
+            let count = PIECE.min(size - at);
+            let first = self.note.units.len() as u64;
+            let end = units::count(at + count);
+            let source = self.source.clone();
+            let hashed = async {
+                match first < end {
+                    true => off_loop(move || hashing::of_source(&source, first, end)).await,
+                    false => Ok(Ok(Units::new())),
+                }
+            };
+            let (sent, hashed) = tokio::join!(self.piece(session, at, count, watch), hashed);
+            let hashed = hashed.map_err(Failure::Ours)?;
+            // Noted even if the connection broke: it needn't be read again.
+            let noted = hashed.and_then(|units| self.note.add(units));
+            sent.and(noted)?;
+            at += count;
+        }
+        heard(session, 0).await
+    }
+
+    async fn piece(
+        &self,
+        session: &mut Session,
+        at: u64,
+        count: u64,
+        watch: &dyn Watch,
+    ) -> Result<(), Failure> {
+        let (upload, offset, follows) = (self.upload, at, count);
+        session.push(
+            "data",
+            &self.remote,
+            Data {
+                upload,
+                offset,
+                follows,
+            },
+        )?;
+        session.midway = true;
+        session.drive().await?;
+        let mut done = 0;
+        while done < count {
+            let step = STEP.min(count - done);
+            let sent = session.conn.send_file(&self.source.file, at + done, step).await;
+            if sent.map_err(Failure::Lost)? < step {
+                return Err(self.source.has_changed());
+            }
+            watch.moved(step);
+            done += step;
+        }
+        session.midway = false;
+        heard(session, AHEAD).await
+    }
+}
+
+/// Reads answers to `data` until no more than `ahead` are missing.
+async fn heard(session: &mut Session, ahead: usize) -> Result<(), Failure> {
+    while session.unanswered() > ahead {
+        let Received { .. } = session.answer().await??;
+        session.advanced = true;
+    }
+    Ok(())
+}
+
+fn random() -> Result<UploadName, Failure> {
+    let mut name = [0; 16];
+    getrandom::fill(&mut name).map_err(|error| Failure::ours("upload", "of a file", error.to_string()))?;
+    Ok(UploadName(name))
+}

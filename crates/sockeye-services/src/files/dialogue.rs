@@ -1,0 +1,599 @@
+//! The dialogue with one client: a request after the other, in their order.
+
+use super::batch::{Answers, Small};
+use super::login::{Login, in_time};
+use super::pending::Plan;
+use super::place::{Owner, Place};
+use super::trouble::{self, Outcome};
+use super::upload::{Beginning, Live};
+use super::wire::{Next, Waited, Wire};
+use super::{Files, download, legacy, requests};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sockeye::{Chunk, Class, Connection, Error, Result};
+use sockeye_proto::files::{
+    Abandon, Begun, Code, Commit, Data, Download, Failure, Greeting, Head, Hello, LegacyUpload, List,
+    MAX_INLINE, MAX_INTEGER, MAX_PIECE, Mkdir, Move, Nothing, Remove, Stat, UNIT, Upload, UploadName,
+    VERSION,
+};
+use sockeye_proto::frames;
+use std::future::{Future, poll_fn};
+use std::ops::ControlFlow;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+/// Uploads that one connection may go on with in turns: each holds some descriptors.
+const MOST_LIVE: usize = 16;
+/// Frames of a peer that has not logged in: a few tries, and some words around them.
+const BEFORE_LOGIN: usize = 32;
+
+pub(super) struct Dialogue<'c> {
+    files: Arc<Files>,
+    wire: Wire<'c>,
+    login: Login,
+    place: Option<Place>,
+    small: Small,
+    live: Vec<Live>,
+    /// Those that others have taken over, the latest last.
+    fenced: Vec<UploadName>,
+}
+
+/// What there is to do next.
+enum Event {
+    Waited(Waited<Result<Next, frames::BadFrame>>),
+    Committed(Answers),
+}
+
+type Step = Result<ControlFlow<()>>;
+const ON: ControlFlow<()> = ControlFlow::Continue(());
+const OVER: ControlFlow<()> = ControlFlow::Break(());
+
+impl<'c> Dialogue<'c> {
+    pub(super) fn new(files: Arc<Files>, conn: &'c mut Connection) -> Self {
+        let login = Login::new(&files.access, conn);
+        Dialogue {
+            files,
+            login,
+            wire: Wire::new(conn),
+            place: None,
+            small: Small::default(),
+            live: Vec::new(),
+            fenced: Vec::new(),
+        }
+    }
+
+    /// To the end of the connection.
+    pub(super) async fn run(mut self) -> Result<()> {
+        let talked = self.talk().await;
+        if let Some(place) = &self.place {
+            self.small.abandon(place).await;
+        }
+        talked
+    }
+
+    async fn talk(&mut self) -> Result<()> {
+        let mut before_login = 0;
+        loop {
+            let frame = match self.next_frame().await? {
+                Some(Ok(frame)) => frame,
+                Some(Err(bad)) => {
+                    let failure = Failure::new(Code::BadFrame, bad.to_string());
+                    return self.farewell(failure).await;
+                }
+                None => return self.wire.flush().await,
+            };
+            let head: Head = match frames::decode(&frame) {
+                Ok(head) if is_sensible(&head) => head,
+                Ok(_) => {
+                    return self
+                        .farewell(Failure::new(Code::BadFrame, "`id` or `follows` is too great"))
+                        .await;
+                }
+                Err(bad) => return self.farewell(Failure::new(Code::BadFrame, bad.to_string())).await,
+            };
+            if head.id.is_none() {
+                return self.without_answers(&frame).await;
+            }
+            if self.login.user().is_none() {
+                before_login += 1;
+                if before_login > BEFORE_LOGIN {
+                    return self.farewell(Failure::new(Code::Denied, "log in first")).await;
+                }
+            }
+            if self.carry_out(&head, &frame).await? == OVER {
+                return self.wire.flush().await;
+            }
+        }
+    }
+
+    async fn farewell(&mut self, failure: Failure) -> Result<()> {
+        self.finish_small().await?;
+        self.wire.answer::<()>(None, Err(failure)).await?;
+        self.wire.flush().await
+    }
+
+    /// The next frame; nothing at the end. Small files that were collected are committed while there is nothing to read.
+    async fn next_frame(&mut self) -> Result<Option<Result<Vec<u8>, frames::BadFrame>>> {
+        let mut waited = Duration::ZERO;
+        loop {
+            let next = self.next_event(&mut waited).await?;
+            match next {
+                Event::Waited(Waited::For(Ok(Next::Frame(frame)))) => return Ok(Some(Ok(frame))),
+                Event::Waited(Waited::For(Err(bad))) => return Ok(Some(Err(bad))),
+                Event::Waited(Waited::For(Ok(Next::Nothing))) => {}
+                Event::Waited(Waited::For(Ok(Next::End))) => {
+                    self.finish_small().await?;
+                    return Ok(None);
+                }
+                Event::Waited(Waited::Look) => self.let_go(),
+                Event::Committed(answers) => self.answer_small(answers).await?,
+            }
+        }
+    }
+
+    async fn next_event(&mut self, waited: &mut Duration) -> Result<Event> {
+        self.wire.watched = !self.live.is_empty();
+        let at_once = self.wire.frame(false, waited).await?;
+        if !matches!(at_once, Waited::For(Ok(Next::Nothing))) {
+            return Ok(Event::Waited(at_once));
+        }
+        if let Some(place) = &self.place {
+            self.small.start(place);
+            if self.small.is_idle() {
+                self.small.give_back(place).await;
+            }
+        }
+        self.wire.flush().await?;
+        let logged_in = self.login.user().is_some();
+        let mut frame = pin!(self.wire.frame(true, waited));
+        let small = &mut self.small;
+        let event = poll_fn(|cx| match frame.as_mut().poll(cx) {
+            Poll::Ready(next) => Poll::Ready(next.map(Event::Waited)),
+            Poll::Pending => small.poll(cx).map(|answers| Ok(Event::Committed(answers))),
+        });
+        match logged_in {
+            true => event.await,
+            false => in_time(event).await?,
+        }
+    }
+
+    /// Gives up the uploads that others have come for.
+    fn let_go(&mut self) {
+        let (ours, lost): (Vec<Live>, Vec<Live>) = self.live.drain(..).partition(Live::is_ours);
+        self.live = ours;
+        self.fenced.extend(lost.iter().map(Live::name));
+        let too_many = self.fenced.len().saturating_sub(MOST_LIVE);
+        self.fenced.drain(..too_many);
+    }
+
+    /// Commits the small files that were collected, and answers.
+    async fn finish_small(&mut self) -> Result<()> {
+        let Some(place) = self.place.clone() else {
+            return Ok(());
+        };
+        let answers = self.small.finish(&place).await;
+        self.small.give_back(&place).await;
+        self.answer_small(answers).await
+    }
+
+    async fn answer_small(&mut self, answers: Answers) -> Result<()> {
+        for (id, outcome) in answers {
+            let begun = outcome.map(|receipt| Begun {
+                receipt: Some(receipt),
+                ..Begun::default()
+            });
+            self.wire.answer(id, begun).await?;
+        }
+        Ok(())
+    }
+
+    /// Without an `id` it can only be the old client.
+    async fn without_answers(&mut self, frame: &[u8]) -> Result<()> {
+        self.finish_small().await?;
+        self.wire.flush().await?;
+        let refused = |why: &str| Err(Error::new("serve", Class::General, why.to_owned()));
+        match frames::decode::<LegacyUpload>(frame) {
+            Ok(upload) if upload.operate == "upload" => match &self.files.anonymous {
+                Some(anonymous) => legacy::upload(&self.files, anonymous, &mut self.wire, &upload.user).await,
+                None => refused("an upload without a login; only `anonymous=true` allows that"),
+            },
+            _ => refused("a request that asks for no answer, and isn't the old client's"),
+        }
+    }
+
+    async fn carry_out(&mut self, head: &Head, frame: &[u8]) -> Step {
+        let operate = head.operate.as_str();
+        if operate == "upload" && head.follows.is_some() {
+            return self.small_file(head, frame).await;
+        }
+        // Answers come in the order of their requests.
+        self.finish_small().await?;
+        if operate == "data" {
+            return self.data(head, frame).await;
+        }
+        if let Some(follows) = head.follows {
+            self.wire.drop_bytes(follows).await?;
+        }
+        match operate {
+            "hello" => {
+                let outcome = read::<Hello>(frame).and_then(|hello| self.greeting(&hello));
+                self.answer(head, outcome).await
+            }
+            "exit" => {
+                self.wire.answer(head.id, Ok(Nothing {})).await?;
+                Ok(OVER)
+            }
+            _ if Login::knows(operate) => {
+                let answer = self.login.answer(frame, self.wire.conn).await?;
+                self.wire.frame_out(&answer).await?;
+                Ok(if self.login.is_over() { OVER } else { ON })
+            }
+            _ => match self.place().await {
+                Ok(place) => self.at_home(&place, head, frame).await,
+                Err(failure) => self.answer::<()>(head, Err(failure)).await,
+            },
+        }
+    }
+
+    fn greeting(&self, hello: &Hello) -> Outcome<Greeting> {
+        if hello.version != VERSION {
+            let why = format!("this service speaks version {VERSION}, not {}", hello.version);
+            return Err(Failure::new(Code::BadRequest, why));
+        }
+        Ok(Greeting {
+            version: VERSION,
+            server: concat!("sockeye ", env!("CARGO_PKG_VERSION")).to_owned(),
+            mechanisms: self.login.mechanisms(self.wire.conn),
+            register: self.files.access.register().to_owned(),
+            user: self.login.user().map(|user| user.to_string()),
+            unit: UNIT,
+            max_inline: MAX_INLINE,
+        })
+    }
+
+    /// The user's own place, opened with the first request that needs it.
+    async fn place(&mut self) -> Outcome<Place> {
+        if let Some(place) = &self.place {
+            return Ok(place.clone());
+        }
+        let user = self
+            .login
+            .user()
+            .ok_or_else(|| Failure::new(Code::Denied, "log in first"))?;
+        let place = Place::of(&Owner::User(user), &self.files.books()?, self.files.quota).await?;
+        Ok(self.place.insert(place).clone())
+    }
+
+    /// The requests of somebody who has logged in.
+    async fn at_home(&mut self, place: &Place, head: &Head, frame: &[u8]) -> Step {
+        match head.operate.as_str() {
+            "stat" => {
+                self.by(place, head, frame, |place, about: Stat| {
+                    requests::stat(place, &about)
+                })
+                .await
+            }
+            "list" => {
+                self.by(place, head, frame, |place, about: List| {
+                    requests::list(place, &about)
+                })
+                .await
+            }
+            "mkdir" => {
+                self.by(place, head, frame, |place, about: Mkdir| {
+                    requests::mkdir(place, &about)
+                })
+                .await
+            }
+            "remove" => {
+                self.freeing(place, head, frame, |place, about: Remove| {
+                    requests::remove(place, &about)
+                })
+                .await
+            }
+            "move" => {
+                self.freeing(place, head, frame, |place, about: Move| {
+                    requests::rename(place, &about)
+                })
+                .await
+            }
+            "quota" => {
+                let usage = place.usage().await;
+                self.answer(head, usage).await
+            }
+            "verify" => {
+                let verified = match read(frame) {
+                    Ok(about) => requests::verify(place, about).await,
+                    Err(failure) => Err(failure),
+                };
+                self.answer(head, verified).await
+            }
+            "upload" => {
+                let begun = self.begin(place, frame).await;
+                self.answer(head, begun).await
+            }
+            "commit" => {
+                let receipt = self.commit(place, frame).await;
+                self.answer(head, receipt).await
+            }
+            "abandon" => {
+                let outcome = self.abandon(place, frame).await;
+                self.answer(head, outcome).await
+            }
+            "download" => match read::<Download>(frame) {
+                Ok(about) => download::send(place, &mut self.wire, head.id, about)
+                    .await
+                    .map(|()| ON),
+                Err(failure) => self.answer::<()>(head, Err(failure)).await,
+            },
+            other => {
+                let shown: String = other.chars().take(40).flat_map(char::escape_debug).collect();
+                let why = format!("nobody knows the operation `{shown}`");
+                self.answer::<()>(head, Err(Failure::new(Code::BadRequest, why)))
+                    .await
+            }
+        }
+    }
+
+    async fn answer<T: Serialize>(&mut self, head: &Head, outcome: Outcome<T>) -> Step {
+        self.wire.answer(head.id, outcome).await.map(|()| ON)
+    }
+
+    /// A request that may wait for the disk.
+    async fn by<A: DeserializeOwned + Send + 'static, T: Serialize + Send + 'static>(
+        &mut self,
+        place: &Place,
+        head: &Head,
+        frame: &[u8],
+        job: impl FnOnce(&Place, A) -> Outcome<T> + Send + 'static,
+    ) -> Step {
+        let outcome = match read::<A>(frame) {
+            Ok(about) => place.work(move |place| job(place, about)).await,
+            Err(failure) => Err(failure),
+        };
+        self.answer(head, outcome).await
+    }
+
+    /// One that says how many bytes fewer are kept.
+    async fn freeing<A: DeserializeOwned + Send + 'static>(
+        &mut self,
+        place: &Place,
+        head: &Head,
+        frame: &[u8],
+        job: impl FnOnce(&Place, A) -> Outcome<u64> + Send + 'static,
+    ) -> Step {
+        let freed = match read::<A>(frame) {
+            Ok(about) => place.work(move |place| job(place, about)).await,
+            Err(failure) => Err(failure),
+        };
+        if let Ok(freed) = freed {
+            place.settle(0, -(freed as i64)).await;
+        }
+        self.answer(head, freed.map(|_| Nothing {})).await
+    }
+
+    async fn begin(&mut self, place: &Place, frame: &[u8]) -> Outcome<Begun> {
+        let upload = self.read_upload(frame)?;
+        let path = trouble::path_below(&upload.path)?;
+        let name = upload.upload.ok_or_else(|| {
+            let why = "an upload has a name in `upload`, or its bytes follow it";
+            Failure::new(Code::BadRequest, why)
+        })?;
+        self.live.retain(|live| live.name() != name); // begun again on this very connection
+        self.fenced.retain(|fenced| *fenced != name);
+        if self.live.len() >= MOST_LIVE {
+            let why = format!("{MOST_LIVE} uploads go on over this connection already; commit one first");
+            return Err(Failure::new(Code::Busy, why));
+        }
+        let plan = Plan {
+            path: upload.path,
+            size: upload.size,
+            mtime: upload.mtime,
+            hash: upload.hash,
+            clobber: upload.clobber,
+            sync: upload.sync,
+            committed: None,
+        };
+        Ok(match Live::begin(place, name, path, plan).await? {
+            Beginning::Finished(receipt) => Begun {
+                upload: Some(name),
+                offset: Some(receipt.size),
+                receipt: Some(receipt),
+            },
+            Beginning::Live(live) => {
+                let offset = live.offset();
+                self.live.push(live);
+                Begun {
+                    upload: Some(name),
+                    offset: Some(offset),
+                    receipt: None,
+                }
+            }
+        })
+    }
+
+    fn read_upload(&self, frame: &[u8]) -> Outcome<Upload> {
+        let upload: Upload = read(frame)?;
+        if upload.size > MAX_INTEGER {
+            return Err(Failure::new(Code::BadRequest, "`size` is beyond 2^53 - 1"));
+        }
+        if !upload.sync && !self.files.no_sync {
+            let why = "this listener forces everything to the disk; only `no-sync=true` lets clients decide";
+            return Err(Failure::new(Code::Denied, why));
+        }
+        Ok(upload)
+    }
+
+    /// Which of the live uploads is meant.
+    fn live(&mut self, name: UploadName) -> Outcome<usize> {
+        self.let_go();
+        if self.fenced.contains(&name) {
+            return Err(Failure::new(
+                Code::Fenced,
+                "another connection has taken this upload over",
+            ));
+        }
+        let found = self.live.iter().position(|live| live.name() == name);
+        found.ok_or_else(|| {
+            let why = "no such upload goes on over this connection; send `upload` first";
+            Failure::new(Code::NotFound, why)
+        })
+    }
+
+    /// The next bytes of an upload. They are read to their end whatever comes of them.
+    async fn data(&mut self, head: &Head, frame: &[u8]) -> Step {
+        let mut left = head.follows.unwrap_or(0);
+        let mut outcome = read::<Data>(frame).and_then(|data| {
+            let at = self.live(data.upload)?;
+            check_piece(&self.live[at], &data)?;
+            Ok(data.upload)
+        });
+        let mut waited = Duration::ZERO;
+        while left > 0 {
+            self.wire.watched = outcome.is_ok();
+            let chunk = self.wire.bytes(left, &mut waited).await?;
+            let Ok(name) = outcome else {
+                if let Waited::For(chunk) = chunk {
+                    left -= chunk.len() as u64;
+                }
+                continue;
+            };
+            let taken = match chunk {
+                Waited::For(chunk) => {
+                    left -= chunk.len() as u64;
+                    self.take(name, &chunk).await
+                }
+                Waited::Look => self.live(name).map(drop),
+            };
+            if let Err(failure) = taken {
+                // What is on the disk is good; what was on its way is not known to be.
+                self.live.retain(|live| live.name() != name);
+                outcome = Err(failure);
+            }
+        }
+        let progress = outcome.and_then(|name| self.live(name).map(|at| self.live[at].progress()));
+        self.answer(head, progress).await
+    }
+
+    async fn take(&mut self, name: UploadName, chunk: &Chunk) -> Outcome<()> {
+        let live = self.live.iter_mut().find(|live| live.name() == name);
+        match live {
+            Some(live) => live.take(chunk).await,
+            None => Err(Failure::new(Code::NotFound, "the upload is gone")),
+        }
+    }
+
+    async fn commit(&mut self, place: &Place, frame: &[u8]) -> Outcome<Begun> {
+        let wanted: Commit = read(frame)?;
+        let at = self.live(wanted.upload)?;
+        let left = self.live[at].left();
+        if left > 0 {
+            return Err(Failure::new(
+                Code::BadOffset,
+                format!("{left} bytes have still to come"),
+            ));
+        }
+        let receipt = self.live.swap_remove(at).commit(place, wanted.hash).await?;
+        Ok(Begun {
+            receipt: Some(receipt),
+            ..Begun::default()
+        })
+    }
+
+    async fn abandon(&mut self, place: &Place, frame: &[u8]) -> Outcome<Nothing> {
+        let Abandon { upload } = read(frame)?;
+        let live = match self.live(upload) {
+            Ok(at) => self.live.swap_remove(at),
+            Err(failure) if failure.code == Code::Fenced => return Err(failure),
+            Err(_) => Live::found(place, upload).await?,
+        };
+        live.abandon(place).await.map(|()| Nothing {})
+    }
+
+    /// A small file, whose bytes follow at once. Its answer comes with those of its batch.
+    async fn small_file(&mut self, head: &Head, frame: &[u8]) -> Step {
+        let mut left = head.follows.unwrap_or(0);
+        let upload = self.read_upload(frame).and_then(|upload| {
+            let path = trouble::path_below(&upload.path)?;
+            match upload.size == left && left <= MAX_INLINE {
+                true => Ok((upload, path)),
+                false => Err(Failure::new(
+                    Code::BadRequest,
+                    format!("`follows` must be `size`, and {MAX_INLINE} at the most"),
+                )),
+            }
+        });
+        let begun = match (self.place().await, upload) {
+            (Ok(place), Ok((upload, path))) => {
+                let arriving = self.small.begin(&place, left).await;
+                arriving.map(|arriving| (place, upload, path, arriving))
+            }
+            (Err(failure), _) | (_, Err(failure)) => Err(failure),
+        };
+        let (place, upload, path, mut arriving) = match begun {
+            Ok(begun) => begun,
+            Err(failure) => return self.small_failed(head, left, failure).await,
+        };
+        let mut waited = Duration::ZERO;
+        while left > 0 {
+            let chunk = match self.wire.bytes(left, &mut waited).await {
+                Ok(Waited::For(chunk)) => chunk,
+                Ok(Waited::Look) => {
+                    self.let_go();
+                    continue;
+                }
+                Err(error) => {
+                    self.small.undo(&place, arriving);
+                    return Err(error);
+                }
+            };
+            left -= chunk.len() as u64;
+            if let Err(failure) = arriving.take(&chunk) {
+                self.small.undo(&place, arriving);
+                return self.small_failed(head, left, failure).await;
+            }
+        }
+        self.small.end(head.id, &place, arriving, path, &upload);
+        self.commit_if_full().await
+    }
+
+    async fn small_failed(&mut self, head: &Head, left: u64, failure: Failure) -> Step {
+        self.wire.drop_bytes(left).await?;
+        if self.place.is_none() {
+            return self.answer::<()>(head, Err(failure)).await;
+        }
+        self.small.fail(head.id, failure);
+        self.commit_if_full().await
+    }
+
+    async fn commit_if_full(&mut self) -> Step {
+        if let Some(place) = self.place.clone().filter(|_| self.small.is_full()) {
+            let answers = self.small.make_way(&place).await;
+            self.answer_small(answers).await?;
+        }
+        Ok(ON)
+    }
+}
+
+fn is_sensible(head: &Head) -> bool {
+    let most = |number: Option<u64>| number.is_none_or(|number| number <= MAX_INTEGER);
+    most(head.id) && most(head.follows)
+}
+
+fn check_piece(live: &Live, data: &Data) -> Outcome<()> {
+    let why = match () {
+        _ if data.offset != live.offset() => {
+            format!("the next byte is {}, not {}", live.offset(), data.offset)
+        }
+        _ if data.follows > live.left() => format!("only {} bytes have still to come", live.left()),
+        _ if data.follows > MAX_PIECE => format!("a piece has {MAX_PIECE} bytes at the most"),
+        _ => return Ok(()),
+    };
+    Err(Failure::new(Code::BadOffset, why))
+}
+
+fn read<T: DeserializeOwned>(frame: &[u8]) -> Outcome<T> {
+    frames::decode(frame).map_err(|error| Failure::new(Code::BadRequest, error.to_string()))
+}

@@ -1,0 +1,142 @@
+//! The old client: two frames, the bytes, and nothing read.
+
+use super::place::{Complete, Owner, Place};
+use super::trouble::{self, Outcome};
+use super::wire::{Next, Waited, Wire};
+use super::{Anonymous, Files, record, tree};
+use rustix::fs;
+use sockeye::{Class, Error, Result};
+use sockeye_proto::files::{Failure, Hash, LegacyFile, MAX_INTEGER, Path};
+use sockeye_proto::frames;
+use std::fs::File;
+use std::time::Duration;
+
+/// Takes an upload into `anonymous/USER/FILENAME`. What is refused is read to its end all the same.
+pub(super) async fn upload(
+    files: &Files,
+    anonymous: &Anonymous,
+    wire: &mut Wire<'_>,
+    user: &str,
+) -> Result<()> {
+    let Some(wanted) = second_frame(wire).await? else {
+        return Ok(());
+    };
+    let refused = |failure: Failure| {
+        tracing::info!(user = user.escape_debug().to_string(), %failure, "an old client's upload is refused");
+        Error::new("upload", Class::General, failure)
+    };
+    let size = wanted.filesize;
+    let begun = begin(files, anonymous, user, &wanted).await;
+    let (place, path) = match begun {
+        Ok(begun) => begun,
+        Err(failure) => {
+            wire.drop_bytes(size).await?;
+            return Err(refused(failure));
+        }
+    };
+    let temporary = format!("old-{:x}", place.tag);
+    let received = receive(&place, wire, &temporary, size).await;
+    let published = match received {
+        Ok(Ok((file, hash))) => {
+            let temporary = temporary.clone();
+            place
+                .work(move |place| Ok(publish(place, path, temporary, size, &file, hash)))
+                .await
+        }
+        Ok(Err(failure)) => Ok((Err(failure), 0)),
+        Err(error) => {
+            place.pending.unlink(&temporary);
+            place.settle(size, 0).await;
+            return Err(error);
+        }
+    };
+    place.pending.unlink(&temporary); // there is none when all went well
+    let (outcome, growth) = published.unwrap_or_else(|failure| (Err(failure), 0));
+    place.settle(size, growth).await;
+    outcome.map_err(refused)
+}
+
+async fn second_frame(wire: &mut Wire<'_>) -> Result<Option<LegacyFile>> {
+    let mut waited = Duration::ZERO;
+    let bad = |why: String| Err(Error::new("upload", Class::General, why));
+    match wire.frame(true, &mut waited).await? {
+        Waited::For(Ok(Next::Frame(frame))) => match frames::decode::<LegacyFile>(&frame) {
+            Ok(wanted) if wanted.filesize <= MAX_INTEGER => Ok(Some(wanted)),
+            Ok(_) => bad("no file has such a size".to_owned()),
+            Err(error) => bad(error.to_string()),
+        },
+        Waited::For(Err(error)) => bad(error.to_string()),
+        Waited::For(Ok(_)) | Waited::Look => Ok(None),
+    }
+}
+
+async fn begin(
+    files: &Files,
+    anonymous: &Anonymous,
+    user: &str,
+    wanted: &LegacyFile,
+) -> Outcome<(Place, Path)> {
+    let folder = Path::name(user).map_err(|why| trouble::bad_name(user, why))?;
+    let name = &wanted.filename;
+    let path = folder.join(name).map_err(|why| trouble::bad_name(name, why))?;
+    let place = Place::of(&Owner::Anonymous, &files.books()?, anonymous.quota).await?;
+    place.reserve(wanted.filesize).await?;
+    Ok((place, path))
+}
+
+/// The file, complete, and its hash; or why it can't be written, when all was read.
+async fn receive(
+    place: &Place,
+    wire: &mut Wire<'_>,
+    temporary: &str,
+    size: u64,
+) -> Result<Outcome<(File, Hash)>> {
+    let mut file = place.pending.temporary(temporary).map_err(of_file);
+    let mut hasher = blake3::Hasher::new();
+    let (mut at, mut waited) = (0, Duration::ZERO);
+    while at < size {
+        let Waited::For(chunk) = wire.bytes(size - at, &mut waited).await? else {
+            continue;
+        };
+        if let Ok(open) = &file {
+            hasher.update(&chunk);
+            if let Err(error) = tree::write_at(open, &chunk, at) {
+                file = Err(of_file(error));
+            }
+        }
+        at += chunk.len() as u64;
+    }
+    Ok(file.map(|file| (file, Hash(*hasher.finalize().as_bytes()))))
+}
+
+fn of_file(error: rustix::io::Errno) -> Failure {
+    trouble::of("write the file", error)
+}
+
+fn publish(
+    place: &Place,
+    path: Path,
+    temporary: String,
+    size: u64,
+    file: &File,
+    hash: Hash,
+) -> (Outcome<()>, i64) {
+    let mtime = super::place::now();
+    let forced = record::write(file, mtime, &hash).and_then(|()| fs::fsync(file));
+    if let Err(error) = forced {
+        return (Err(of_file(error)), 0);
+    }
+    let complete = Complete {
+        path,
+        temporary,
+        size,
+        mtime,
+        hash,
+        clobber: true,
+    };
+    let (outcomes, growth) = place.publish(&[complete], true);
+    (
+        outcomes.into_iter().try_for_each(|outcome| outcome.map(drop)),
+        growth,
+    )
+}

@@ -1,0 +1,119 @@
+//! Who the client is.
+
+use crate::auth::{self, Gate, LOGIN_TIME, Register, Scheme};
+use crate::settings::Settings;
+use serde_json::Value;
+use sockeye::{Class, Connection, Error, Result};
+use sockeye_proto::{frames, scram};
+use std::future::Future;
+use std::sync::Arc;
+
+/// The one user where nobody logs in.
+const EVERYBODY: &str = "local";
+
+/// How clients of this listener log in.
+pub(super) enum Access {
+    /// They don't: all of them are the same user.
+    Free,
+    /// By accounts.
+    Accounts { gate: Arc<Gate>, register: Register },
+}
+
+impl Access {
+    pub(super) fn of(settings: &Settings) -> Result<Self> {
+        match settings.auth.scheme {
+            // With a challenge they have shown that they know the secret, which all of them share.
+            Scheme::None | Scheme::Challenge => Ok(Access::Free),
+            Scheme::Scram | Scheme::Cert => Ok(Access::Accounts {
+                gate: Gate::of(settings)?,
+                register: settings.auth.register,
+            }),
+        }
+    }
+
+    /// Who may register, in the protocol's words.
+    pub(super) fn register(&self) -> &'static str {
+        match self {
+            Access::Accounts {
+                register: Register::Open,
+                ..
+            } => "open",
+            Access::Accounts {
+                register: Register::Invite,
+                ..
+            } => "invite",
+            Access::Accounts {
+                register: Register::Closed,
+                ..
+            }
+            | Access::Free => "closed",
+        }
+    }
+}
+
+/// The login of one connection.
+pub(super) enum Login {
+    Free,
+    Dialogue(Box<auth::Dialogue>),
+}
+
+impl Login {
+    pub(super) fn new(access: &Access, conn: &Connection) -> Self {
+        match access {
+            Access::Free => Login::Free,
+            Access::Accounts { gate, .. } => Login::Dialogue(Box::new(auth::Dialogue::new(gate, conn))),
+        }
+    }
+
+    pub(super) fn knows(operate: &str) -> bool {
+        auth::Dialogue::knows(operate)
+    }
+
+    pub(super) fn user(&self) -> Option<Arc<str>> {
+        match self {
+            Login::Free => Some(EVERYBODY.into()),
+            Login::Dialogue(dialogue) => dialogue.user().cloned(),
+        }
+    }
+
+    pub(super) fn mechanisms(&self, conn: &Connection) -> Vec<String> {
+        let mechanism = match self {
+            Login::Free => return Vec::new(),
+            Login::Dialogue(_) if conn.tls().is_some() => scram::PLUS,
+            Login::Dialogue(_) => scram::PLAIN,
+        };
+        vec![mechanism.to_owned()]
+    }
+
+    /// Answers a request of the login, as a frame.
+    pub(super) async fn answer(&mut self, frame: &[u8], conn: &mut Connection) -> Result<Vec<u8>> {
+        let request: Value = frames::decode(frame).unwrap_or_default();
+        let answer = match self {
+            Login::Dialogue(dialogue) => {
+                let answer = dialogue.answer(&request).await;
+                if let Some(user) = dialogue.user() {
+                    conn.set_user(user.clone());
+                }
+                answer
+            }
+            Login::Free => serde_json::json!({
+                "id": request.get("id"),
+                "error": {"code": "denied", "message": "this service knows no accounts; nobody needs to log in"},
+            }),
+        };
+        frames::encode(&answer).map_err(|error| Error::new("answer", Class::General, error))
+    }
+
+    /// Whether it failed so often that the connection is to be closed.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self, Login::Dialogue(dialogue) if dialogue.over())
+    }
+}
+
+/// Before somebody has logged in, each word of theirs must come in time.
+pub(super) async fn in_time<T>(waited: impl Future<Output = T>) -> Result<T> {
+    match sockeye::time::timeout(LOGIN_TIME, waited).await {
+        Err(error) if error.class() == Class::Timeout => Err(Error::timed_out("log in", LOGIN_TIME)),
+        other => other,
+    }
+}

@@ -1,0 +1,366 @@
+//! Where one owner's files are, what they count, and how a complete file gets its name.
+
+use super::pending::Pending;
+use super::tree::{Quiet, Tree, folder_in, mtime_of, open, sizes_below};
+use super::trouble::{self, Outcome};
+use super::{Books, record};
+use crate::background::off_loop;
+use crate::store::{Reserved, Usage};
+use rustix::fs::{self, FileType, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+use sockeye_proto::files::{Code, Failure, Hash, Mtime, Path, Receipt};
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// How often a connection tries to be the one that counts.
+const TRY_AGAIN: Duration = Duration::from_millis(5);
+
+/// Whose place it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// Somebody who has logged in.
+    User(Arc<str>),
+    /// All old clients together.
+    Anonymous,
+}
+
+impl Owner {
+    /// What the books call it; no user's name has a `*`.
+    pub(super) fn account(&self) -> &str {
+        match self {
+            Owner::User(name) => name,
+            Owner::Anonymous => "*anonymous",
+        }
+    }
+}
+
+/// An owner's root, its uploads and its page in the books.
+#[derive(Clone)]
+pub(super) struct Place {
+    pub(super) root: Arc<Tree>,
+    pub(super) pending: Pending,
+    pub(super) books: Arc<Books>,
+    account: Arc<str>,
+    usual_limit: Option<u64>,
+    /// A number of its own, at random: temporary files bear it.
+    pub(super) tag: u64,
+}
+
+/// A complete file, still without its name.
+#[derive(Clone, Debug)]
+pub(super) struct Complete {
+    pub(super) path: Path,
+    /// What it is called among the pending.
+    pub(super) temporary: String,
+    pub(super) size: u64,
+    pub(super) mtime: Mtime,
+    pub(super) hash: Hash,
+    pub(super) clobber: bool,
+}
+
+/// What came of a complete file.
+struct Named {
+    receipt: Receipt,
+    /// How much more is kept than before.
+    growth: i64,
+}
+
+impl Place {
+    /// The place of an owner, made where it is missing, and counted once by each server.
+    pub(super) async fn of(owner: &Owner, books: &Arc<Books>, usual_limit: Option<u64>) -> Outcome<Self> {
+        let (folder, account) = (books.folder.clone(), Arc::<str>::from(owner.account()));
+        let (whose, account_name) = (owner.clone(), account.clone());
+        let opened = off_loop(move || open_folders(&folder, &whose, &account_name)).await;
+        let opened = opened.map_err(trouble::busy)?;
+        let (root, pending) = opened.map_err(|error| trouble::of("open your folder", error))?;
+        let mut tag = [0; 8];
+        getrandom::fill(&mut tag)
+            .map_err(|error| Failure::new(Code::Io, format!("random numbers: {error}")))?;
+        let place = Place {
+            tag: u64::from_le_bytes(tag),
+            root: Arc::new(Tree::of(root)),
+            pending: Pending::of(pending),
+            books: books.clone(),
+            account,
+            usual_limit,
+        };
+        place.count().await?;
+        Ok(place)
+    }
+
+    /// Counts what is there, unless this server has done so: whatever a crash left undone ends here.
+    async fn count(&self) -> Outcome<()> {
+        let failed = |error| trouble::of("count your files", error);
+        let is_counted = async || {
+            let usage = self
+                .books
+                .store
+                .usage(&self.account)
+                .await
+                .map_err(trouble::store)?;
+            Ok::<_, Failure>(usage.counted_by == self.books.server)
+        };
+        if is_counted().await? {
+            return Ok(());
+        }
+        // Not in the background, where those who hold the lock for a moment only would keep the counter out.
+        let root = Tree::of(self.root.folder("").map_err(failed)?);
+        let _quiet: Quiet<'_> = loop {
+            match root.try_quiet().map_err(failed)? {
+                Some(quiet) => break quiet,
+                None => sockeye::time::sleep(TRY_AGAIN).await.map_err(trouble::busy)?,
+            }
+        };
+        if is_counted().await? {
+            return Ok(());
+        }
+        let (tree, pending) = (self.root.clone(), self.pending.clone());
+        let counted = off_loop(move || {
+            pending.sweep(SystemTime::now())?;
+            Ok((sizes_below(&tree.folder("")?)?, pending.recover()?))
+        });
+        let (used, reserved) = counted.await.map_err(trouble::busy)?.map_err(failed)?;
+        let usage = Usage {
+            used,
+            reserved,
+            limit: None,
+            counted_by: self.books.server,
+        };
+        let recounted = self.books.store.recount(&self.account, usage).await;
+        recounted.map_err(trouble::store)
+    }
+
+    /// What is kept, and what may be.
+    pub(super) async fn usage(&self) -> Outcome<sockeye_proto::files::Usage> {
+        let usage = self
+            .books
+            .store
+            .usage(&self.account)
+            .await
+            .map_err(trouble::store)?;
+        Ok(sockeye_proto::files::Usage {
+            used: usage.used,
+            reserved: usage.reserved,
+            limit: usage.limit.or(self.usual_limit),
+        })
+    }
+
+    /// Reserves room; says how much is left, where there is a limit.
+    pub(super) async fn reserve(&self, bytes: u64) -> Outcome<Option<u64>> {
+        let reserved = self
+            .books
+            .store
+            .reserve(&self.account, bytes, self.usual_limit)
+            .await;
+        match reserved.map_err(trouble::store)? {
+            Reserved::Granted(left) => Ok(left),
+            Reserved::Refused(usage) => {
+                let limit = usage.limit.or(self.usual_limit).unwrap_or_default();
+                let why = format!(
+                    "{bytes} bytes more than the {} that you keep and the {} that are on their way would be over your \
+                     limit of {limit}; remove something first",
+                    usage.used, usage.reserved
+                );
+                Err(Failure::new(Code::Quota, why))
+            }
+        }
+    }
+
+    /// Gives back what was reserved, and counts what is kept. When the books fail, too much is counted until the server's
+    /// next start, never too little.
+    pub(super) async fn settle(&self, freed: u64, growth: i64) {
+        if (freed, growth) != (0, 0)
+            && let Err(error) = self.books.store.settle(&self.account, freed, growth).await
+        {
+            tracing::warn!(account = &*self.account, %error, "the quota is counted wrong until the next start");
+        }
+    }
+
+    /// Does something with the place that may wait for the disk.
+    pub(super) async fn work<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Place) -> Outcome<T> + Send + 'static,
+    ) -> Outcome<T> {
+        let place = self.clone();
+        off_loop(move || job(&place)).await.map_err(trouble::busy)?
+    }
+
+    /// Gives complete files their names, all in one go. Their bytes are on the disk already, if they are to be; with `sync`
+    /// so are the names when this returns. Says how much more is kept than before, too.
+    pub(super) fn publish(&self, files: &[Complete], sync: bool) -> (Vec<Outcome<Receipt>>, i64) {
+        let mut folders = BTreeMap::new();
+        let named = self.name_all(files, &mut folders);
+        let growth = named.iter().flatten().map(|named| named.growth).sum();
+        let forced = match sync {
+            true => folders
+                .values()
+                .try_for_each(fs::fsync)
+                .and_then(|()| fs::fsync(&self.pending)),
+            false => Ok(()),
+        };
+        let receipt = |named: Outcome<Named>| {
+            // The name may be there, but nobody knows for how long.
+            forced.map_err(|error| trouble::of("force the folder to the disk", error))?;
+            let receipt = named?.receipt;
+            Ok(Receipt {
+                durable: sync,
+                ..receipt
+            })
+        };
+        (named.into_iter().map(receipt).collect(), growth)
+    }
+
+    fn name_all(&self, files: &[Complete], folders: &mut BTreeMap<String, OwnedFd>) -> Vec<Outcome<Named>> {
+        let quiet = match self.root.quiet() {
+            Ok(quiet) => quiet,
+            Err(error) => {
+                let failure = trouble::of("lock your folder", error);
+                return files.iter().map(|_| Err(failure.clone())).collect();
+            }
+        };
+        let outcomes = files.iter().map(|file| self.name(file, folders)).collect();
+        drop(quiet);
+        outcomes
+    }
+
+    fn name(&self, file: &Complete, folders: &mut BTreeMap<String, OwnedFd>) -> Outcome<Named> {
+        let failed = |error| trouble::at(&file.path, error);
+        let (parent, name) = file.path.split().ok_or_else(|| failed(Errno::ISDIR))?;
+        if !folders.contains_key(parent) {
+            let folder = match self.root.folder(parent) {
+                Err(Errno::NOENT) => self
+                    .root
+                    .make_folders(parent)
+                    .and_then(|_| self.root.folder(parent)),
+                other => other,
+            };
+            folders.insert(
+                parent.to_owned(),
+                folder.map_err(|error| trouble::at(parent, error))?,
+            );
+        }
+        let folder = folders.get(parent).ok_or_else(|| failed(Errno::NOENT))?;
+        let rename = |flags| fs::renameat_with(&self.pending, &file.temporary, folder, name, flags);
+        let growth = match rename(RenameFlags::NOREPLACE) {
+            Ok(()) => file.size as i64,
+            Err(Errno::EXIST | Errno::INVAL) => {
+                // Nobody else changes names now: what is there stays there.
+                match self.there(folder, name, file)? {
+                    There::Same(named) => {
+                        self.pending.unlink(&file.temporary);
+                        return Ok(named);
+                    }
+                    There::Size(old) => {
+                        rename(RenameFlags::empty()).map_err(failed)?;
+                        file.size as i64 - old as i64
+                    }
+                }
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        Ok(Named {
+            receipt: receipt(file, file.mtime),
+            growth,
+        })
+    }
+
+    /// What is where a file is to be: the very file, or one that may be replaced.
+    fn there(&self, folder: &OwnedFd, name: &str, file: &Complete) -> Outcome<There> {
+        let failed = |error| trouble::at(&file.path, error);
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let there = match open(folder, name, flags) {
+            Err(Errno::NOENT) => return Ok(There::Size(0)), // a file system without NOREPLACE
+            other => std::fs::File::from(other.map_err(failed)?),
+        };
+        let stat = fs::fstat(&there).map_err(failed)?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => {}
+            FileType::Directory => return Err(failed(Errno::ISDIR)),
+            _ => return Err(failed(Errno::EXIST)),
+        }
+        let size = stat.st_size as u64;
+        if size == file.size && record::of(&there) == Some(file.hash) {
+            return Ok(There::Same(Named {
+                receipt: receipt(file, Mtime(mtime_of(&stat))),
+                growth: 0,
+            }));
+        }
+        match file.clobber {
+            true => Ok(There::Size(size)),
+            false => Err(failed(Errno::EXIST)),
+        }
+    }
+
+    /// The receipt of a file that is there already with this size and hash.
+    pub(super) fn already(&self, path: &Path, size: u64, hash: Hash) -> Option<Receipt> {
+        let (file, stat) = self.root.file(path).ok()?;
+        let same = stat.st_size as u64 == size && record::of(&file) == Some(hash);
+        same.then(|| Receipt {
+            path: path.to_string(),
+            size,
+            hash,
+            mtime: Mtime(mtime_of(&stat)),
+            time: now(),
+            durable: true,
+        })
+    }
+
+    /// Refuses what could not get its name at the end anyhow.
+    pub(super) fn check_free(&self, path: &Path, clobber: bool) -> Outcome<()> {
+        match self.root.look(path) {
+            Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(trouble::at(path, error)),
+            Ok((None, _)) => Err(trouble::at(path, Errno::ISDIR)),
+            Ok((Some(_), _)) if clobber => Ok(()),
+            Ok((Some(_), _)) => Err(trouble::at(path, Errno::EXIST)),
+        }
+    }
+}
+
+enum There {
+    Same(Named),
+    Size(u64),
+}
+
+fn receipt(file: &Complete, mtime: Mtime) -> Receipt {
+    Receipt {
+        path: file.path.to_string(),
+        size: file.size,
+        hash: file.hash,
+        mtime,
+        time: now(),
+        durable: true,
+    }
+}
+
+/// The time, in nanoseconds since 1970.
+pub(super) fn now() -> Mtime {
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    Mtime(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
+
+/// The folder `users/NAME` or `anonymous`, and `uploads/ACCOUNT`.
+fn open_folders(
+    folder: &std::path::Path,
+    owner: &Owner,
+    account: &str,
+) -> rustix::io::Result<(OwnedFd, OwnedFd)> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let data = fs::open(folder, flags, Mode::empty())?;
+    match fs::mkdirat(&data, "files", Mode::RWXU) {
+        Ok(()) => fs::fsync(&data)?,
+        Err(Errno::EXIST) => {}
+        Err(error) => return Err(error),
+    }
+    // It may be another disk; below it there is one only.
+    let files = fs::openat(&data, "files", flags, Mode::empty())?;
+    let root = match owner {
+        Owner::User(name) => folder_in(folder_in(&files, "users")?, name)?,
+        Owner::Anonymous => folder_in(&files, "anonymous")?,
+    };
+    Ok((root, folder_in(folder_in(&files, "uploads")?, account)?))
+}

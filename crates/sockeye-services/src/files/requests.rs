@@ -1,0 +1,197 @@
+//! The requests that look at the tree or change its names.
+
+use super::place::Place;
+use super::record;
+use super::tree::{self, delete_all, mtime_of};
+use super::trouble::{self, Outcome, path, path_below};
+use crate::background::off_loop;
+use rustix::fs::{self, AtFlags, FileType, RenameFlags};
+use rustix::io::Errno;
+use sockeye_proto::files::{
+    Code, Entry, Failure, Hash, Kind, List, Listed, MAX_LISTED, Mkdir, Move, Mtime, Nothing, Path, Remove,
+    Stat, Verified,
+};
+use std::fs::File;
+
+/// What is hashed in one go: others have their turn in between.
+const STRETCH: u64 = 64 << 20;
+const PIECE: usize = 256 << 10;
+
+pub(super) fn stat(place: &Place, wanted: &Stat) -> Outcome<Entry> {
+    let path = path(&wanted.path)?;
+    let (file, stat) = place
+        .root
+        .look(&path)
+        .map_err(|error| trouble::at(&path, error))?;
+    Ok(Entry {
+        path: path.to_string(),
+        kind: if file.is_some() { Kind::File } else { Kind::Folder },
+        size: file.is_some().then_some(stat.st_size as u64),
+        mtime: Mtime(mtime_of(&stat)),
+        hash: file.as_ref().and_then(record::of),
+    })
+}
+
+pub(super) fn list(place: &Place, wanted: &List) -> Outcome<Listed> {
+    let at = path(&wanted.path)?;
+    let after = wanted.after.as_deref().map(path_below).transpose()?;
+    let limit = wanted
+        .limit
+        .map_or(MAX_LISTED, |limit| limit.min(MAX_LISTED as u64) as usize);
+    let folder = place.root.folder(at.as_str());
+    let listed = folder.and_then(|folder| tree::list(folder, after.as_ref(), limit, wanted.recursive));
+    listed.map_err(|error| trouble::at(&at, error))
+}
+
+pub(super) fn mkdir(place: &Place, wanted: &Mkdir) -> Outcome<Nothing> {
+    let path = path_below(&wanted.path)?;
+    let made = match wanted.parents {
+        true => place.root.make_folders(path.as_str()).map(drop),
+        false => place.root.make_folder(&path),
+    };
+    made.map_err(|error| trouble::at(&path, error))?;
+    Ok(Nothing {})
+}
+
+/// Says how many bytes fewer are kept.
+pub(super) fn remove(place: &Place, wanted: &Remove) -> Outcome<u64> {
+    let path = path_below(&wanted.path)?;
+    remove_at(place, &path, wanted.recursive).map_err(|error| trouble::at(&path, error))
+}
+
+fn remove_at(place: &Place, path: &Path, recursive: bool) -> Result<u64, Errno> {
+    let spot = place.root.spot(path)?;
+    let quiet = place.root.quiet()?;
+    let stat = spot.stat()?;
+    let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+    if !is_folder {
+        fs::unlinkat(&spot.folder, spot.name, AtFlags::empty())?;
+        drop(quiet);
+        fs::fsync(&spot.folder)?;
+        return Ok(match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => stat.st_size as u64,
+            _ => 0,
+        });
+    }
+    if !recursive {
+        fs::unlinkat(&spot.folder, spot.name, AtFlags::REMOVEDIR)?;
+        drop(quiet);
+        fs::fsync(&spot.folder)?;
+        return Ok(0);
+    }
+    // In one step for everybody else; then it takes as long as it takes.
+    let trash = format!("trash-{:x}-{}", place.tag, stat.st_ino);
+    fs::renameat(&spot.folder, spot.name, &place.pending, &trash)?;
+    drop(quiet);
+    fs::fsync(&spot.folder)?;
+    delete_all(&place.pending, &trash)
+}
+
+/// Says how many bytes fewer are kept: those of a file that was replaced.
+pub(super) fn rename(place: &Place, wanted: &Move) -> Outcome<u64> {
+    let (from, to) = (path_below(&wanted.path)?, path_below(&wanted.to)?);
+    let source = place
+        .root
+        .spot(&from)
+        .map_err(|error| trouble::at(&from, error))?;
+    let target = place.root.spot(&to).map_err(|error| trouble::at(&to, error))?;
+    let _quiet = place
+        .root
+        .quiet()
+        .map_err(|error| trouble::of("lock your folder", error))?;
+    if !place
+        .root
+        .fits(&from, &to)
+        .map_err(|error| trouble::at(&from, error))?
+    {
+        let why = format!("something below `{from}` would have a path that is too long or too deep");
+        return Err(Failure::new(Code::BadName, why));
+    }
+    let names = |flags| fs::renameat_with(&source.folder, source.name, &target.folder, target.name, flags);
+    let freed = match names(RenameFlags::NOREPLACE) {
+        Ok(()) => 0,
+        Err(Errno::EXIST) if wanted.clobber => {
+            let (old, new) = (target.stat(), source.stat());
+            let (old, new) = (
+                old.map_err(|error| trouble::at(&to, error))?,
+                new.map_err(|error| trouble::at(&from, error))?,
+            );
+            if (old.st_dev, old.st_ino) == (new.st_dev, new.st_ino) {
+                return Ok(0); // it is that file already
+            }
+            if FileType::from_raw_mode(old.st_mode) == FileType::Directory {
+                return Err(trouble::at(&to, Errno::ISDIR));
+            }
+            names(RenameFlags::empty()).map_err(|error| trouble::at(&to, error))?;
+            old.st_size as u64
+        }
+        Err(Errno::INVAL) => {
+            let why = format!("`{from}` can't be moved into itself");
+            return Err(Failure::new(Code::BadRequest, why));
+        }
+        Err(Errno::EXIST) => return Err(trouble::at(&to, Errno::EXIST)),
+        Err(error) => return Err(trouble::at(&from, error)),
+    };
+    let forced = fs::fsync(&target.folder).and_then(|()| fs::fsync(&source.folder));
+    forced.map_err(|error| trouble::of("force the folder to the disk", error))?;
+    Ok(freed)
+}
+
+/// Reads a whole file, a stretch at a time.
+pub(super) async fn verify(place: &Place, wanted: Stat) -> Outcome<Verified> {
+    let path = path_below(&wanted.path)?;
+    let shown = path.to_string();
+    let opened = place.work(move |place| place.root.file(&path).map_err(|error| trouble::at(&path, error)));
+    let (file, stat) = opened.await?;
+    let mut read = Reading {
+        file,
+        hasher: blake3::Hasher::new(),
+        at: 0,
+    };
+    loop {
+        let stretched = off_loop(move || read.stretch()).await.map_err(trouble::busy)?;
+        let (next, over) = stretched.map_err(|error| trouble::of(format_args!("read `{shown}`"), error))?;
+        read = next;
+        if over {
+            break;
+        }
+    }
+    let hash = Hash(*read.hasher.finalize().as_bytes());
+    let recorded = record::of(&read.file);
+    if read.at != stat.st_size as u64 {
+        return Err(Failure::new(
+            Code::Changed,
+            format!("`{shown}` was changed meanwhile"),
+        ));
+    }
+    Ok(Verified {
+        size: read.at,
+        hash,
+        recorded,
+        matches: recorded.map(|recorded| recorded == hash),
+    })
+}
+
+struct Reading {
+    file: File,
+    hasher: blake3::Hasher,
+    at: u64,
+}
+
+impl Reading {
+    /// Whether the end was reached, too.
+    fn stretch(mut self) -> Result<(Self, bool), Errno> {
+        let mut piece = vec![0; PIECE];
+        let end = self.at + STRETCH;
+        while self.at < end {
+            match tree::read_at(&self.file, &mut piece, self.at)? {
+                0 => return Ok((self, true)),
+                count => {
+                    self.hasher.update(&piece[..count]);
+                    self.at += count as u64;
+                }
+            }
+        }
+        Ok((self, false))
+    }
+}

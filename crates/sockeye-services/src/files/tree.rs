@@ -1,0 +1,277 @@
+//! A folder and what is below it, reached by descriptors only.
+//!
+//! Nothing is opened by a path from the root of the system, no symbolic link is followed, and nothing leads out:
+//! `openat2(2)` promises that for a whole path. Where the kernel lacks it, each folder on the way is opened by
+//! itself from the one above, with `O_NOFOLLOW`, and so can't be a link either; that is as tight, and needs no crate.
+
+mod listing;
+mod removal;
+
+use rustix::fs::{self, AtFlags, FileType, FlockOperation, Mode, OFlags, ResolveFlags, Stat};
+use rustix::io::{Errno, Result};
+use sockeye_proto::files::{MAX_DEPTH, MAX_PATH, Path};
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+pub(super) use listing::list;
+pub(super) use removal::{delete_all, sizes_below};
+
+/// What services keep is their owner's business.
+const FOLDER_MODE: Mode = Mode::RWXU;
+const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
+
+/// A rename elsewhere in the tree can make `openat2` ask for another try; one that never stops is somebody's attack.
+const TRIES: usize = 64;
+
+const WITHIN: ResolveFlags = ResolveFlags::BENEATH
+    .union(ResolveFlags::NO_SYMLINKS)
+    .union(ResolveFlags::NO_MAGICLINKS)
+    .union(ResolveFlags::NO_XDEV);
+
+/// The kernel has no `openat2`.
+static LACKING: AtomicBool = AtomicBool::new(false);
+
+/// Opens what is at a path below a folder.
+pub(super) fn open(folder: impl AsFd, path: &str, flags: OFlags) -> Result<OwnedFd> {
+    let folder = folder.as_fd();
+    let path = if path.is_empty() { "." } else { path };
+    let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let mode = match flags.contains(OFlags::CREATE) {
+        true => FILE_MODE,
+        false => Mode::empty(),
+    };
+    if !LACKING.load(Ordering::Relaxed) {
+        for _ in 0..TRIES {
+            match fs::openat2(folder, path, flags, mode, WITHIN) {
+                Err(Errno::AGAIN) => {}
+                Err(Errno::NOSYS | Errno::PERM) => {
+                    LACKING.store(true, Ordering::Relaxed);
+                    break;
+                }
+                opened => return opened,
+            }
+        }
+    }
+    walk(folder, path, flags, mode)
+}
+
+/// The same, a folder at a time.
+fn walk(folder: BorrowedFd<'_>, path: &str, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
+    let (parents, last) = path.rsplit_once('/').unwrap_or(("", path));
+    let mut at: Option<OwnedFd> = None;
+    for name in parents.split('/').filter(|name| !name.is_empty()) {
+        let step = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let from = at.as_ref().map_or(folder, AsFd::as_fd);
+        at = Some(fs::openat(from, name, step, Mode::empty())?);
+    }
+    let from = at.as_ref().map_or(folder, AsFd::as_fd);
+    let opened = fs::openat(from, last, flags, mode)?;
+    match fs::fstat(&opened)?.st_dev == fs::fstat(folder)?.st_dev {
+        true => Ok(opened),
+        false => Err(Errno::XDEV),
+    }
+}
+
+/// Opens a folder below another, and makes it where it is missing.
+pub(super) fn folder_in(folder: impl AsFd, name: &str) -> Result<OwnedFd> {
+    match fs::mkdirat(&folder, name, FOLDER_MODE) {
+        Ok(()) => fs::fsync(&folder)?,
+        Err(Errno::EXIST) => {}
+        Err(error) => return Err(error),
+    }
+    open(folder, name, OFlags::RDONLY | OFlags::DIRECTORY)
+}
+
+/// A user's own root.
+#[derive(Debug)]
+pub(super) struct Tree(OwnedFd);
+
+/// While it is there, nobody else changes names in the tree: neither another thread nor another process.
+pub(super) struct Quiet<'t>(&'t Tree);
+
+impl Drop for Quiet<'_> {
+    fn drop(&mut self) {
+        let _ = fs::flock(&self.0.0, FlockOperation::Unlock); // the descriptor's end would do it, too
+    }
+}
+
+/// A folder, and the name of something in it.
+pub(super) struct Spot<'p> {
+    pub(super) folder: OwnedFd,
+    pub(super) name: &'p str,
+}
+
+impl Spot<'_> {
+    pub(super) fn stat(&self) -> Result<Stat> {
+        fs::statat(&self.folder, self.name, AtFlags::SYMLINK_NOFOLLOW)
+    }
+}
+
+impl Tree {
+    /// `folder` is a descriptor of its own, which no other thread locks.
+    pub(super) fn of(folder: OwnedFd) -> Self {
+        Tree(folder)
+    }
+
+    /// Keeps everybody else from changing names; held for a few calls only.
+    pub(super) fn quiet(&self) -> Result<Quiet<'_>> {
+        while let Err(error) = fs::flock(&self.0, FlockOperation::LockExclusive) {
+            if error != Errno::INTR {
+                return Err(error);
+            }
+        }
+        Ok(Quiet(self))
+    }
+
+    /// Whether nobody else is changing names just now.
+    pub(super) fn try_quiet(&self) -> Result<Option<Quiet<'_>>> {
+        match fs::flock(&self.0, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Quiet(self))),
+            Err(Errno::WOULDBLOCK | Errno::INTR) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn folder(&self, path: &str) -> Result<OwnedFd> {
+        open(&self.0, path, OFlags::RDONLY | OFlags::DIRECTORY)
+    }
+
+    /// A file to read.
+    pub(super) fn file(&self, path: &Path) -> Result<(File, Stat)> {
+        // Not to wait for who writes to a pipe that somebody has put there.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let opened = open(&self.0, path.as_str(), flags)?;
+        let stat = fs::fstat(&opened)?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Ok((File::from(opened), stat)),
+            FileType::Directory => Err(Errno::ISDIR),
+            _ => Err(Errno::NOENT),
+        }
+    }
+
+    /// What is at the path; a file is open then.
+    pub(super) fn look(&self, path: &Path) -> Result<(Option<File>, Stat)> {
+        match self.file(path) {
+            Ok((file, stat)) => Ok((Some(file), stat)),
+            Err(Errno::ISDIR) => Ok((None, fs::fstat(self.folder(path.as_str())?)?)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The folder that something is in, which must be there.
+    pub(super) fn spot<'p>(&self, path: &'p Path) -> Result<Spot<'p>> {
+        let (folder, name) = path.split().ok_or(Errno::ISDIR)?;
+        let folder = self.folder(folder)?;
+        Ok(Spot { folder, name })
+    }
+
+    /// Makes a folder and those above it, as far as they are missing; says whether any was.
+    pub(super) fn make_folders(&self, path: &str) -> Result<bool> {
+        let mut at = self.folder("")?;
+        let mut made = false;
+        for name in path.split('/').filter(|name| !name.is_empty()) {
+            match fs::mkdirat(&at, name, FOLDER_MODE) {
+                Ok(()) => {
+                    fs::fsync(&at)?;
+                    made = true;
+                }
+                Err(Errno::EXIST) => {}
+                Err(error) => return Err(error),
+            }
+            at = open(&at, name, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        }
+        Ok(made)
+    }
+
+    /// Makes one folder.
+    pub(super) fn make_folder(&self, path: &Path) -> Result<()> {
+        let spot = self.spot(path)?;
+        fs::mkdirat(&spot.folder, spot.name, FOLDER_MODE)?;
+        fs::fsync(&spot.folder)
+    }
+
+    /// Whether all that is below `from` still has a path when that is called `to`.
+    pub(super) fn fits(&self, from: &Path, to: &Path) -> Result<bool> {
+        let folder = match self.folder(from.as_str()) {
+            Ok(folder) => folder,
+            Err(Errno::NOTDIR | Errno::LOOP) => return Ok(true),
+            Err(error) => return Err(error),
+        };
+        let (depth, length) = removal::extent(&folder)?;
+        Ok(to.names().count() + depth <= MAX_DEPTH && to.as_str().len() + length <= MAX_PATH)
+    }
+}
+
+impl AsFd for Tree {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Reads what there is at an offset, for as much as there is room.
+pub(super) fn read_at(file: &File, room: &mut [u8], offset: u64) -> Result<usize> {
+    loop {
+        match rustix::io::pread(file, &mut *room, offset) {
+            Err(Errno::INTR) => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Writes all of the bytes at an offset.
+pub(super) fn write_at(file: &File, mut bytes: &[u8], mut offset: u64) -> Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::pwrite(file, bytes, offset) {
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+            Ok(count) => {
+                offset += count as u64;
+                bytes = &bytes[count..];
+            }
+        }
+    }
+    Ok(())
+}
+
+/// When a file was changed, in nanoseconds since 1970.
+pub(super) fn mtime_of(stat: &Stat) -> i64 {
+    let nanoseconds = i64::try_from(stat.st_mtime_nsec).unwrap_or(0);
+    stat.st_mtime
+        .saturating_mul(1_000_000_000)
+        .saturating_add(nanoseconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn ways() -> [fn(BorrowedFd<'_>, &str) -> Result<OwnedFd>; 2] {
+        [
+            |folder, path| open(folder, path, OFlags::RDONLY),
+            |folder, path| walk(folder, path, OFlags::RDONLY | OFlags::NOFOLLOW, Mode::empty()),
+        ]
+    }
+
+    #[test]
+    fn neither_way_follows_a_link_or_leads_out() {
+        let outer = tempfile::tempdir().expect("a folder");
+        let root = outer.path().join("root");
+        std::fs::create_dir_all(root.join("a/b")).expect("folders");
+        std::fs::write(root.join("a/b/file"), "x").expect("a file");
+        std::fs::write(outer.path().join("secret"), "y").expect("a file");
+        symlink("../secret", root.join("link")).expect("a link");
+        symlink("..", root.join("up")).expect("a link");
+        symlink("a", root.join("inner")).expect("a link");
+        symlink("/etc", root.join("absolute")).expect("a link");
+        let folder = File::open(&root).expect("the root");
+        for way in ways() {
+            way(folder.as_fd(), "a/b/file").expect("a plain file");
+            for path in ["link", "up/secret", "inner/b/file", "absolute/passwd", "absolute"] {
+                let error = way(folder.as_fd(), path).expect_err(path);
+                assert!(matches!(error, Errno::LOOP | Errno::NOTDIR), "{path}: {error}");
+            }
+        }
+    }
+}

@@ -1,0 +1,416 @@
+//! An upload that goes on over this connection.
+//!
+//! Bytes go into the part as they come. Each unit that is complete is hashed and forced to the disk in the background
+//! while the next one comes, and then noted: from then on it need not be sent again.
+
+use super::pending::{Claim, Pending, Plan, durable_units, offset_after};
+use super::place::{Complete, Place, now};
+use super::record;
+use super::tree::{read_at, write_at};
+use super::trouble::{self, Outcome};
+use super::units::{self, Unit};
+use crate::background::off_loop;
+use rustix::fs;
+use rustix::io::Errno;
+use sockeye_proto::files::{Code, Failure, Hash, Path, Receipt, Received, UNIT, UploadName};
+use std::collections::VecDeque;
+use std::fs::File;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+/// Units that may be under way to the disk while more is received: one is hashed while another is forced.
+const AHEAD: usize = 2;
+/// How much is read at once to be hashed: it stays in the processor's cache.
+const PIECE: usize = 256 << 10;
+
+type Work = Pin<Box<dyn Future<Output = sockeye::Result<Result<(), Errno>>>>>;
+
+/// What the background has to know; its claim ends with the last of it.
+#[derive(Debug)]
+struct Files {
+    part: File,
+    units: File,
+    plan: Plan,
+    claim: Claim,
+}
+
+pub(super) struct Live {
+    name: UploadName,
+    files: Arc<Files>,
+    /// Where the next byte goes.
+    offset: u64,
+    /// Units that are on the disk.
+    done: usize,
+    /// Units that are on their way there, the oldest first.
+    ahead: VecDeque<Work>,
+}
+
+/// What `upload` comes to.
+pub(super) enum Beginning {
+    Live(Live),
+    Finished(Receipt),
+}
+
+impl Live {
+    /// Begins an upload or goes on with it.
+    pub(super) async fn begin(
+        place: &Place,
+        name: UploadName,
+        path: Path,
+        wanted: Plan,
+    ) -> Outcome<Beginning> {
+        let claim = place.pending.claim(name).await?;
+        let known = place.work(move |place| known(place, name)).await?;
+        let plan = match known {
+            Some((plan, has_part)) => {
+                if !is_same(&plan, &wanted) {
+                    let why = "the source is not what it was when this upload began; begin a new one";
+                    return Err(Failure::new(Code::Changed, why));
+                }
+                match (plan.committed, has_part) {
+                    (Some((hash, time)), false) => {
+                        return Ok(Beginning::Finished(receipt(&plan, hash, time)));
+                    }
+                    _ => plan,
+                }
+            }
+            None => {
+                if let Some(receipt) = Self::begin_anew(place, name, path, &wanted).await? {
+                    return Ok(Beginning::Finished(receipt));
+                }
+                wanted
+            }
+        };
+        let opened = place.work(move |place| open(place, name, plan, claim)).await?;
+        Ok(Beginning::Live(Live::of(name, opened)))
+    }
+
+    /// Reserves room and makes the files, unless the very file is there.
+    async fn begin_anew(
+        place: &Place,
+        name: UploadName,
+        path: Path,
+        wanted: &Plan,
+    ) -> Outcome<Option<Receipt>> {
+        let (size, hash, clobber) = (wanted.size, wanted.hash, wanted.clobber);
+        let already = place.work(move |place| {
+            let already = hash.and_then(|hash| place.already(&path, size, hash));
+            if already.is_none() {
+                place.check_free(&path, clobber)?;
+                if !place
+                    .pending
+                    .has_room()
+                    .map_err(|error| trouble::of("count uploads", error))?
+                {
+                    let why = "you have 1,000 unfinished uploads; finish or abandon some";
+                    return Err(Failure::new(Code::Busy, why));
+                }
+            }
+            Ok(already)
+        });
+        if let Some(receipt) = already.await? {
+            return Ok(Some(receipt));
+        }
+        place.reserve(size).await?;
+        let plan = wanted.clone();
+        let begun = place.work(move |place| {
+            place.pending.begin(name, &plan).map_err(|error| {
+                let _ = place.pending.discard(name); // it has failed already
+                trouble::of("begin the upload", error)
+            })
+        });
+        if let Err(failure) = begun.await {
+            place.settle(size, 0).await;
+            return Err(failure);
+        }
+        Ok(None)
+    }
+
+    /// An upload that nobody has begun on this connection, to be forgotten.
+    pub(super) async fn found(place: &Place, name: UploadName) -> Outcome<Self> {
+        let missing = || Failure::new(Code::NotFound, "there is no such upload");
+        let look = move |place: &Place| match known(place, name)? {
+            Some((plan, true)) => Ok(plan),
+            _ => Err(missing()),
+        };
+        place.work(look).await?; // before there is a lock for it
+        let claim = place.pending.claim(name).await?;
+        let opened = place
+            .work(move |place| open(place, name, look(place)?, claim))
+            .await?;
+        Ok(Live::of(name, opened))
+    }
+
+    fn of(name: UploadName, (files, done): (Files, usize)) -> Self {
+        Live {
+            name,
+            offset: offset_after(done, files.plan.size),
+            files: Arc::new(files),
+            done,
+            ahead: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn name(&self) -> UploadName {
+        self.name
+    }
+
+    /// Whether no other connection has come for it.
+    pub(super) fn is_ours(&self) -> bool {
+        self.files.claim.is_ours()
+    }
+
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    pub(super) fn left(&self) -> u64 {
+        self.files.plan.size - self.offset
+    }
+
+    pub(super) fn progress(&self) -> Received {
+        Received {
+            offset: self.offset,
+            durable: offset_after(self.done, self.files.plan.size),
+        }
+    }
+
+    /// Takes the next bytes, no more than are left.
+    pub(super) async fn take(&mut self, mut bytes: &[u8]) -> Outcome<()> {
+        while !bytes.is_empty() {
+            let to_end = (UNIT - self.offset % UNIT).min(self.left());
+            let (now, later) = bytes.split_at(bytes.len().min(to_end as usize));
+            write_at(&self.files.part, now, self.offset).map_err(of_part)?;
+            self.offset += now.len() as u64;
+            bytes = later;
+            if self.offset.is_multiple_of(UNIT) || self.left() == 0 {
+                self.push().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Has the unit that is complete hashed and forced to the disk.
+    async fn push(&mut self) -> Outcome<()> {
+        while self.ahead.len() >= AHEAD {
+            self.pull().await?;
+        }
+        let files = self.files.clone();
+        let number = (self.offset - 1) / UNIT;
+        let mut work: Work = Box::pin(off_loop(move || keep_unit(&files, number)));
+        // It begins when it is first asked for.
+        let early = poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await;
+        match early {
+            Poll::Ready(done) => self.note(done)?,
+            Poll::Pending => self.ahead.push_back(work),
+        }
+        Ok(())
+    }
+
+    /// Waits for the oldest unit.
+    async fn pull(&mut self) -> Outcome<()> {
+        match self.ahead.pop_front() {
+            Some(work) => {
+                let done = work.await;
+                self.note(done)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn note(&mut self, done: sockeye::Result<Result<(), Errno>>) -> Outcome<()> {
+        done.map_err(trouble::busy)?.map_err(of_part)?;
+        self.done += 1;
+        Ok(())
+    }
+
+    /// Waits until all that came is on the disk.
+    async fn drain(&mut self) -> Outcome<()> {
+        while !self.ahead.is_empty() {
+            self.pull().await?;
+        }
+        Ok(())
+    }
+
+    /// Compares the hash, and gives the file its name.
+    pub(super) async fn commit(mut self, place: &Place, hash: Option<Hash>) -> Outcome<Receipt> {
+        self.drain().await?;
+        let (name, files) = (self.name, self.files.clone());
+        let size = files.plan.size;
+        let (outcome, freed, growth) = place
+            .work(move |place| Ok(finish(place, name, &files, hash)))
+            .await?;
+        place.settle(if freed { size } else { 0 }, growth).await;
+        outcome
+    }
+
+    /// Forgets it all.
+    pub(super) async fn abandon(mut self, place: &Place) -> Outcome<()> {
+        let _ = self.drain().await; // whatever came of it
+        let name = self.name;
+        let discarded = place.work(move |place| discard(&place.pending, name)).await;
+        if discarded.is_ok() {
+            place.settle(self.files.plan.size, 0).await;
+        }
+        discarded
+    }
+}
+
+fn of_part(error: Errno) -> Failure {
+    trouble::of("write the upload", error)
+}
+
+fn discard(pending: &Pending, name: UploadName) -> Outcome<()> {
+    pending
+        .discard(name)
+        .map_err(|error| trouble::of("discard the upload", error))
+}
+
+fn receipt(plan: &Plan, hash: Hash, time: sockeye_proto::files::Mtime) -> Receipt {
+    Receipt {
+        path: plan.path.clone(),
+        size: plan.size,
+        hash,
+        mtime: plan.mtime,
+        time,
+        durable: plan.sync,
+    }
+}
+
+/// What the disk has of an upload; what makes no sense is swept away.
+fn known(place: &Place, name: UploadName) -> Outcome<Option<(Plan, bool)>> {
+    let failed = |error| trouble::of("look for the upload", error);
+    let Some(plan) = place.pending.plan(name).map_err(failed)? else {
+        return Ok(None);
+    };
+    let has_part = place.pending.has_part(name).map_err(failed)?;
+    if !has_part && plan.committed.is_none() {
+        place.pending.discard(name).map_err(failed)?;
+        return Ok(None);
+    }
+    Ok(Some((plan, has_part)))
+}
+
+fn is_same(known: &Plan, wanted: &Plan) -> bool {
+    let hash = known.hash.or(known.committed.map(|(hash, _)| hash));
+    let hashes_agree = match (hash, wanted.hash) {
+        (Some(one), Some(other)) => one == other,
+        _ => true,
+    };
+    let shape = |plan: &Plan| (plan.path.clone(), plan.size, plan.mtime);
+    hashes_agree && shape(known) == shape(wanted)
+}
+
+/// Opens what the disk has of an upload; says how many of its units are there.
+fn open(place: &Place, name: UploadName, plan: Plan, claim: Claim) -> Outcome<(Files, usize)> {
+    let failed = |error| trouble::of("open the upload", error);
+    let (part, units) = place.pending.files(name).map_err(failed)?;
+    let done = durable_units(&units, plan.size).map_err(failed)?.len();
+    place.pending.touch(name).map_err(failed)?;
+    let files = Files {
+        part,
+        units,
+        plan,
+        claim,
+    };
+    Ok((files, done))
+}
+
+/// Hashes a unit that is written, forces it to the disk, and notes that.
+fn keep_unit(files: &Files, number: u64) -> Result<(), Errno> {
+    let Plan { size, sync, .. } = files.plan;
+    let mut unit = Unit::new(number, size);
+    let (mut at, end) = (number * UNIT, ((number + 1) * UNIT).min(size));
+    let mut piece = vec![0; PIECE];
+    while at < end {
+        let room = piece.len().min((end - at) as usize);
+        match read_at(&files.part, &mut piece[..room], at)? {
+            0 => return Err(Errno::IO), // somebody has cut it
+            count => {
+                unit.update(&piece[..count]);
+                at += count as u64;
+            }
+        }
+    }
+    if sync {
+        fs::fdatasync(&files.part)?;
+    }
+    write_at(&files.units, &unit.finish(), number * 32)?;
+    match sync {
+        true => fs::fdatasync(&files.units),
+        false => Ok(()),
+    }
+}
+
+/// The end of an upload: its outcome, whether its reservation ended, and how much more is kept.
+fn finish(
+    place: &Place,
+    name: UploadName,
+    files: &Files,
+    hash: Option<Hash>,
+) -> (Outcome<Receipt>, bool, i64) {
+    let complete = match complete(place, name, files, hash) {
+        Ok(complete) => complete,
+        Err(failure) => {
+            let over = failure.code == Code::Mismatch;
+            if over && let Err(failure) = discard(&place.pending, name) {
+                return (Err(failure), false, 0);
+            }
+            return (Err(failure), over, 0);
+        }
+    };
+    let (receipts, growth) = place.publish(&[complete], files.plan.sync);
+    let receipt = receipts.into_iter().next();
+    let receipt = receipt.unwrap_or_else(|| Err(Failure::new(Code::Io, "nothing came of it")));
+    let named = matches!(place.pending.has_part(name), Ok(false));
+    if named {
+        place.pending.tidy(name);
+    }
+    (receipt, named, growth)
+}
+
+/// Proves the hash and makes the part what the file is to be, but for its name.
+fn complete(place: &Place, name: UploadName, files: &Files, declared: Option<Hash>) -> Outcome<Complete> {
+    let plan = &files.plan;
+    let values = durable_units(&files.units, plan.size).map_err(of_part)?;
+    if values.len() as u64 != units::count(plan.size) {
+        let why = format!(
+            "only {} of {} bytes have come",
+            offset_after(values.len(), plan.size),
+            plan.size
+        );
+        return Err(Failure::new(Code::BadOffset, why));
+    }
+    let hash = units::whole(&values);
+    let wanted = [declared, plan.hash];
+    if wanted == [None, None] {
+        return Err(Failure::new(
+            Code::BadRequest,
+            "`hash` must be in `upload` or in `commit`",
+        ));
+    }
+    if let Some(other) = wanted.into_iter().flatten().find(|wanted| *wanted != hash) {
+        let why = format!("what came has the hash {hash}, and {other} was declared; the upload is discarded");
+        return Err(Failure::new(Code::Mismatch, why));
+    }
+    let path = trouble::path_below(&plan.path)?;
+    record::write(&files.part, plan.mtime, &hash).map_err(of_part)?;
+    if plan.sync {
+        fs::fsync(&files.part).map_err(of_part)?;
+    }
+    let committed = Plan {
+        committed: Some((hash, now())),
+        ..plan.clone()
+    };
+    place.pending.keep(name, &committed).map_err(of_part)?;
+    Ok(Complete {
+        path,
+        temporary: Pending::part_name(name),
+        size: plan.size,
+        mtime: plan.mtime,
+        hash,
+        clobber: plan.clobber,
+    })
+}

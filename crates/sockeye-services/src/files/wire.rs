@@ -1,0 +1,174 @@
+//! A connection in frames and raw bytes, with answers on their way.
+
+use serde::Serialize;
+use sockeye::{Chunk, Class, Connection, Error, Result};
+use sockeye_proto::files::{Answer, Code, Done, Failure};
+use sockeye_proto::frames::{self, BadFrame, Decoder};
+use std::time::Duration;
+
+/// How often somebody who waits for bytes looks whether it is still wanted.
+const LOOK: Duration = Duration::from_millis(250);
+/// Answers that are kept back while there are requests to be read: a send for each would cost more than the answer.
+const GATHER: usize = 16 << 10;
+
+/// What came.
+pub(super) enum Next {
+    Frame(Vec<u8>),
+    /// There is nothing just now.
+    Nothing,
+    /// The peer has sent all that it will.
+    End,
+}
+
+pub(super) struct Wire<'c> {
+    pub(super) conn: &'c mut Connection,
+    held: Chunk,
+    decoder: Decoder,
+    answers: Vec<u8>,
+    /// Asked while waiting; false ends the wait's purpose, not the connection.
+    pub(super) watched: bool,
+}
+
+/// A wait came to its end because somebody is to look at something.
+pub(super) enum Waited<T> {
+    For(T),
+    Look,
+}
+
+impl<'c> Wire<'c> {
+    pub(super) fn new(conn: &'c mut Connection) -> Self {
+        Wire {
+            conn,
+            held: Chunk::default(),
+            decoder: Decoder::new(),
+            answers: Vec::new(),
+            watched: false,
+        }
+    }
+
+    /// The next frame; without `wait` only if it is there already.
+    ///
+    /// While the wire is watched, the wait ends every now and then.
+    pub(super) async fn frame(
+        &mut self,
+        wait: bool,
+        waited: &mut Duration,
+    ) -> Result<Waited<Result<Next, BadFrame>>> {
+        loop {
+            let taken = self.decoder.push(&self.held);
+            self.held.advance(taken);
+            match self.decoder.next() {
+                Ok(None) => {}
+                Ok(Some(frame)) => return Ok(Waited::For(Ok(Next::Frame(frame)))),
+                Err(bad) => return Ok(Waited::For(Err(bad))),
+            }
+            self.held = match self.conn.try_recv().await? {
+                Some(chunk) => chunk,
+                None if !wait => return Ok(Waited::For(Ok(Next::Nothing))),
+                None => match self.wait(waited).await? {
+                    Waited::For(chunk) => chunk,
+                    Waited::Look => return Ok(Waited::Look),
+                },
+            };
+            *waited = Duration::ZERO;
+            if self.held.is_empty() {
+                return match self.decoder.is_within() {
+                    true => Err(self.cut()),
+                    false => Ok(Waited::For(Ok(Next::End))),
+                };
+            }
+        }
+    }
+
+    /// Some of the raw bytes that are due, `most` at the most.
+    pub(super) async fn bytes(&mut self, most: u64, waited: &mut Duration) -> Result<Waited<Chunk>> {
+        if self.held.is_empty() {
+            self.held = match self.conn.try_recv().await? {
+                Some(chunk) => chunk,
+                None => match self.wait(waited).await? {
+                    Waited::For(chunk) => chunk,
+                    Waited::Look => return Ok(Waited::Look),
+                },
+            };
+            *waited = Duration::ZERO;
+            if self.held.is_empty() {
+                return Err(self.cut());
+            }
+        }
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        if self.held.len() <= most {
+            return Ok(Waited::For(std::mem::take(&mut self.held)));
+        }
+        let front = Chunk::from(self.held[..most].to_vec());
+        self.held.advance(most);
+        Ok(Waited::For(front))
+    }
+
+    /// Reads bytes that nobody wants.
+    pub(super) async fn drop_bytes(&mut self, count: u64) -> Result<()> {
+        let mut left = count;
+        let mut waited = Duration::ZERO;
+        while left > 0 {
+            if let Waited::For(chunk) = self.bytes(left, &mut waited).await? {
+                left -= chunk.len() as u64;
+            }
+        }
+        Ok(())
+    }
+
+    async fn wait(&mut self, waited: &mut Duration) -> Result<Waited<Chunk>> {
+        self.flush().await?;
+        if !self.watched {
+            return self.conn.recv().await.map(Waited::For);
+        }
+        match sockeye::time::timeout(LOOK, self.conn.recv()).await {
+            Ok(received) => received.map(Waited::For),
+            Err(error) if error.class() != Class::Timeout => Err(error),
+            Err(_) => {
+                *waited += LOOK;
+                match self.conn.timeouts().0 {
+                    Some(limit) if *waited >= limit => Err(Error::timed_out("recv", limit)),
+                    _ => Ok(Waited::Look),
+                }
+            }
+        }
+    }
+
+    fn cut(&self) -> Error {
+        let why = "the peer left in the middle of what it was sending".to_owned();
+        Error::new("recv", Class::General, why).at(self.conn.peer())
+    }
+
+    /// Keeps an answer until it is worth a send, or nothing else is to be done.
+    pub(super) async fn answer<T: Serialize>(
+        &mut self,
+        id: Option<u64>,
+        outcome: Result<T, Failure>,
+    ) -> Result<()> {
+        let done = Done::from(outcome);
+        let frame = frames::encode(&Answer { id, done }).or_else(|error| {
+            let failure = Failure::new(Code::Io, format!("the answer can't be sent: {error}"));
+            frames::encode(&Answer::<()> {
+                id,
+                done: Done::Error(failure),
+            })
+        });
+        let frame = frame.map_err(|error| Error::new("answer", Class::General, error))?;
+        self.frame_out(&frame).await
+    }
+
+    pub(super) async fn frame_out(&mut self, frame: &[u8]) -> Result<()> {
+        self.answers.extend_from_slice(frame);
+        match self.answers.len() >= GATHER {
+            true => self.flush().await,
+            false => Ok(()),
+        }
+    }
+
+    pub(super) async fn flush(&mut self) -> Result<()> {
+        if self.answers.is_empty() {
+            return Ok(());
+        }
+        self.conn.send(std::mem::take(&mut self.answers)).await
+    }
+}

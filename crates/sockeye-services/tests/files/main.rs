@@ -1,0 +1,9 @@
+//! The file service as its clients meet it: in raw frames, under every model.
+
+mod client;
+
+mod attackers;
+mod dialogue;
+mod old_client;
+mod small;
+mod uploads;

@@ -1,0 +1,82 @@
+//! The tutorial's client, as a Python program.
+
+use super::client::{Client, Served, serve};
+use serde_json::json;
+use sockeye::Model;
+use sockeye_services::settings::Settings;
+use std::process::Command;
+
+/// Sends two frames and the bytes, and reads nothing.
+const PROGRAM: &str = r#"
+import json, socket, struct, sys
+host, port, user, name, size = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4], int(sys.argv[5])
+def frame(value):
+    text = json.dumps(value, ensure_ascii=False).encode("utf-8")
+    return struct.pack("<I", len(text)) + text
+peer = socket.create_connection((host, port))
+peer.sendall(frame({"operate": "upload", "user": user}))
+peer.sendall(frame({"filename": name, "filesize": size}))
+try:
+    peer.sendall(b"x" * size)
+    peer.shutdown(socket.SHUT_WR)
+    while peer.recv(4096): pass
+except OSError:
+    pass
+"#;
+
+fn upload(served: &Served, user: &str, name: &str, size: usize) {
+    let at = served.endpoint.host_port().expect("an IP address").to_string();
+    let (host, port) = at.rsplit_once(':').expect("a port");
+    let mut python = Command::new("python3");
+    let python = python.args(["-c", PROGRAM, host, port, user, name, &size.to_string()]);
+    assert!(python.status().expect("python3 starts").success());
+}
+
+#[test]
+fn its_files_come_where_they_are_allowed() {
+    for model in super::client::models() {
+        eprintln!("under {model}");
+        let settings = Settings::new()
+            .set("anonymous", "true")
+            .set("anonymous-quota", "1000000");
+        let served = serve(model, settings);
+        let folder = served.data.join("files/anonymous");
+        upload(&served, "xiaoming", "电影.mp4", 300_000);
+        let path = folder.join("xiaoming/电影.mp4");
+        assert_eq!(std::fs::read(&path).expect("the file"), [b'x'; 300_000]);
+        upload(&served, "xiaoming", "电影.mp4", 1000);
+        assert_eq!(std::fs::metadata(&path).expect("the file").len(), 1000);
+        for (user, name) in [
+            ("..", "x"),
+            ("a/b", "x"),
+            ("xiaoming", "../../etc/passwd"),
+            ("", "x"),
+            ("xiaoming", ""),
+        ] {
+            upload(&served, user, name, 10);
+        }
+        upload(&served, "xiaoming", "too-much", 1_000_000);
+        let names: Vec<_> = std::fs::read_dir(&folder).expect("a folder").collect();
+        assert_eq!(names.len(), 1);
+        assert_eq!(
+            std::fs::read_dir(folder.join("xiaoming"))
+                .expect("a folder")
+                .count(),
+            1
+        );
+        let left = std::fs::read_dir(served.data.join("files/uploads/*anonymous")).expect("a folder");
+        assert_eq!(left.count(), 0);
+        assert_eq!(
+            Client::of(&served).get("quota", json!({}))["used"],
+            0,
+            "no account has its files"
+        );
+    }
+}
+
+#[test]
+fn it_is_sent_away_elsewhere() {
+    let served = serve(Model::default(), Settings::new());
+    upload(&served, "xiaoming", "a.mp4", 10);
+    assert!(!served.data.join("files/anonymous").exists());
+}
