@@ -33,6 +33,7 @@ pub(super) async fn run(args: Args) -> Result<()> {
     let password = args.credentials.new_password()?;
     check_password(&password)?;
     client::register(&mut conn, user, &password, code).await?;
+    let _ = conn.close_write().await; // a farewell: nothing depends on it
     tell(&format!("{user} is registered at {}", args.endpoint));
     Ok(())
 }
