@@ -6,9 +6,11 @@
 //! | the reference servers and the load generator: found, built, run | `bench/peers.rs` |
 //! | the measurements and the ratios within a round | `bench/results.rs` |
 //! | durable purchases, which need no other server | `bench/shop.rs` |
+//! | files there and back, beside the usual tools | `bench/files.rs` |
 //! | the tables in docs/performance.md | `bench/report.rs` |
 
 mod comparisons;
+mod files;
 mod peers;
 mod report;
 mod results;
@@ -27,7 +29,7 @@ use peers::{Peers, Set};
 const HELP: &str = "\
 usage: cargo xtask bench [OPTIONS]
 
-  --what echo,udp,idle,churn,shop   what to measure (default: all five)
+  --what echo,udp,idle,churn,shop,files   what to measure (default: all)
   --only MODEL,…               these of Sockeye's models, with their references
   --cases CASE,…               these cases: c1 c64 c1000 c64x16k c64d16 (echo), s1d32 s16d8 s1d1 (udp)
   --rounds N                   interleaved rounds (default 5)
@@ -84,11 +86,15 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         options.value("--rounds").unwrap_or("5"),
         options.value("--secs").unwrap_or("2"),
     );
-    if options
-        .value("--what")
-        .is_none_or(|what| what.split(',').any(|word| word == shop::WHAT))
-    {
+    let wanted = |name: &str| {
+        let what = options.value("--what");
+        what.is_none_or(|what| what.split(',').any(|word| word == name))
+    };
+    if wanted(shop::WHAT) {
         shop::measure(&options, &facts)?;
+    }
+    if wanted(files::WHAT) {
+        files::measure(&options, &facts)?;
     }
     if comparisons.is_empty() {
         return Ok(());

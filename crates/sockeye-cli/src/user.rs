@@ -22,9 +22,10 @@ Examples:
   sockeye user add anna            asks for the password
   sockeye user add bert --password-file secret.txt
   sockeye user disable bert        keeps him out from the next login on
-  sockeye user invite              a code to register with, where register=invite
+  sockeye user invite              a code for one registration
   sockeye user list --json
-  sockeye user register tls://example.org:9000 --user anna   an account at a server";
+An account at a server:
+  sockeye user register tls://example.org:9000 --user anna";
 
 /// Who may log in: add, list, disable, enable, give another password, invite
 ///

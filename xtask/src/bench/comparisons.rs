@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::shop;
+use super::{files, shop};
 use crate::options::Usage;
 
 /// One kind of measurement.
@@ -72,7 +72,7 @@ const ALL: &[(&str, Pairs, &[&str], Told)] = &[
 
 /// The comparisons that `what` names (all where it names none), with the models that `only` names.
 pub(super) fn chosen(what: Option<&str>, only: Option<&str>) -> Result<Vec<Comparison>> {
-    let known: Vec<&str> = ALL.iter().map(|c| c.0).chain([shop::WHAT]).collect();
+    let known: Vec<&str> = ALL.iter().map(|c| c.0).chain([shop::WHAT, files::WHAT]).collect();
     refuse_unknown("--what", what, &known)?;
     refuse_unknown("--only", only, &STREAMS.iter().map(|p| p.0).collect::<Vec<_>>())?;
     let wanted = |list: Option<&str>, name: &str| list.is_none_or(|l| l.split(',').any(|w| w == name));

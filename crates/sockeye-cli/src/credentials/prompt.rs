@@ -37,20 +37,21 @@ impl<'a> Unseen<'a> {
 impl Drop for Unseen<'_> {
     fn drop(&mut self) {
         // A terminal that has gone needs no restoring.
-        let _ = tcsetattr(self.terminal, OptionalActions::Flush, &self.before);
+        let _ = tcsetattr(self.terminal, OptionalActions::Drain, &self.before);
     }
 }
 
 /// Asks for a password.
 pub(crate) fn password(question: &str) -> Result<Zeroizing<String>> {
     let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty");
-    let mut terminal = terminal.context("there is no terminal to ask for a password; use --password-file")?;
-    terminal.write_all(question.as_bytes())?;
+    let terminal = terminal.context("there is no terminal to ask for a password; use --password-file")?;
     let typed = {
+        // First of all: what is typed as soon as the question stands there is not to be seen either.
         let unseen = Unseen::on(&terminal)?;
+        (&terminal).write_all(question.as_bytes())?;
         read_line(unseen.terminal)
     };
-    terminal.write_all(b"\n")?;
+    (&terminal).write_all(b"\n")?;
     let typed = typed?;
     let text = std::str::from_utf8(&typed).context("what was typed is no UTF-8")?;
     Ok(Zeroizing::new(text.to_owned()))

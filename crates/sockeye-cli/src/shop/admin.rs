@@ -57,6 +57,12 @@ fn top_up(store: &dyn Store, user: String, amount: sockeye_proto::money::Money) 
     if amount.cents() <= 0 {
         return Err(Usage::new("top-up: write an amount of more than 0").into());
     }
+    if block_on(store.account(&user))??.is_none() {
+        bail!(
+            "there is no user `{}`; `sockeye user list` lists them",
+            user.escape_debug()
+        );
+    }
     let customer = Customer {
         user: Some(user.clone()),
         ..Customer::default()

@@ -3,9 +3,9 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 
-use crate::sockeye::{run, words};
+use crate::sockeye::{run, sockeye, words};
 
 /// A file that nobody else may read.
 pub(crate) fn secret(folder: &Path, name: &str, text: &str) -> String {
@@ -74,4 +74,43 @@ fn a_password_comes_from_nobody_elses_file_or_a_terminal() {
     assert!(add(&short).contains("fewer than 8 characters"));
     assert!(add("/no/such").contains("read secret /no/such: no such file"));
     assert_eq!(listed(&data), "");
+}
+
+/// Types at a terminal, each line when it is asked for, and prints what is to be seen there.
+const TYPIST: &str = r#"
+import os, pty, signal, sys
+signal.alarm(240)  # who waits this long has found a bug
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[1], sys.argv[1:])
+seen = b""
+for question, line in [(b"New password of anna: ", b"correct horzx\x7f\x7fse\n"), (b"The same again: ", b"correct horse\n")]:
+    while question not in seen:
+        seen += os.read(terminal, 1024)
+    os.write(terminal, line)
+try:
+    while True:
+        more = os.read(terminal, 1024)
+        if not more:
+            break
+        seen += more
+except OSError:
+    pass
+print(seen.decode())
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"#;
+
+#[test]
+fn a_password_is_typed_unseen() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let program = sockeye(&[]).get_program().to_owned();
+    let mut typist = Command::new("python3");
+    typist.args(["-c", TYPIST]).arg(program);
+    typist.args(["user", "--data"]).arg(&data).args(["add", "anna"]);
+    let output = typist.output().expect("python3");
+    let seen = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{seen} {}", words(&output));
+    assert!(!seen.contains("horse") && !seen.contains("horz"), "{seen}");
+    assert_eq!(listed(&data), "anna  enabled\n");
 }
