@@ -206,7 +206,7 @@ impl Place {
     /// so are the names when this returns. Says how much more is kept than before, too.
     pub(super) fn publish(&self, files: &[Complete], sync: bool) -> (Vec<Outcome<Receipt>>, i64) {
         let mut folders = BTreeMap::new();
-        let named = self.name_all(files, &mut folders);
+        let named = self.name_all(files, &mut folders, sync);
         let growth = named.iter().flatten().map(|named| named.growth).sum();
         let forced = match sync {
             true => folders
@@ -227,7 +227,12 @@ impl Place {
         (named.into_iter().map(receipt).collect(), growth)
     }
 
-    fn name_all(&self, files: &[Complete], folders: &mut BTreeMap<String, OwnedFd>) -> Vec<Outcome<Named>> {
+    fn name_all(
+        &self,
+        files: &[Complete],
+        folders: &mut BTreeMap<String, OwnedFd>,
+        sync: bool,
+    ) -> Vec<Outcome<Named>> {
         let quiet = match self.root.quiet() {
             Ok(quiet) => quiet,
             Err(error) => {
@@ -235,12 +240,12 @@ impl Place {
                 return files.iter().map(|_| Err(failure.clone())).collect();
             }
         };
-        let outcomes = files.iter().map(|file| self.name(file, folders)).collect();
+        let outcomes = files.iter().map(|file| self.name(file, folders, sync)).collect();
         drop(quiet);
         outcomes
     }
 
-    fn name(&self, file: &Complete, folders: &mut BTreeMap<String, OwnedFd>) -> Outcome<Named> {
+    fn name(&self, file: &Complete, folders: &mut BTreeMap<String, OwnedFd>, sync: bool) -> Outcome<Named> {
         let failed = |error| trouble::at(&file.path, error);
         let (parent, name) = file.path.split().ok_or_else(|| failed(Errno::ISDIR))?;
         if !folders.contains_key(parent) {
@@ -263,7 +268,11 @@ impl Place {
             Err(Errno::EXIST | Errno::INVAL) => {
                 // Nobody else changes names now: what is there stays there.
                 match self.there(folder, name, file)? {
-                    There::Same(named) => {
+                    There::Same(named, same) => {
+                        // Perhaps it came when nothing was to be forced to the disk.
+                        if sync {
+                            fs::fsync(same).map_err(failed)?;
+                        }
                         self.pending.unlink(&file.temporary);
                         return Ok(named);
                     }
@@ -297,10 +306,11 @@ impl Place {
         }
         let size = stat.st_size as u64;
         if size == file.size && record::of(&there) == Some(file.hash) {
-            return Ok(There::Same(Named {
+            let named = Named {
                 receipt: receipt(file, Mtime(mtime_of(&stat))),
                 growth: 0,
-            }));
+            };
+            return Ok(There::Same(named, there));
         }
         match file.clobber {
             true => Ok(There::Size(size)),
@@ -308,18 +318,33 @@ impl Place {
         }
     }
 
-    /// The receipt of a file that is there already with this size and hash.
-    pub(super) fn already(&self, path: &Path, size: u64, hash: Hash) -> Option<Receipt> {
+    /// The receipt of a file that is there already with this size and hash; with `sync` it is on the disk then.
+    pub(super) fn already(&self, path: &Path, size: u64, hash: Hash, sync: bool) -> Option<Receipt> {
         let (file, stat) = self.root.file(path).ok()?;
-        let same = stat.st_size as u64 == size && record::of(&file) == Some(hash);
-        same.then(|| Receipt {
+        if stat.st_size as u64 != size || record::of(&file) != Some(hash) {
+            return None;
+        }
+        if sync {
+            fs::fsync(&file).and_then(|()| self.force_name(path)).ok()?;
+        }
+        Some(Receipt {
             path: path.to_string(),
             size,
             hash,
             mtime: Mtime(mtime_of(&stat)),
             time: now(),
-            durable: true,
+            durable: sync,
         })
+    }
+
+    /// Forces the name of something to the disk: whoever gave it that may have been killed before.
+    pub(super) fn force_name(&self, path: &Path) -> rustix::io::Result<()> {
+        match self.root.spot(path) {
+            Ok(spot) => fs::fsync(&spot.folder)?,
+            Err(Errno::NOENT | Errno::NOTDIR) => {} // it was moved or removed since
+            Err(error) => return Err(error),
+        }
+        fs::fsync(&self.pending)
     }
 
     /// Refuses what could not get its name at the end anyhow.
@@ -335,7 +360,7 @@ impl Place {
 }
 
 enum There {
-    Same(Named),
+    Same(Named, std::fs::File),
     Size(u64),
 }
 

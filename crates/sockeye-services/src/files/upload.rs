@@ -74,6 +74,10 @@ impl Live {
                 }
                 match (plan.committed, has_part) {
                     (Some((hash, time)), false) => {
+                        if plan.sync {
+                            let forced = move |place: &Place| place.force_name(&path).map_err(of_part);
+                            place.work(forced).await?;
+                        }
                         return Ok(Beginning::Finished(receipt(&plan, hash, time)));
                     }
                     _ => plan,
@@ -97,9 +101,9 @@ impl Live {
         path: Path,
         wanted: &Plan,
     ) -> Outcome<Option<Receipt>> {
-        let (size, hash, clobber) = (wanted.size, wanted.hash, wanted.clobber);
+        let (size, hash, clobber, sync) = (wanted.size, wanted.hash, wanted.clobber, wanted.sync);
         let already = place.work(move |place| {
-            let already = hash.and_then(|hash| place.already(&path, size, hash));
+            let already = hash.and_then(|hash| place.already(&path, size, hash, sync));
             if already.is_none() {
                 place.check_free(&path, clobber)?;
                 if !place

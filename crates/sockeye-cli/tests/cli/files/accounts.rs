@@ -93,5 +93,5 @@ fn a_menu_for_who_gave_no_command() {
         said.contains("sent 1 file, ") && said.contains("`what` is no choice"),
         "{said}"
     );
-    assert!(data.path().join("files/users/local/box/f").is_file(), "{said}");
+    assert!(data.path().join("files/everybody/box/f").is_file(), "{said}");
 }
