@@ -3,9 +3,10 @@
 //! One server has it at a time; tools may look into it, and change it, beside that.
 
 use crate::store::{Failure, Sqlite, Store};
+use rustix::process::{Pid, test_kill_process};
 use sockeye::{Class, Error, Result};
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,9 +15,9 @@ use std::time::{Duration, Instant};
 
 /// What services keep is their owner's business.
 const MODE: u32 = 0o700;
-/// How long a server waits for the one before it to leave the folder: forked processes of one that was killed take a
-/// moment to end.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a server waits for what is left of one that was killed: its forked processes let their connections end first,
+/// which takes the ten seconds of [`Limits::drain`](sockeye::Limits) at the most.
+const PATIENCE: Duration = Duration::from_secs(12);
 /// How often it looks meanwhile.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -135,37 +136,34 @@ impl Data {
             .mode(0o600)
             .open(&path);
         let mut file = opened.map_err(|error| self.failed("lock data folder", error))?;
-        let patience = if self.0.waited.load(Ordering::Relaxed) {
-            Duration::ZERO
-        } else {
-            PATIENCE
-        };
-        let until = Instant::now() + patience;
+        let until = Instant::now() + PATIENCE;
         loop {
             match file.try_lock() {
                 Ok(()) => break,
-                Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(LOOK),
                 Err(TryLockError::WouldBlock) => {
-                    self.0.waited.store(true, Ordering::Relaxed);
-                    return Err(self.taken(&mut file));
+                    let holder = holder(&mut file);
+                    let waited = self.0.waited.load(Ordering::Relaxed) || Instant::now() >= until;
+                    if waited || holder.is_none_or(|holder| test_kill_process(holder).is_ok()) {
+                        self.0.waited.store(true, Ordering::Relaxed);
+                        return Err(self.taken(holder));
+                    }
+                    std::thread::sleep(LOOK);
                 }
                 Err(TryLockError::Error(error)) => return Err(self.failed("lock data folder", error)),
             }
         }
         let noted = file
             .set_len(0)
+            .and_then(|()| file.rewind())
             .and_then(|()| writeln!(file, "{}", std::process::id()));
         noted.map_err(|error| self.failed("lock data folder", error))?;
         Ok(file)
     }
 
-    fn taken(&self, file: &mut File) -> Error {
-        let mut holder = String::new();
-        let holder = match file.read_to_string(&mut holder) {
-            Ok(_) if !holder.trim().is_empty() => {
-                format!("another server (process {}) has it", holder.trim())
-            }
-            _ => "another server has it".to_owned(),
+    fn taken(&self, holder: Option<Pid>) -> Error {
+        let holder = match holder {
+            Some(holder) => format!("another server (process {holder}) has it"),
+            None => "another server has it".to_owned(),
         };
         Error::new("lock data folder", Class::General, holder)
             .at(self.folder().display())
@@ -175,6 +173,14 @@ impl Data {
     fn failed(&self, op: &'static str, error: io::Error) -> Error {
         Error::io(op, error).at(self.folder().display())
     }
+}
+
+/// The server that has noted itself in the file.
+fn holder(file: &mut File) -> Option<Pid> {
+    let mut noted = String::new();
+    let read = file.rewind().and_then(|()| file.read_to_string(&mut noted));
+    read.ok()?;
+    Pid::from_raw(noted.trim().parse().ok()?)
 }
 
 #[cfg(test)]
