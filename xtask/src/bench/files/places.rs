@@ -37,7 +37,7 @@ impl Places {
             big: data.join("big"),
             small: data.join("small"),
             destination: data.join("dst"),
-            kept: service.join("files/users/local"),
+            kept: service.join("files/everybody"),
             data,
         };
         fs::create_dir_all(&places.destination)?;
