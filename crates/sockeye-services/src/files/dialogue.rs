@@ -101,11 +101,23 @@ impl<'c> Dialogue<'c> {
                 if before_login > BEFORE_LOGIN {
                     return self.farewell(Failure::new(Code::Denied, "log in first")).await;
                 }
+                if let Some(follows @ 1..) = head.follows {
+                    self.refuse_bytes(&head, follows).await?;
+                    continue;
+                }
             }
             if self.carry_out(&head, &frame).await? == OVER {
                 return self.wire.flush().await;
             }
         }
+    }
+
+    /// Nobody may bring bytes before a login. They count as one word of the peer's: trickling them is no way to stay.
+    async fn refuse_bytes(&mut self, head: &Head, follows: u64) -> Result<()> {
+        let refusal = Failure::new(Code::Denied, "log in first");
+        self.wire.answer::<()>(head.id, Err(refusal)).await?;
+        self.wire.flush().await?;
+        in_time(self.wire.drop_bytes(follows)).await?
     }
 
     async fn farewell(&mut self, failure: Failure) -> Result<()> {
