@@ -137,6 +137,14 @@ impl Pending {
         }
     }
 
+    /// Ends a claim to an upload that nobody goes on with. A lock that stayed would count in no quota.
+    pub(super) fn release(&self, name: UploadName, claim: Claim) {
+        // Where the lock was swept away, the one of this name is somebody else's.
+        if let Ok(false) = claim.is_gone() {
+            self.unlink(&file_name(name, "lock"));
+        }
+    }
+
     fn open(&self, name: &str, flags: OFlags) -> Result<File> {
         open(&self.0, name, flags).map(File::from)
     }

@@ -56,6 +56,12 @@ pub(super) enum Beginning {
     Finished(Receipt),
 }
 
+/// What is known once the claim is there.
+enum Planned {
+    Plan(Plan),
+    Finished(Receipt),
+}
+
 impl Live {
     /// Begins an upload or goes on with it.
     pub(super) async fn begin(
@@ -65,8 +71,25 @@ impl Live {
         wanted: Plan,
     ) -> Outcome<Beginning> {
         let claim = place.pending.claim(name).await?;
+        let plan = match Self::planned(place, name, path, wanted).await {
+            Ok(Planned::Plan(plan)) => plan,
+            Ok(Planned::Finished(receipt)) => {
+                place.pending.release(name, claim);
+                return Ok(Beginning::Finished(receipt));
+            }
+            Err(failure) => {
+                place.pending.release(name, claim);
+                return Err(failure);
+            }
+        };
+        let opened = place.work(move |place| open(place, name, plan, claim)).await?;
+        Ok(Beginning::Live(Live::of(name, opened)))
+    }
+
+    /// What there is to go on with, by whoever has the claim.
+    async fn planned(place: &Place, name: UploadName, path: Path, wanted: Plan) -> Outcome<Planned> {
         let known = place.work(move |place| known(place, name)).await?;
-        let plan = match known {
+        Ok(Planned::Plan(match known {
             Some((plan, has_part)) => {
                 if !is_same(&plan, &wanted) {
                     let why = "the source is not what it was when this upload began; begin a new one";
@@ -78,20 +101,18 @@ impl Live {
                             let forced = move |place: &Place| place.force_name(&path).map_err(of_part);
                             place.work(forced).await?;
                         }
-                        return Ok(Beginning::Finished(receipt(&plan, hash, time)));
+                        return Ok(Planned::Finished(receipt(&plan, hash, time)));
                     }
                     _ => plan,
                 }
             }
             None => {
                 if let Some(receipt) = Self::begin_anew(place, name, path, &wanted).await? {
-                    return Ok(Beginning::Finished(receipt));
+                    return Ok(Planned::Finished(receipt));
                 }
                 wanted
             }
-        };
-        let opened = place.work(move |place| open(place, name, plan, claim)).await?;
-        Ok(Beginning::Live(Live::of(name, opened)))
+        }))
     }
 
     /// Reserves room and makes the files, unless the very file is there.
