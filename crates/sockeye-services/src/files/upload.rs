@@ -165,9 +165,14 @@ impl Live {
         };
         place.work(look).await?; // before there is a lock for it
         let claim = place.pending.claim(name).await?;
-        let opened = place
-            .work(move |place| open(place, name, look(place)?, claim))
-            .await?;
+        let plan = match place.work(look).await {
+            Ok(plan) => plan,
+            Err(failure) => {
+                place.pending.release(name, claim);
+                return Err(failure);
+            }
+        };
+        let opened = place.work(move |place| open(place, name, plan, claim)).await?;
         Ok(Live::of(name, opened))
     }
 
