@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -36,6 +36,9 @@ struct Files {
     units: File,
     plan: Plan,
     claim: Claim,
+    /// Whether a unit has failed. Held while one is forced and noted: the system tells an error once for each open file, so
+    /// of two that are forced at once either may be told of the other's. After one error no unit is known to be there.
+    failed: Mutex<bool>,
 }
 
 pub(super) struct Live {
@@ -364,13 +367,14 @@ fn open(place: &Place, name: UploadName, plan: Plan, claim: Claim) -> Outcome<(F
         units,
         plan,
         claim,
+        failed: Mutex::new(false),
     };
     Ok((files, done))
 }
 
 /// Hashes a unit that is written, forces it to the disk, and notes that.
 fn keep_unit(files: &Files, number: u64) -> Result<(), Errno> {
-    let Plan { size, sync, .. } = files.plan;
+    let size = files.plan.size;
     let mut unit = Unit::new(number, size);
     let (mut at, end) = (number * UNIT, ((number + 1) * UNIT).min(size));
     let mut piece = vec![0; PIECE];
@@ -384,10 +388,22 @@ fn keep_unit(files: &Files, number: u64) -> Result<(), Errno> {
             }
         }
     }
+    let mut failed = files.failed.lock().map_err(|_| Errno::IO)?;
+    if *failed {
+        return Err(Errno::IO);
+    }
+    let noted = note_unit(files, number, &unit.finish());
+    *failed = noted.is_err();
+    noted
+}
+
+/// Forces what was written to the disk, and says there that this unit is.
+fn note_unit(files: &Files, number: u64, value: &units::Value) -> Result<(), Errno> {
+    let sync = files.plan.sync;
     if sync {
         fs::fdatasync(&files.part)?;
     }
-    write_at(&files.units, &unit.finish(), number * 32)?;
+    write_at(&files.units, value, number * 32)?;
     match sync {
         true => fs::fdatasync(&files.units),
         false => Ok(()),
