@@ -300,14 +300,14 @@ impl<'c> Dialogue<'c> {
                 .await
             }
             "remove" => {
-                self.freeing(place, head, frame, |place, about: Remove| {
-                    requests::remove(place, &about)
+                self.freeing(place, head, frame, |place, about: Remove, freed| {
+                    requests::remove(place, &about, freed)
                 })
                 .await
             }
             "move" => {
-                self.freeing(place, head, frame, |place, about: Move| {
-                    requests::rename(place, &about)
+                self.freeing(place, head, frame, |place, about: Move, freed| {
+                    requests::rename(place, &about, freed)
                 })
                 .await
             }
@@ -368,22 +368,28 @@ impl<'c> Dialogue<'c> {
         self.answer(head, outcome).await
     }
 
-    /// One that says how many bytes fewer are kept.
+    /// One that says how many bytes fewer are kept, even if it fails.
     async fn freeing<A: DeserializeOwned + Send + 'static>(
         &mut self,
         place: &Place,
         head: &Head,
         frame: &[u8],
-        job: impl FnOnce(&Place, A) -> Outcome<u64> + Send + 'static,
+        job: impl FnOnce(&Place, A, &mut u64) -> Outcome<Nothing> + Send + 'static,
     ) -> Step {
-        let freed = match read::<A>(frame) {
-            Ok(about) => place.work(move |place| job(place, about)).await,
+        let done = match read::<A>(frame) {
+            Ok(about) => {
+                let counted = move |place: &Place| {
+                    let mut freed = 0;
+                    let outcome = job(place, about, &mut freed);
+                    Ok((outcome, freed))
+                };
+                place.work(counted).await
+            }
             Err(failure) => Err(failure),
         };
-        if let Ok(freed) = freed {
-            place.settle(0, -(freed as i64)).await;
-        }
-        self.answer(head, freed.map(|_| Nothing {})).await
+        let (outcome, freed) = done.unwrap_or_else(|failure| (Err(failure), 0));
+        place.settle(0, -(freed as i64)).await;
+        self.answer(head, outcome).await
     }
 }
 

@@ -316,7 +316,7 @@ impl Pending {
             let (stem, ending) = name.split_once('.').unwrap_or((name, ""));
             let Ok(upload) = stem.parse::<UploadName>() else {
                 if !matches!(name.as_str(), "." | "..") {
-                    super::tree::delete_all(&self.0, name)?;
+                    super::tree::delete_all(&self.0, name, &mut 0)?;
                 }
                 continue;
             };
