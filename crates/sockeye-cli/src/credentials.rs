@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 use crate::exit::{Usage, tell};
 use crate::hex;
-use pins::{Pins, Seen};
+use pins::{Pin, Pins, Seen};
 
 /// How a client proves who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -132,7 +132,11 @@ impl Credentials {
         let pins = Pins::usual()?;
         let place = at.to_string();
         match pins.look_up(&place)? {
-            Some(pinned) => {
+            Some(Pin::Authority) => {
+                let dialled = self.dial_trusting(endpoint, TlsClient::system()?).await;
+                dialled.map_err(|error| unvouched(error, &place, &pins))
+            }
+            Some(Pin::Fingerprint(pinned)) => {
                 let dialled = self.dial_trusting(endpoint, TlsClient::pinned(pinned)?).await;
                 dialled.map_err(|error| changed(error, &place, &pinned, &pins))
             }
@@ -154,13 +158,18 @@ impl Credentials {
         if let Ok(authorities) = TlsClient::system() {
             match self.dial_trusting(endpoint, authorities).await {
                 Err(error) if distrust(&error) == Some(Distrust::UnknownIssuer) => {}
-                other => return other,
+                Err(error) => return Err(error),
+                Ok(conn) => {
+                    // From now on nobody who vouches for himself is believed here.
+                    pins.remember(place, Pin::Authority)?;
+                    return Ok(conn);
+                }
             }
         }
         let conn = self.dial_trusting(endpoint, TlsClient::unverified()?).await?;
         let shown = conn.tls().and_then(|tls| tls.certificates.into_iter().next());
         let shown = fingerprint(&shown.context("the server showed no certificate")?);
-        match pins.remember(place, &shown)? {
+        match pins.remember(place, Pin::Fingerprint(shown))? {
             Seen::New => tell(&format!(
                 "{place} is new here. Its certificate vouches for itself; its fingerprint (SHA-256) is\n    {}\nCompare it \
                  with what its operator says; a change of it will be an error from now on ({}).",
@@ -239,6 +248,17 @@ fn from_file(path: &std::path::Path) -> Result<Zeroizing<String>> {
 
 fn distrust(error: &anyhow::Error) -> Option<Distrust> {
     error.downcast_ref().and_then(Distrust::of)
+}
+
+fn unvouched(error: anyhow::Error, place: &str, pins: &Pins) -> anyhow::Error {
+    if distrust(&error).is_none() {
+        return error;
+    }
+    error.context(format!(
+        "an authority has vouched for {place} before, and none does for what it shows now: somebody may be in between. \
+         Nothing was sent. Ask its operator; if that is theirs, remove the line of {place} from {} and connect again",
+        pins.path().display()
+    ))
 }
 
 fn changed(error: anyhow::Error, place: &str, pinned: &[u8; 32], pins: &Pins) -> anyhow::Error {

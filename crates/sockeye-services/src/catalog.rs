@@ -42,7 +42,7 @@ pub struct Service {
     pub login: Login,
     /// What it does, in a line.
     pub about: &'static str,
-    /// A command to try it with over a connection; `{nc}` stands for the program that connects, with its arguments.
+    /// A command to try it with over a connection; `{nc}` stands for the program that connects, with its arguments, and `{endpoint}` for where it is.
     pub try_stream: &'static str,
     /// The same for datagrams.
     pub try_packets: &'static str,

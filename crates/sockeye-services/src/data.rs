@@ -186,12 +186,16 @@ fn holder(file: &mut File) -> Option<Pid> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_second_server_is_kept_out_and_a_tool_is_not() {
         let folder = tempfile::tempdir().expect("a folder");
         let (first, second) = (Data::at(folder.path()), Data::at(folder.path()));
+        std::fs::write(folder.path().join("sockeye.db"), "").expect("a file for everybody");
         first.open().expect("nobody has it");
+        let kept = std::fs::metadata(folder.path().join("sockeye.db")).expect("a store");
+        assert_eq!(kept.permissions().mode() & 0o777, 0o600);
         first.open().expect("it is ours");
         let error = second.open().expect_err("it is taken").to_string();
         assert!(

@@ -50,7 +50,7 @@ pub const SERVICE: Service = Service {
     keeps: true,
     login: auth::Login::Own,
     about: "keeps files: upload, download, list; resumes, verifies, counts",
-    try_stream: "{nc}",
+    try_stream: "sockeye files {endpoint}",
     try_packets: "{nc}",
     settings: &[SETTINGS],
     make: |settings| Ok(Starter::of_streams(FileService::from_settings(settings)?)),
@@ -179,6 +179,10 @@ impl Files {
 impl Handler for FileService {
     async fn handle(&self, conn: &mut Connection) -> Result<()> {
         // Boxed: it is large, and most of it is of no use to a connection that waits.
-        Box::pin(dialogue::Dialogue::new(self.0.clone(), conn).run()).await
+        let ended = Box::pin(dialogue::Dialogue::new(self.0.clone(), conn).run()).await;
+        if let Ok(books) = self.0.books() {
+            Box::pin(sweep::if_due(&books)).await;
+        }
+        ended
     }
 }

@@ -1,4 +1,5 @@
-//! Certificates that vouch for themselves and were met before: a line of host, port and fingerprint for each.
+//! Whom we have met, and by what: a line of host, port and the fingerprint of a certificate that vouches for itself, or the word
+//! `authority` where an authority has vouched. There, nobody who vouches for himself is believed any more.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{Read, Write};
@@ -14,6 +15,36 @@ const MAX_FILE: u64 = 16 << 20;
 
 /// The file of them.
 pub(crate) struct Pins(PathBuf);
+
+/// By what somebody is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pin {
+    /// Of a certificate that vouches for itself.
+    Fingerprint([u8; 32]),
+    /// Any certificate that an authority of this machine vouches for.
+    Authority,
+}
+
+/// The word for [`Pin::Authority`].
+const AUTHORITY: &str = "authority";
+
+impl Pin {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            AUTHORITY => Ok(Pin::Authority),
+            text => Ok(Pin::Fingerprint(hex::parse_fingerprint(text)?)),
+        }
+    }
+}
+
+impl std::fmt::Display for Pin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Pin::Fingerprint(bytes) => f.write_str(&hex::hex(bytes)),
+            Pin::Authority => f.write_str(AUTHORITY),
+        }
+    }
+}
 
 /// What is known of a certificate.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,18 +66,18 @@ impl Pins {
         &self.0
     }
 
-    /// The fingerprint that is expected at `host:port`.
-    pub(crate) fn look_up(&self, place: &str) -> Result<Option<[u8; 32]>> {
+    /// Who is expected at `host:port`.
+    pub(crate) fn look_up(&self, place: &str) -> Result<Option<Pin>> {
         find(&self.read()?, place).with_context(|| format!("read {}", self.0.display()))
     }
 
-    /// Keeps a fingerprint, unless there is one.
-    pub(crate) fn remember(&self, place: &str, fingerprint: &[u8; 32]) -> Result<Seen> {
-        self.keep(place, fingerprint)
+    /// Keeps it in mind, unless there is something known.
+    pub(crate) fn remember(&self, place: &str, pin: Pin) -> Result<Seen> {
+        self.keep(place, pin)
             .with_context(|| format!("keep the certificate of {place} in {}", self.0.display()))
     }
 
-    fn keep(&self, place: &str, fingerprint: &[u8; 32]) -> Result<Seen> {
+    fn keep(&self, place: &str, pin: Pin) -> Result<Seen> {
         let folder = self.0.parent().context("it is in no folder")?;
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let mut options = OpenOptions::new();
@@ -55,14 +86,14 @@ impl Pins {
         lock.lock()?; // until it is dropped
         let mut text = self.read()?;
         match find(&text, place)? {
-            Some(known) if known == *fingerprint => return Ok(Seen::Same),
+            Some(known) if known == pin => return Ok(Seen::Same),
             Some(_) => return Ok(Seen::Other),
             None => {}
         }
         if !text.is_empty() && !text.ends_with('\n') {
             text.push('\n');
         }
-        text.push_str(&format!("{place} {}\n", hex::hex(fingerprint)));
+        text.push_str(&format!("{place} {pin}\n"));
         let unfinished = self.0.with_extension("new");
         let _ = fs::remove_file(&unfinished); // of a process that died while it had the lock
         let mut options = OpenOptions::new();
@@ -91,17 +122,16 @@ impl Pins {
 }
 
 /// A line that can't be read is not passed over: it may be the one that would have stopped us.
-fn find(text: &str, place: &str) -> Result<Option<[u8; 32]>> {
+fn find(text: &str, place: &str) -> Result<Option<Pin>> {
     for (number, line) in text.lines().enumerate() {
-        let Some((known, fingerprint)) = line.split_once(' ') else {
+        let Some((known, pin)) = line.split_once(' ') else {
             match line.trim().is_empty() || line.starts_with('#') {
                 true => continue,
                 false => bail!("line {} is not HOST:PORT FINGERPRINT", number + 1),
             }
         };
         if known == place {
-            let fingerprint = hex::parse_fingerprint(fingerprint.trim());
-            return fingerprint
+            return Pin::parse(pin.trim())
                 .map(Some)
                 .map_err(|why| anyhow::anyhow!("line {}: {why}", number + 1));
         }
@@ -119,12 +149,14 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let pins = Pins(folder.path().join("sockeye/pins"));
         assert_eq!(pins.look_up("h:1").expect("no file"), None);
-        assert_eq!(pins.remember("h:1", &[1; 32]).expect("kept"), Seen::New);
-        assert_eq!(pins.remember("h:2", &[2; 32]).expect("kept"), Seen::New);
-        assert_eq!(pins.remember("h:1", &[1; 32]).expect("known"), Seen::Same);
-        assert_eq!(pins.remember("h:1", &[3; 32]).expect("known"), Seen::Other);
-        assert_eq!(pins.look_up("h:1").expect("a file"), Some([1; 32]));
-        assert_eq!(pins.look_up("h:2").expect("a file"), Some([2; 32]));
+        let pin = |byte| Pin::Fingerprint([byte; 32]);
+        assert_eq!(pins.remember("h:1", pin(1)).expect("kept"), Seen::New);
+        assert_eq!(pins.remember("h:2", Pin::Authority).expect("kept"), Seen::New);
+        assert_eq!(pins.remember("h:1", pin(1)).expect("known"), Seen::Same);
+        assert_eq!(pins.remember("h:1", pin(3)).expect("known"), Seen::Other);
+        assert_eq!(pins.remember("h:2", pin(3)).expect("known"), Seen::Other);
+        assert_eq!(pins.look_up("h:1").expect("a file"), Some(pin(1)));
+        assert_eq!(pins.look_up("h:2").expect("a file"), Some(Pin::Authority));
         let mode = fs::metadata(pins.path()).expect("a file").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }

@@ -1,9 +1,10 @@
 //! Connecting, and saying who we are.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use sockeye::{Class, Connection, Endpoint, Error};
 use sockeye_services::auth;
 use sockeye_services::files::client::{Client, Failure, Session, Watch, Who, notes};
@@ -16,9 +17,9 @@ use crate::exit::{self, Usage};
 pub(super) struct Register {
     #[command(flatten)]
     there: There,
-    /// The invitation's code, where the service wants one
-    #[arg(long, value_name = "CODE")]
-    invitation: Option<String>,
+    /// The file of an invitation's code, where one is needed; nobody else may read it
+    #[arg(long, value_name = "FILE")]
+    invitation_file: Option<PathBuf>,
 }
 
 /// A way to a service.
@@ -93,7 +94,14 @@ fn failure(error: anyhow::Error) -> Failure {
 
 pub(super) fn register(args: &Register) -> Result<ExitCode> {
     let access = Access::of(&args.there)?;
-    sockeye::block_on(access.register(args.invitation.as_deref()))??;
+    let code = args
+        .invitation_file
+        .as_deref()
+        .map(auth::read_secret)
+        .transpose()?;
+    let code = code.as_ref().map(|code| std::str::from_utf8(code)).transpose();
+    let code = code.context("the invitation's code is no UTF-8")?;
+    sockeye::block_on(access.register(code))??;
     let user = access.user().unwrap_or_default();
     exit::tell(&format!("{user} has an account now"));
     Ok(ExitCode::SUCCESS)

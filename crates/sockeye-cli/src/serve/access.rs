@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail, ensure};
-use sockeye::{Endpoint, Host};
+use sockeye::{Endpoint, Host, Model};
 use sockeye_proto::challenge::Digest;
 use sockeye_services::auth::{Guard, Login, Policy, Register, Scheme, Secret, read_secret};
 use sockeye_services::catalog::Service;
@@ -71,7 +71,10 @@ impl Access {
             }),
             None => None,
         };
-        let usual = if local { Register::Open } else { Register::Closed };
+        let usual = match scheme {
+            Scheme::Scram if local => Register::Open,
+            _ => Register::Closed, // who has a certificate is not to make accounts for others
+        };
         Ok(Access {
             policy: Policy {
                 scheme,
@@ -80,6 +83,19 @@ impl Access {
             },
             warnings,
         })
+    }
+
+    /// What an operator should hear at start when it is served under this model.
+    pub(super) fn warnings_under(&self, model: Model) -> Vec<String> {
+        let uncounted = self.policy.scheme == Scheme::Challenge && !model.shares_memory();
+        let why = format!(
+            "under {model} nobody counts wrong answers to challenges: the secret has to be long and random"
+        );
+        self.warnings
+            .iter()
+            .cloned()
+            .chain(uncounted.then_some(why))
+            .collect()
     }
 
     /// What stands in front of the service, if anything does.

@@ -137,6 +137,7 @@ fn try_it(service: &Service, endpoint: &Endpoint) -> String {
         false => service.try_stream,
     };
     line.replace("{nc}", &connect(endpoint))
+        .replace("{endpoint}", &endpoint.to_string())
 }
 
 /// A program that everybody has, with what it takes to reach the endpoint: as a client that ends when the talk is over.

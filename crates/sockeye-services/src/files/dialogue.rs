@@ -8,7 +8,7 @@ use super::place::Place;
 use super::trouble::Outcome;
 use super::upload::Live;
 use super::wire::{Next, Waited, Wire};
-use super::{Files, download, legacy, requests, sweep};
+use super::{Files, download, legacy, requests};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sockeye::{Class, Connection, Error, Result};
@@ -274,7 +274,6 @@ impl<'c> Dialogue<'c> {
         let owner = owner.ok_or_else(|| Failure::new(Code::Denied, "log in first"))?;
         let books = self.files.books()?;
         let place = Place::of(&owner, &books, self.files.quota).await?;
-        sweep::if_due(&books);
         Ok(self.place.insert(place).clone())
     }
 

@@ -1,6 +1,6 @@
 //! The end of uploads that everybody has forgotten.
 //!
-//! Whoever is active sees to it once an hour, for all owners. When it was done last stands on the disk, where the processes
+//! Whoever takes his leave sees to it once an hour, for all owners. When it was done last stands on the disk, where the processes
 //! of one server see it, too.
 
 use super::place::{Owner, Place};
@@ -16,17 +16,11 @@ const EVERY: Duration = Duration::from_secs(60 * 60);
 /// Bears the time of the last sweep.
 const MARK: &str = "files/swept";
 
-/// Begins to sweep beside what else is done here, if it is time.
-pub(super) fn if_due(books: &Arc<Books>) {
+/// Sweeps, if it is time. It is awaited: what a connection's thread or process has begun beside it ends with it.
+pub(super) async fn if_due(books: &Arc<Books>) {
     match is_due(&books.folder, SystemTime::now()) {
         Ok(false) => {}
-        Ok(true) => {
-            let books = books.clone();
-            let sweeping = sockeye::spawn_local(async move { sweep(&books).await });
-            if let Err(error) = sweeping {
-                tracing::debug!(%error, "forgotten uploads are swept later");
-            }
-        }
+        Ok(true) => sweep(books).await,
         Err(error) => tracing::warn!(%error, "forgotten uploads can't be swept"),
     }
 }

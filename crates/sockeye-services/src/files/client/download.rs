@@ -215,12 +215,18 @@ impl Downloading {
         // The unit that has come and isn't hashed.
         let mut ready = None;
         while at < size || ready.is_some() {
-            let file = self.file.clone();
+            let (file, sync) = (self.file.clone(), self.keep.sync);
             let hashed = async {
                 match ready {
-                    Some(number) => off_loop(move || hashing::unit(&file, number, size))
-                        .await
-                        .map(Some),
+                    // What is noted is believed after a power cut, so it is on the disk first.
+                    Some(number) => off_loop(move || {
+                        if sync {
+                            file.sync_data()?;
+                        }
+                        hashing::unit(&file, number, size)
+                    })
+                    .await
+                    .map(Some),
                     None => Ok(None),
                 }
             };

@@ -15,8 +15,11 @@ use std::io::Write;
 
 /// Files that are asked for ahead.
 const AHEAD: usize = 256;
-/// The bytes of such requests: what the sockets' buffers hold in any case, since nobody reads while they are sent.
-const AHEAD_BYTES: usize = 16 << 10;
+/// The bytes of such requests, as long as they aren't answered: what the sockets' buffers hold in any case, since nobody
+/// reads while they are sent.
+const AHEAD_BYTES: usize = 32 << 10;
+/// What such a request has beside its path.
+const REQUEST: usize = 100;
 /// Files that are written, and forced to the disk, together.
 const BATCH: usize = 1000;
 /// The same in bytes.
@@ -165,8 +168,11 @@ impl Small {
         if self.asked > AHEAD / 2 || self.asked == self.queue.len() {
             return Ok(());
         }
-        while self.asked < self.queue.len().min(AHEAD) && session.pending() < AHEAD_BYTES {
+        let size = |wanted: &Wanted| wanted.path.len() + REQUEST;
+        let mut unanswered: usize = self.queue.iter().take(self.asked).map(size).sum();
+        while self.asked < self.queue.len().min(AHEAD) && unanswered < AHEAD_BYTES {
             let path = self.queue[self.asked].path.clone();
+            unanswered += size(&self.queue[self.asked]);
             let about = Download {
                 path: path.clone(),
                 offset: 0,

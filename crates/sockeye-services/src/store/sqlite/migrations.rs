@@ -2,6 +2,9 @@ use super::{on_this_thread, options};
 use crate::store::Failure;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{ConnectOptions, Connection, SqlSafeStr};
+use std::fs::{OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -26,7 +29,19 @@ const ALL: [(i64, &str, &str); 3] = [
 
 /// Makes the tables, or brings them up to date; no thread is left.
 pub(super) fn run(path: &Path) -> Result<(), Failure> {
+    for_its_owner(path).map_err(|error| Failure::new(error.to_string()))?;
     leaving_no_thread(|| on_this_thread(migrate(path))?)
+}
+
+/// What is kept is nobody else's business, in whatever folder it is; the files beside it take its mode.
+fn for_its_owner(path: &Path) -> io::Result<()> {
+    const MODE: u32 = 0o600;
+    let mut options = OpenOptions::new();
+    let file = options.create(true).append(true).mode(MODE).open(path)?;
+    match file.metadata()?.permissions().mode() & 0o077 {
+        0 => Ok(()),
+        _ => file.set_permissions(Permissions::from_mode(MODE)),
+    }
 }
 
 async fn migrate(path: &Path) -> Result<(), Failure> {
