@@ -101,11 +101,23 @@ impl<'c> Dialogue<'c> {
                 if before_login > BEFORE_LOGIN {
                     return self.farewell(Failure::new(Code::Denied, "log in first")).await;
                 }
+                if let Some(follows @ 1..) = head.follows {
+                    self.refuse_bytes(&head, follows).await?;
+                    continue;
+                }
             }
             if self.carry_out(&head, &frame).await? == OVER {
                 return self.wire.flush().await;
             }
         }
+    }
+
+    /// Nobody may bring bytes before a login. They count as one word of the peer's: trickling them is no way to stay.
+    async fn refuse_bytes(&mut self, head: &Head, follows: u64) -> Result<()> {
+        let refusal = Failure::new(Code::Denied, "log in first");
+        self.wire.answer::<()>(head.id, Err(refusal)).await?;
+        self.wire.flush().await?;
+        in_time(self.wire.drop_bytes(follows)).await?
     }
 
     async fn farewell(&mut self, failure: Failure) -> Result<()> {
@@ -287,14 +299,14 @@ impl<'c> Dialogue<'c> {
                 .await
             }
             "remove" => {
-                self.freeing(place, head, frame, |place, about: Remove| {
-                    requests::remove(place, &about)
+                self.freeing(place, head, frame, |place, about: Remove, freed| {
+                    requests::remove(place, &about, freed)
                 })
                 .await
             }
             "move" => {
-                self.freeing(place, head, frame, |place, about: Move| {
-                    requests::rename(place, &about)
+                self.freeing(place, head, frame, |place, about: Move, freed| {
+                    requests::rename(place, &about, freed)
                 })
                 .await
             }
@@ -355,22 +367,28 @@ impl<'c> Dialogue<'c> {
         self.answer(head, outcome).await
     }
 
-    /// One that says how many bytes fewer are kept.
+    /// One that says how many bytes fewer are kept, even if it fails.
     async fn freeing<A: DeserializeOwned + Send + 'static>(
         &mut self,
         place: &Place,
         head: &Head,
         frame: &[u8],
-        job: impl FnOnce(&Place, A) -> Outcome<u64> + Send + 'static,
+        job: impl FnOnce(&Place, A, &mut u64) -> Outcome<Nothing> + Send + 'static,
     ) -> Step {
-        let freed = match read::<A>(frame) {
-            Ok(about) => place.work(move |place| job(place, about)).await,
+        let done = match read::<A>(frame) {
+            Ok(about) => {
+                let counted = move |place: &Place| {
+                    let mut freed = 0;
+                    let outcome = job(place, about, &mut freed);
+                    Ok((outcome, freed))
+                };
+                place.work(counted).await
+            }
             Err(failure) => Err(failure),
         };
-        if let Ok(freed) = freed {
-            place.settle(0, -(freed as i64)).await;
-        }
-        self.answer(head, freed.map(|_| Nothing {})).await
+        let (outcome, freed) = done.unwrap_or_else(|failure| (Err(failure), 0));
+        place.settle(0, -(freed as i64)).await;
+        self.answer(head, outcome).await
     }
 }
 

@@ -1,5 +1,6 @@
 //! The old client: two frames, the bytes, and nothing read.
 
+use super::login::in_time;
 use super::place::{Complete, Owner, Place};
 use super::trouble::{self, Outcome};
 use super::wire::{Next, Waited, Wire};
@@ -11,14 +12,15 @@ use sockeye_proto::frames;
 use std::fs::File;
 use std::time::Duration;
 
-/// Takes an upload into `anonymous/USER/FILENAME`. What is refused is read to its end all the same.
+/// Takes an upload into `anonymous/USER/FILENAME`. What is refused is read all the same, to its end or to that of the time
+/// for a login: nobody knows who it is that sends.
 pub(super) async fn upload(
     files: &Files,
     anonymous: &Anonymous,
     wire: &mut Wire<'_>,
     user: &str,
 ) -> Result<()> {
-    let Some(wanted) = second_frame(wire).await? else {
+    let Some(wanted) = in_time(second_frame(wire)).await?? else {
         return Ok(());
     };
     let refused = |failure: Failure| {
@@ -30,8 +32,9 @@ pub(super) async fn upload(
     let (place, path) = match begun {
         Ok(begun) => begun,
         Err(failure) => {
-            wire.drop_bytes(size).await?;
-            return Err(refused(failure));
+            let refusal = refused(failure); // logged before a wait that may fail
+            in_time(wire.drop_bytes(size)).await??;
+            return Err(refusal);
         }
     };
     let temporary = format!("old-{:x}", place.tag);

@@ -18,6 +18,7 @@ use rustix::fs::{self, AtFlags, Dir, FlockOperation, OFlags};
 use rustix::io::{Errno, Result};
 use serde::{Deserialize, Serialize};
 use sockeye_proto::files::{Code, Failure, Hash, Mtime, UNIT, UploadName};
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -27,6 +28,10 @@ use std::time::{Duration, SystemTime};
 
 /// Unfinished uploads of one user: enough for every file of a folder at once, few enough to look through.
 const MOST: usize = 1000;
+/// Receipts of one user: few enough to look through. Beyond that the oldest go before their day is over.
+const MOST_RECEIPTS: usize = 10_000;
+/// Receipts that go at once when there are too many, so that not each upload has to find the oldest one.
+const RECEIPTS_AT_ONCE: usize = 1000;
 /// A plan is a path and some numbers.
 const MAX_PLAN: u64 = 64 << 10;
 /// How long an upload may lie untouched.
@@ -129,6 +134,14 @@ impl Pending {
                 Ok(false) => return Err(fenced()),
                 Err(error) => return Err(failed(error)),
             }
+        }
+    }
+
+    /// Ends a claim to an upload that nobody goes on with. A lock that stayed would count in no quota.
+    pub(super) fn release(&self, name: UploadName, claim: Claim) {
+        // Where the lock was swept away, the one of this name is somebody else's.
+        if let Ok(false) = claim.is_gone() {
+            self.unlink(&file_name(name, "lock"));
         }
     }
 
@@ -241,14 +254,47 @@ impl Pending {
         self.open(name, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL)
     }
 
-    /// Whether one more upload may begin.
+    /// Whether one more upload may begin. Receipts don't count: they only make way for newer ones.
     pub(super) fn has_room(&self) -> Result<bool> {
-        Ok(self
-            .names()?
-            .iter()
-            .filter(|name| name.ends_with(".json"))
-            .count()
-            < MOST)
+        let names = self.names()?;
+        let of = |ending: &str| -> HashSet<UploadName> {
+            let stems = names.iter().filter_map(|name| name.strip_suffix(ending));
+            stems.filter_map(|stem| stem.parse().ok()).collect()
+        };
+        let unfinished = of(".part");
+        let receipts: Vec<UploadName> = of(".json").difference(&unfinished).copied().collect();
+        if receipts.len() >= MOST_RECEIPTS {
+            self.drop_oldest(receipts, RECEIPTS_AT_ONCE)?;
+        }
+        Ok(unfinished.len() < MOST)
+    }
+
+    /// Forgets so many of these receipts, the oldest.
+    fn drop_oldest(&self, receipts: Vec<UploadName>, count: usize) -> Result<()> {
+        let now = SystemTime::now();
+        let mut aged = Vec::with_capacity(receipts.len());
+        for receipt in receipts {
+            if let Some(untouched) = self.untouched(receipt, now)? {
+                aged.push((untouched, receipt));
+            }
+        }
+        aged.sort_by_key(|(untouched, _)| std::cmp::Reverse(*untouched));
+        for (_, receipt) in aged.into_iter().take(count) {
+            // Since it was listed it may have gone, and its name may be that of a new upload.
+            if let Some(_claim) = self.idle(receipt)?
+                && !self.has_part(receipt)?
+            {
+                self.discard(receipt)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The right to an upload that nobody is at work on.
+    fn idle(&self, name: UploadName) -> Result<Option<Claim>> {
+        let lock = self.open(&file_name(name, "lock"), OFlags::RDWR | OFlags::CREATE)?;
+        let claim = Claim { lock, mark: [0; 16] };
+        Ok((claim.try_lock()? && !claim.is_gone()?).then_some(claim))
     }
 
     fn names(&self) -> Result<Vec<String>> {
@@ -270,7 +316,7 @@ impl Pending {
             let (stem, ending) = name.split_once('.').unwrap_or((name, ""));
             let Ok(upload) = stem.parse::<UploadName>() else {
                 if !matches!(name.as_str(), "." | "..") {
-                    super::tree::delete_all(&self.0, name)?;
+                    super::tree::delete_all(&self.0, name, &mut 0)?;
                 }
                 continue;
             };
@@ -298,9 +344,7 @@ impl Pending {
             if untouched < if unfinished { UPLOADS_LAST } else { RECEIPTS_LAST } {
                 continue;
             }
-            let lock = self.open(&file_name(upload, "lock"), OFlags::RDWR | OFlags::CREATE)?;
-            let claim = Claim { lock, mark: [0; 16] };
-            if claim.try_lock()? && !claim.is_gone()? {
+            if let Some(_claim) = self.idle(upload)? {
                 let size = self.plan(upload)?.map_or(0, |plan| plan.size);
                 self.discard(upload)?;
                 freed += if unfinished { size } else { 0 };
@@ -401,6 +445,49 @@ mod tests {
         assert!(pending.plan(claimed).expect("a folder").is_some());
         drop(claim);
         assert_eq!(pending.sweep(now + UPLOADS_LAST * 2).expect("a folder"), 20);
+    }
+
+    #[test]
+    fn only_unfinished_uploads_take_up_room() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pending = pending(&folder);
+        let names: Vec<_> = (0..MOST as u128)
+            .map(|number| UploadName(number.to_be_bytes()))
+            .collect();
+        let committed = Plan {
+            committed: Some((Hash([0; 32]), Mtime(0))),
+            ..plan(1)
+        };
+        for name in &names {
+            pending.keep(*name, &committed).expect("a receipt");
+        }
+        assert!(pending.has_room().expect("a folder"), "receipts are no uploads");
+        for name in &names {
+            pending.temporary(&file_name(*name, "part")).expect("a part");
+        }
+        assert!(!pending.has_room().expect("a folder"));
+    }
+
+    #[test]
+    fn the_oldest_receipts_make_way() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pending = pending(&folder);
+        let names = [1, 2, 3, 4].map(|number| UploadName([number; 16]));
+        for (age, name) in names.iter().enumerate() {
+            pending.begin(*name, &plan(1)).expect("files");
+            let then = SystemTime::now() - Duration::from_secs(100 * age as u64);
+            for ending in ["json", "part"] {
+                let file = File::open(folder.path().join(file_name(*name, ending))).expect("a file");
+                file.set_modified(then).expect("a time");
+            }
+        }
+        // All but the oldest, which is an upload since it was listed.
+        for name in &names[..3] {
+            pending.unlink(&file_name(*name, "part"));
+        }
+        pending.drop_oldest(names.to_vec(), 2).expect("a folder");
+        let kept = names.map(|name| pending.plan(name).expect("a folder").is_some());
+        assert_eq!(kept, [true, true, false, true]);
     }
 
     #[test]

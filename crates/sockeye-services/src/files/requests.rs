@@ -53,13 +53,14 @@ pub(super) fn mkdir(place: &Place, wanted: &Mkdir) -> Outcome<Nothing> {
     Ok(Nothing {})
 }
 
-/// Says how many bytes fewer are kept.
-pub(super) fn remove(place: &Place, wanted: &Remove) -> Outcome<u64> {
+/// Adds to `freed` how many bytes fewer are kept, even where it fails.
+pub(super) fn remove(place: &Place, wanted: &Remove, freed: &mut u64) -> Outcome<Nothing> {
     let path = path_below(&wanted.path)?;
-    remove_at(place, &path, wanted.recursive).map_err(|error| trouble::at(&path, error))
+    remove_at(place, &path, wanted.recursive, freed).map_err(|error| trouble::at(&path, error))?;
+    Ok(Nothing {})
 }
 
-fn remove_at(place: &Place, path: &Path, recursive: bool) -> Result<u64, Errno> {
+fn remove_at(place: &Place, path: &Path, recursive: bool, freed: &mut u64) -> Result<(), Errno> {
     let spot = place.root.spot(path)?;
     let quiet = place.root.quiet()?;
     let stat = spot.stat()?;
@@ -67,28 +68,26 @@ fn remove_at(place: &Place, path: &Path, recursive: bool) -> Result<u64, Errno> 
     if !is_folder {
         fs::unlinkat(&spot.folder, spot.name, AtFlags::empty())?;
         drop(quiet);
-        fs::fsync(&spot.folder)?;
-        return Ok(match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => stat.st_size as u64,
-            _ => 0,
-        });
+        if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
+            *freed += stat.st_size as u64;
+        }
+        return fs::fsync(&spot.folder);
     }
     if !recursive {
         fs::unlinkat(&spot.folder, spot.name, AtFlags::REMOVEDIR)?;
         drop(quiet);
-        fs::fsync(&spot.folder)?;
-        return Ok(0);
+        return fs::fsync(&spot.folder);
     }
     // In one step for everybody else; then it takes as long as it takes.
     let trash = format!("trash-{:x}-{}", place.tag, stat.st_ino);
     fs::renameat(&spot.folder, spot.name, &place.pending, &trash)?;
     drop(quiet);
     fs::fsync(&spot.folder)?;
-    delete_all(&place.pending, &trash)
+    delete_all(&place.pending, &trash, freed)
 }
 
-/// Says how many bytes fewer are kept: those of a file that was replaced.
-pub(super) fn rename(place: &Place, wanted: &Move) -> Outcome<u64> {
+/// Adds to `freed` how many bytes fewer are kept: those of a file that was replaced.
+pub(super) fn rename(place: &Place, wanted: &Move, freed: &mut u64) -> Outcome<Nothing> {
     let (from, to) = (path_below(&wanted.path)?, path_below(&wanted.to)?);
     let source = place
         .root
@@ -108,8 +107,8 @@ pub(super) fn rename(place: &Place, wanted: &Move) -> Outcome<u64> {
         return Err(Failure::new(Code::BadName, why));
     }
     let names = |flags| fs::renameat_with(&source.folder, source.name, &target.folder, target.name, flags);
-    let freed = match names(RenameFlags::NOREPLACE) {
-        Ok(()) => 0,
+    match names(RenameFlags::NOREPLACE) {
+        Ok(()) => {}
         Err(Errno::EXIST) if wanted.clobber => {
             let (old, new) = (target.stat(), source.stat());
             let (old, new) = (
@@ -117,13 +116,13 @@ pub(super) fn rename(place: &Place, wanted: &Move) -> Outcome<u64> {
                 new.map_err(|error| trouble::at(&from, error))?,
             );
             if (old.st_dev, old.st_ino) == (new.st_dev, new.st_ino) {
-                return Ok(0); // it is that file already
+                return Ok(Nothing {}); // it is that file already
             }
             if FileType::from_raw_mode(old.st_mode) == FileType::Directory {
                 return Err(trouble::at(&to, Errno::ISDIR));
             }
             names(RenameFlags::empty()).map_err(|error| trouble::at(&to, error))?;
-            old.st_size as u64
+            *freed += old.st_size as u64;
         }
         Err(Errno::INVAL) => {
             let why = format!("`{from}` can't be moved into itself");
@@ -131,10 +130,10 @@ pub(super) fn rename(place: &Place, wanted: &Move) -> Outcome<u64> {
         }
         Err(Errno::EXIST) => return Err(trouble::at(&to, Errno::EXIST)),
         Err(error) => return Err(trouble::at(&from, error)),
-    };
+    }
     let forced = fs::fsync(&target.folder).and_then(|()| fs::fsync(&source.folder));
     forced.map_err(|error| trouble::of("force the folder to the disk", error))?;
-    Ok(freed)
+    Ok(Nothing {})
 }
 
 /// Reads a whole file, a stretch at a time.

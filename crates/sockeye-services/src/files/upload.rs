@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -36,6 +36,9 @@ struct Files {
     units: File,
     plan: Plan,
     claim: Claim,
+    /// Whether a unit has failed. Held while one is forced and noted: the system tells an error once for each open file, so
+    /// of two that are forced at once either may be told of the other's. After one error no unit is known to be there.
+    failed: Mutex<bool>,
 }
 
 pub(super) struct Live {
@@ -56,6 +59,12 @@ pub(super) enum Beginning {
     Finished(Receipt),
 }
 
+/// What is known once the claim is there.
+enum Planned {
+    Plan(Plan),
+    Finished(Receipt),
+}
+
 impl Live {
     /// Begins an upload or goes on with it.
     pub(super) async fn begin(
@@ -65,8 +74,25 @@ impl Live {
         wanted: Plan,
     ) -> Outcome<Beginning> {
         let claim = place.pending.claim(name).await?;
+        let plan = match Self::planned(place, name, path, wanted).await {
+            Ok(Planned::Plan(plan)) => plan,
+            Ok(Planned::Finished(receipt)) => {
+                place.pending.release(name, claim);
+                return Ok(Beginning::Finished(receipt));
+            }
+            Err(failure) => {
+                place.pending.release(name, claim);
+                return Err(failure);
+            }
+        };
+        let opened = place.work(move |place| open(place, name, plan, claim)).await?;
+        Ok(Beginning::Live(Live::of(name, opened)))
+    }
+
+    /// What there is to go on with, by whoever has the claim.
+    async fn planned(place: &Place, name: UploadName, path: Path, wanted: Plan) -> Outcome<Planned> {
         let known = place.work(move |place| known(place, name)).await?;
-        let plan = match known {
+        Ok(Planned::Plan(match known {
             Some((plan, has_part)) => {
                 if !is_same(&plan, &wanted) {
                     let why = "the source is not what it was when this upload began; begin a new one";
@@ -78,20 +104,18 @@ impl Live {
                             let forced = move |place: &Place| place.force_name(&path).map_err(of_part);
                             place.work(forced).await?;
                         }
-                        return Ok(Beginning::Finished(receipt(&plan, hash, time)));
+                        return Ok(Planned::Finished(receipt(&plan, hash, time)));
                     }
                     _ => plan,
                 }
             }
             None => {
                 if let Some(receipt) = Self::begin_anew(place, name, path, &wanted).await? {
-                    return Ok(Beginning::Finished(receipt));
+                    return Ok(Planned::Finished(receipt));
                 }
                 wanted
             }
-        };
-        let opened = place.work(move |place| open(place, name, plan, claim)).await?;
-        Ok(Beginning::Live(Live::of(name, opened)))
+        }))
     }
 
     /// Reserves room and makes the files, unless the very file is there.
@@ -144,9 +168,14 @@ impl Live {
         };
         place.work(look).await?; // before there is a lock for it
         let claim = place.pending.claim(name).await?;
-        let opened = place
-            .work(move |place| open(place, name, look(place)?, claim))
-            .await?;
+        let plan = match place.work(look).await {
+            Ok(plan) => plan,
+            Err(failure) => {
+                place.pending.release(name, claim);
+                return Err(failure);
+            }
+        };
+        let opened = place.work(move |place| open(place, name, plan, claim)).await?;
         Ok(Live::of(name, opened))
     }
 
@@ -338,13 +367,14 @@ fn open(place: &Place, name: UploadName, plan: Plan, claim: Claim) -> Outcome<(F
         units,
         plan,
         claim,
+        failed: Mutex::new(false),
     };
     Ok((files, done))
 }
 
 /// Hashes a unit that is written, forces it to the disk, and notes that.
 fn keep_unit(files: &Files, number: u64) -> Result<(), Errno> {
-    let Plan { size, sync, .. } = files.plan;
+    let size = files.plan.size;
     let mut unit = Unit::new(number, size);
     let (mut at, end) = (number * UNIT, ((number + 1) * UNIT).min(size));
     let mut piece = vec![0; PIECE];
@@ -358,10 +388,22 @@ fn keep_unit(files: &Files, number: u64) -> Result<(), Errno> {
             }
         }
     }
+    let mut failed = files.failed.lock().map_err(|_| Errno::IO)?;
+    if *failed {
+        return Err(Errno::IO);
+    }
+    let noted = note_unit(files, number, &unit.finish());
+    *failed = noted.is_err();
+    noted
+}
+
+/// Forces what was written to the disk, and says there that this unit is.
+fn note_unit(files: &Files, number: u64, value: &units::Value) -> Result<(), Errno> {
+    let sync = files.plan.sync;
     if sync {
         fs::fdatasync(&files.part)?;
     }
-    write_at(&files.units, &unit.finish(), number * 32)?;
+    write_at(&files.units, value, number * 32)?;
     match sync {
         true => fs::fdatasync(&files.units),
         false => Ok(()),

@@ -56,6 +56,13 @@ fn each_user_has_a_root_and_strangers_have_none() {
     }
     stranger.send_small("a", b"bytes", json!({}));
     assert_eq!(stranger.answer(), Err("denied".into()));
+    stranger.get("hello", json!({"version": 1})); // the bytes were dropped
+    // Before the bytes have come: they never may.
+    for operate in ["upload", "data", "hello", "AUTH"] {
+        let mut stranger = Client::of(&served);
+        let about = json!({"path": "a", "upload": "0".repeat(32), "version": 1, "follows": 1_u64 << 40});
+        assert_eq!(stranger.ask(operate, about), Err("denied".into()), "{operate}");
+    }
     block_on(async {
         let mut ann = enter(&served.endpoint, "ann").await;
         let mut bob = enter(&served.endpoint, "bob").await;

@@ -213,3 +213,21 @@ fn another_server_goes_on_with_what_it_finds() {
     client.get("commit", json!({"upload": name(1)}));
     assert_eq!(std::fs::read(served.file("file")).expect("a file"), bytes);
 }
+
+#[test]
+fn what_is_refused_leaves_nothing() {
+    let served = serve(Model::default(), Settings::new().set("quota", "1000"));
+    let mut client = Client::of(&served);
+    client.send_small("there", b"bytes", json!({}));
+    client.answer().expect("it fits");
+    for number in 1..=5 {
+        let too_much = plan(&name(number), "much", &[1; 2000]);
+        assert_eq!(client.ask("upload", too_much), Err("quota".into()));
+        let other = plan(&name(number), "there", b"other");
+        assert_eq!(client.ask("upload", other), Err("exists".into()));
+        let same = client.get("upload", plan(&name(number), "there", b"bytes"));
+        assert_eq!(same["offset"], 5);
+    }
+    let left = std::fs::read_dir(served.data.join("files/uploads/*everybody")).expect("a folder");
+    assert_eq!(left.count(), 0);
+}

@@ -29,25 +29,44 @@ pub(super) fn extent(folder: impl AsFd) -> Result<(usize, usize)> {
     Ok((deepest, longest))
 }
 
-/// Deletes a folder or file with all that is in it; says how many bytes its files had.
-pub(in crate::files) fn delete_all(parent: impl AsFd, name: &str) -> Result<u64> {
+/// Deletes a folder or file with all that is in it. Adds how many bytes its files had to `freed`, even where it fails in the
+/// middle: what is gone is gone. What somebody else deletes meanwhile is theirs to count.
+pub(in crate::files) fn delete_all(parent: impl AsFd, name: &str, freed: &mut u64) -> Result<()> {
     let parent = parent.as_fd();
-    let stat = fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    let stat = match fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(Errno::NOENT) => return Ok(()),
+        other => other?,
+    };
     if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
-        fs::unlinkat(parent, name, AtFlags::empty())?;
-        return Ok(size_of(&stat));
-    }
-    let mut sum = 0;
-    each(folder(parent, name)?, 0, 0, &mut |folder, name, _, _, size| {
-        match fs::unlinkat(folder, name, AtFlags::empty()) {
-            Err(Errno::ISDIR) => fs::unlinkat(folder, name, AtFlags::REMOVEDIR)?,
-            other => other?,
+        if is_deleted(fs::unlinkat(parent, name, AtFlags::empty()))? {
+            *freed += size_of(&stat);
         }
-        sum += size;
+        return Ok(());
+    }
+    let top = match folder(parent, name) {
+        Err(Errno::NOENT) => return Ok(()),
+        other => other?,
+    };
+    each(top, 0, 0, &mut |folder, name, _, _, size| {
+        let deleted = match fs::unlinkat(folder, name, AtFlags::empty()) {
+            Err(Errno::ISDIR) => fs::unlinkat(folder, name, AtFlags::REMOVEDIR),
+            other => other,
+        };
+        if is_deleted(deleted)? {
+            *freed += size;
+        }
         Ok(())
     })?;
-    fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?;
-    Ok(sum)
+    is_deleted(fs::unlinkat(parent, name, AtFlags::REMOVEDIR)).map(drop)
+}
+
+/// Whether it was deleted here, and not by somebody else before.
+fn is_deleted(deleted: Result<()>) -> Result<bool> {
+    match deleted {
+        Ok(()) => Ok(true),
+        Err(Errno::NOENT) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn folder(parent: BorrowedFd<'_>, name: &str) -> Result<OwnedFd> {
@@ -91,4 +110,33 @@ fn each(at: impl AsFd, depth: usize, length: usize, visit: Visit<'_>) -> Result<
         visit(at, name, depth + 1, length, size_of(&stat))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_that_delete_the_same_count_each_byte_once() {
+        let outer = tempfile::tempdir().expect("a folder");
+        for folder in 0..20 {
+            let folder = outer.path().join(format!("trash/{folder}"));
+            std::fs::create_dir_all(&folder).expect("a folder");
+            for file in 0..50 {
+                std::fs::write(folder.join(file.to_string()), "bytes").expect("a file");
+            }
+        }
+        let delete = || {
+            let parent = std::fs::File::open(outer.path()).expect("a folder");
+            let mut freed = 0;
+            delete_all(&parent, "trash", &mut freed).expect("what is gone is passed over");
+            freed
+        };
+        let freed: u64 = std::thread::scope(|scope| {
+            let both = [scope.spawn(delete), scope.spawn(delete)];
+            both.map(|thread| thread.join().expect("no panic")).iter().sum()
+        });
+        assert_eq!(freed, 20 * 50 * 5);
+        assert!(!outer.path().join("trash").exists());
+    }
 }
