@@ -1,5 +1,6 @@
 //! The real binary, driven as a user drives it. A module per subcommand.
 
+mod dice;
 mod sockeye;
 
 mod bench;

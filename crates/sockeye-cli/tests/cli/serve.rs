@@ -24,6 +24,17 @@ impl Serving {
         Self::of(Background::start(sockeye(&args)), listeners.len())
     }
 
+    /// Serves a listener with file systems of its own: `script` mounts them in the data folder, its `$0`, and then runs its `$@`.
+    pub(crate) fn apart(script: &str, data: &str, listener: &str) -> Self {
+        let serve = sockeye(&["serve", "--data", data, listener]);
+        let mut command = std::process::Command::new("unshare");
+        command
+            .args(["--mount", "sh", "-c", script, data])
+            .arg(serve.get_program())
+            .args(serve.get_args());
+        Self::of(Background::start(command), 1)
+    }
+
     /// Waits until a program says that so many listeners are ready.
     pub(crate) fn of(program: Background, count: usize) -> Self {
         let listening = || {

@@ -9,35 +9,28 @@
 //! | `ID.units` | the [value](super::units) of each unit whose bytes are on the disk: how far it is durable |
 //! | `ID.lock` | whose it is at present, see [`Claim`] |
 //!
+//! [`upkeep`] is what happens to them while nobody is at work.
+//!
 //! The plan is written before the first byte is taken and after everything else is made; so what has no plan is nothing.
 //! A plan that is committed and has no part left is a file that got its name.
 
+mod upkeep;
+
 use super::tree::{open, read_at};
 use super::trouble::{self, Outcome};
-use rustix::fs::{self, AtFlags, Dir, FlockOperation, OFlags};
+use rustix::fs::{self, AtFlags, FlockOperation, OFlags};
 use rustix::io::{Errno, Result};
 use serde::{Deserialize, Serialize};
 use sockeye_proto::files::{Code, Failure, Hash, Mtime, UNIT, UploadName};
-use std::collections::HashSet;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-/// Unfinished uploads of one user: enough for every file of a folder at once, few enough to look through.
-const MOST: usize = 1000;
-/// Receipts of one user: few enough to look through. Beyond that the oldest go before their day is over.
-const MOST_RECEIPTS: usize = 10_000;
-/// Receipts that go at once when there are too many, so that not each upload has to find the oldest one.
-const RECEIPTS_AT_ONCE: usize = 1000;
 /// A plan is a path and some numbers.
 const MAX_PLAN: u64 = 64 << 10;
-/// How long an upload may lie untouched.
-const UPLOADS_LAST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// How long a receipt can be had once more.
-const RECEIPTS_LAST: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a new connection waits for the one before it to let go: that looks every quarter of a second, and may have a
 /// disk to wait for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -253,119 +246,6 @@ impl Pending {
     pub(super) fn temporary(&self, name: &str) -> Result<File> {
         self.open(name, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL)
     }
-
-    /// Whether one more upload may begin. Receipts don't count: they only make way for newer ones.
-    pub(super) fn has_room(&self) -> Result<bool> {
-        let names = self.names()?;
-        let of = |ending: &str| -> HashSet<UploadName> {
-            let stems = names.iter().filter_map(|name| name.strip_suffix(ending));
-            stems.filter_map(|stem| stem.parse().ok()).collect()
-        };
-        let unfinished = of(".part");
-        let receipts: Vec<UploadName> = of(".json").difference(&unfinished).copied().collect();
-        if receipts.len() >= MOST_RECEIPTS {
-            self.drop_oldest(receipts, RECEIPTS_AT_ONCE)?;
-        }
-        Ok(unfinished.len() < MOST)
-    }
-
-    /// Forgets so many of these receipts, the oldest.
-    fn drop_oldest(&self, receipts: Vec<UploadName>, count: usize) -> Result<()> {
-        let now = SystemTime::now();
-        let mut aged = Vec::with_capacity(receipts.len());
-        for receipt in receipts {
-            if let Some(untouched) = self.untouched(receipt, now)? {
-                aged.push((untouched, receipt));
-            }
-        }
-        aged.sort_by_key(|(untouched, _)| std::cmp::Reverse(*untouched));
-        for (_, receipt) in aged.into_iter().take(count) {
-            // Since it was listed it may have gone, and its name may be that of a new upload.
-            if let Some(_claim) = self.idle(receipt)?
-                && !self.has_part(receipt)?
-            {
-                self.discard(receipt)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The right to an upload that nobody is at work on.
-    fn idle(&self, name: UploadName) -> Result<Option<Claim>> {
-        let lock = self.open(&file_name(name, "lock"), OFlags::RDWR | OFlags::CREATE)?;
-        let claim = Claim { lock, mark: [0; 16] };
-        Ok((claim.try_lock()? && !claim.is_gone()?).then_some(claim))
-    }
-
-    fn names(&self) -> Result<Vec<String>> {
-        let mut names = Vec::new();
-        for found in Dir::read_from(&self.0)? {
-            if let Ok(name) = found?.file_name().to_str() {
-                names.push(name.to_owned());
-            }
-        }
-        Ok(names)
-    }
-
-    /// What all unfinished uploads have reserved, and the end of everything else that a killed service has left here.
-    /// Nobody may be at work in this folder.
-    pub(super) fn recover(&self) -> Result<u64> {
-        let mut reserved = 0;
-        let names = self.names()?;
-        for name in &names {
-            let (stem, ending) = name.split_once('.').unwrap_or((name, ""));
-            let Ok(upload) = stem.parse::<UploadName>() else {
-                if !matches!(name.as_str(), "." | "..") {
-                    super::tree::delete_all(&self.0, name, &mut 0)?;
-                }
-                continue;
-            };
-            match (self.plan(upload)?, ending) {
-                (None, _) => self.discard(upload)?,
-                (Some(plan), "json") if self.has_part(upload)? => reserved += plan.size,
-                (Some(_), "units" | "lock" | "new") if !self.has_part(upload)? => self.unlink(name),
-                (Some(_), _) => {}
-            }
-        }
-        Ok(reserved)
-    }
-
-    /// Forgets what nobody has touched for too long; says how many bytes of reservations ended.
-    pub(super) fn sweep(&self, now: SystemTime) -> Result<u64> {
-        let mut freed = 0;
-        for name in self.names()? {
-            let Some(upload) = name.strip_suffix(".json").and_then(|stem| stem.parse().ok()) else {
-                continue;
-            };
-            let Some(untouched) = self.untouched(upload, now)? else {
-                continue;
-            };
-            let unfinished = self.has_part(upload)?;
-            if untouched < if unfinished { UPLOADS_LAST } else { RECEIPTS_LAST } {
-                continue;
-            }
-            if let Some(_claim) = self.idle(upload)? {
-                let size = self.plan(upload)?.map_or(0, |plan| plan.size);
-                self.discard(upload)?;
-                freed += if unfinished { size } else { 0 };
-            }
-        }
-        Ok(freed)
-    }
-
-    /// How long ago anything of an upload was written; nothing if it is gone.
-    fn untouched(&self, name: UploadName, now: SystemTime) -> Result<Option<Duration>> {
-        let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let mut last = None;
-        for ending in ["json", "part"] {
-            match fs::statat(&self.0, file_name(name, ending), AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(stat) => last = last.max(Some(Duration::from_secs(stat.st_mtime.max(0) as u64))),
-                Err(Errno::NOENT) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(last.map(|last| now.saturating_sub(last)))
-    }
 }
 
 fn file_name(name: UploadName, ending: &str) -> String {
@@ -395,117 +275,6 @@ pub(super) fn offset_after(units: usize, size: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn pending(folder: &tempfile::TempDir) -> Pending {
-        Pending::of(File::open(folder.path()).expect("a folder").into())
-    }
-
-    fn plan(size: u64) -> Plan {
-        Plan {
-            path: "file".to_owned(),
-            size,
-            mtime: Mtime(0),
-            hash: None,
-            clobber: false,
-            sync: false,
-            committed: None,
-        }
-    }
-
-    #[test]
-    fn what_nobody_touches_expires_and_what_somebody_has_does_not() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let pending = pending(&folder);
-        let [old, claimed, done] = [1, 2, 3].map(|number| UploadName([number; 16]));
-        pending.begin(old, &plan(10)).expect("files");
-        pending.begin(claimed, &plan(20)).expect("files");
-        let committed = Some((Hash([0; 32]), Mtime(0)));
-        pending
-            .keep(
-                done,
-                &Plan {
-                    committed,
-                    ..plan(40)
-                },
-            )
-            .expect("a plan");
-        let claim = sockeye::block_on(pending.claim(claimed))
-            .expect("a model")
-            .expect("nobody has it");
-        let now = SystemTime::now();
-        assert_eq!(pending.sweep(now).expect("a folder"), 0);
-        assert_eq!(pending.sweep(now + RECEIPTS_LAST * 2).expect("a folder"), 0);
-        assert!(
-            pending.plan(done).expect("a folder").is_none(),
-            "receipts last a day"
-        );
-        assert!(pending.plan(old).expect("a folder").is_some());
-        assert_eq!(pending.sweep(now + UPLOADS_LAST * 2).expect("a folder"), 10);
-        assert!(pending.plan(old).expect("a folder").is_none());
-        assert!(pending.plan(claimed).expect("a folder").is_some());
-        drop(claim);
-        assert_eq!(pending.sweep(now + UPLOADS_LAST * 2).expect("a folder"), 20);
-    }
-
-    #[test]
-    fn only_unfinished_uploads_take_up_room() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let pending = pending(&folder);
-        let names: Vec<_> = (0..MOST as u128)
-            .map(|number| UploadName(number.to_be_bytes()))
-            .collect();
-        let committed = Plan {
-            committed: Some((Hash([0; 32]), Mtime(0))),
-            ..plan(1)
-        };
-        for name in &names {
-            pending.keep(*name, &committed).expect("a receipt");
-        }
-        assert!(pending.has_room().expect("a folder"), "receipts are no uploads");
-        for name in &names {
-            pending.temporary(&file_name(*name, "part")).expect("a part");
-        }
-        assert!(!pending.has_room().expect("a folder"));
-    }
-
-    #[test]
-    fn the_oldest_receipts_make_way() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let pending = pending(&folder);
-        let names = [1, 2, 3, 4].map(|number| UploadName([number; 16]));
-        for (age, name) in names.iter().enumerate() {
-            pending.begin(*name, &plan(1)).expect("files");
-            let then = SystemTime::now() - Duration::from_secs(100 * age as u64);
-            for ending in ["json", "part"] {
-                let file = File::open(folder.path().join(file_name(*name, ending))).expect("a file");
-                file.set_modified(then).expect("a time");
-            }
-        }
-        // All but the oldest, which is an upload since it was listed.
-        for name in &names[..3] {
-            pending.unlink(&file_name(*name, "part"));
-        }
-        pending.drop_oldest(names.to_vec(), 2).expect("a folder");
-        let kept = names.map(|name| pending.plan(name).expect("a folder").is_some());
-        assert_eq!(kept, [true, true, false, true]);
-    }
-
-    #[test]
-    fn only_what_a_plan_knows_of_survives_a_crash() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let pending = pending(&folder);
-        let name = UploadName([1; 16]);
-        pending.begin(name, &plan(10)).expect("files");
-        for left in ["small-1-1", &file_name(UploadName([2; 16]), "part"), "0.new"] {
-            pending.temporary(left).expect("a file");
-        }
-        std::fs::create_dir_all(folder.path().join("trash-1-1/deep")).expect("folders");
-        assert_eq!(pending.recover().expect("a folder"), 10);
-        let mut names = pending.names().expect("a folder");
-        names.sort();
-        let kept = ["json", "part", "units"].map(|ending| file_name(name, ending));
-        assert_eq!(names[2..], kept);
-    }
 
     #[test]
     fn units_count_up_to_the_first_hole() {

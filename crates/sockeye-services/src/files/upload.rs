@@ -332,7 +332,7 @@ fn receipt(plan: &Plan, hash: Hash, time: sockeye_proto::files::Mtime) -> Receip
     }
 }
 
-/// What the disk has of an upload; what makes no sense is swept away.
+/// What the disk has of an upload; what makes no sense is nothing.
 fn known(place: &Place, name: UploadName) -> Outcome<Option<(Plan, bool)>> {
     let failed = |error| trouble::of("look for the upload", error);
     let Some(plan) = place.pending.plan(name).map_err(failed)? else {
@@ -340,8 +340,7 @@ fn known(place: &Place, name: UploadName) -> Outcome<Option<(Plan, bool)>> {
     };
     let has_part = place.pending.has_part(name).map_err(failed)?;
     if !has_part && plan.committed.is_none() {
-        place.pending.discard(name).map_err(failed)?;
-        return Ok(None);
+        return Ok(None); // it is written over, or goes as a receipt does; its lock is ours just now
     }
     Ok(Some((plan, has_part)))
 }

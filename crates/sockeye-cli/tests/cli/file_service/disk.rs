@@ -1,12 +1,9 @@
 //! A disk that is full.
 
-use std::process::Command;
-
 use serde_json::json;
 
 use super::{Client, OPEN, hash};
 use crate::serve::Serving;
-use crate::sockeye::{Background, sockeye};
 
 /// A file system of a megabyte for the files, seen by the server alone.
 const SMALL: &str = "mkdir -p \"$0/files\" && mount -t tmpfs -o size=1m none \"$0/files\" && exec \"$@\"";
@@ -19,13 +16,7 @@ fn a_full_disk_is_told_and_survived() {
     }
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path().to_string_lossy();
-    let serve = sockeye(&["serve", "--data", &at, OPEN]);
-    let mut command = Command::new("unshare");
-    command
-        .args(["--mount", "sh", "-c", SMALL, &at])
-        .arg(serve.get_program())
-        .args(serve.get_args());
-    let serving = Serving::of(Background::start(command), 1);
+    let serving = Serving::apart(SMALL, &at, OPEN);
     let mut client = Client::at(serving.address(0)).expect("a server");
 
     // A large file: what came before the end of the disk is given up, and the connection goes on.

@@ -13,6 +13,7 @@ use sockeye::Model;
 use sockeye_proto::files::UNIT;
 
 use super::{Client, OPEN, hash};
+use crate::dice::Dice;
 use crate::serve::Serving;
 use crate::sockeye::{Background, kills, sockeye};
 
@@ -24,28 +25,9 @@ const PIECE: usize = 4 << 20;
 /// Noise that is repeated, with a number in each.
 const BLOCK: usize = 8 << 10;
 
-/// Numbers that differ from run to run, and are said where a test fails.
-struct Dice(u64);
-
-impl Dice {
-    fn new() -> Self {
-        use std::hash::{BuildHasher, RandomState};
-        let seed = RandomState::new().hash_one(0) | 1;
-        eprintln!("seed {seed}");
-        Dice(seed)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
-}
-
 /// What is to be in the file of this path, whenever it is there.
 fn content(path: &str) -> Vec<u8> {
-    let mut dice = Dice(path.bytes().fold(88_172_645_463_325_252, |sum: u64, byte| {
+    let mut dice = Dice::of(path.bytes().fold(88_172_645_463_325_252, |sum: u64, byte| {
         sum.wrapping_mul(31).wrapping_add(byte.into()) | 1
     }));
     let size = match path.starts_with("big") {

@@ -2,11 +2,9 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
 use super::{Customer, UTF8};
 use crate::serve::Serving;
-use crate::sockeye::{Background, sockeye};
 
 /// A small file system with a ballast that can be thrown out, seen by the server alone.
 const SMALL: &str =
@@ -20,13 +18,7 @@ fn a_full_disk_is_told_and_survived() {
     }
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path().to_string_lossy();
-    let serve = sockeye(&["serve", "--data", &at, UTF8]);
-    let mut command = Command::new("unshare");
-    command
-        .args(["--mount", "sh", "-c", SMALL, &at])
-        .arg(serve.get_program())
-        .args(serve.get_args());
-    let serving = Serving::of(Background::start(command), 1);
+    let serving = Serving::apart(SMALL, &at, UTF8);
     let mut customer = Customer::enter(&serving).expect("a shop");
     let mut bought = 0;
     let refusal = loop {

@@ -12,6 +12,7 @@ use sockeye_proto::money::Money;
 use sockeye_services::data::Data;
 
 use super::{Customer, UTF8, open};
+use crate::dice::Dice;
 use crate::serve::Serving;
 use crate::sockeye::{Background, kills, sockeye};
 
@@ -43,25 +44,6 @@ impl Shopper {
             self.next += 1;
             let _ = told.send(()); // the killer may have heard enough
         }
-    }
-}
-
-/// Numbers that differ from run to run, and are said where a test fails.
-struct Dice(u64);
-
-impl Dice {
-    fn new() -> Self {
-        use std::hash::{BuildHasher, RandomState};
-        let seed = RandomState::new().hash_one(0) | 1;
-        eprintln!("seed {seed}");
-        Dice(seed)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
     }
 }
 
