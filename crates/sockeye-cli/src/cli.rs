@@ -7,7 +7,7 @@ use crate::{bench, files, info, log, serve, shop, user};
 const EXAMPLES: &str = "\
 Examples:
   sockeye serve                         every service, for this machine alone
-  sockeye serve echo@tcp://0.0.0.0:7    one service, where you want it
+  sockeye serve echo@tcp://127.0.0.1:7  one service, where you want it
   sockeye info localhost 8080           who is there, and what the connection is
   sockeye info example.org https --tls  the same with TLS and its certificates
   sockeye bench tcp://127.0.0.1:8080    how fast an echo server is

@@ -33,6 +33,7 @@ pub mod python;
 mod resolve;
 mod server;
 mod services;
+mod shared;
 mod tcp_info;
 pub mod time;
 mod tls;
@@ -55,6 +56,7 @@ pub use resolve::{
 };
 pub use server::{Event, Limits, MAX_WORKERS, Reason, Running, Server, Shutdown};
 pub use services::{Protocol, Service, Source, service_by_name, service_by_port, service_name, service_port};
+pub use shared::shared_numbers;
 pub use tcp_info::{Negotiated, TcpInfo};
 pub use tls::{Distrust, TlsClient, TlsFacts, TlsServer, fingerprint};
 pub use units::{format_duration, format_size, parse_duration, parse_size};

@@ -1,9 +1,11 @@
 //! `sockeye shop`, and the shop that it visits.
 
 mod admin;
+mod broken;
 mod disk;
 mod kills;
 mod old_client;
+mod race;
 mod script;
 mod user;
 
