@@ -26,7 +26,7 @@ Examples:
   sockeye user add bert --password-file secret.txt
   sockeye user disable bert        keeps him out from the next login on
   sockeye user invite              a code for one registration
-  sockeye user quota anna 5GiB     how much of files she may keep, whatever `quota=` says
+  sockeye user quota anna 5GiB     how much of files she may keep
   sockeye user list --json
 An account at a server:
   sockeye user register tls://example.org:9000 --user anna";

@@ -130,7 +130,8 @@ fn books_that_cannot_be_opened_are_told() {
         "sockeye.db",
     );
     // Its books were never open in this server.
-    let mut customer = Customer::enter(&faulty.serving).expect("a greeting");
+    let apology = "抱歉,小店暂时无法记账,没有成交,请稍后再试。";
+    let mut customer = Customer::greeted(faulty.serving.address(0), apology).expect("a greeting");
     let refused = customer.ask("buy 1 西瓜").expect("an answer");
     assert!(refused == UNAVAILABLE || refused == UNCERTAIN, "{refused}");
     faulty.mend();
