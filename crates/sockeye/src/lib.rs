@@ -27,13 +27,13 @@ mod error;
 mod handler;
 mod listen;
 mod listener;
+mod mapping;
 mod model;
 mod options;
 pub mod python;
 mod resolve;
 mod server;
 mod services;
-mod shared;
 mod tcp_info;
 pub mod time;
 mod tls;
@@ -48,6 +48,7 @@ pub use endpoint::{Endpoint, Host, HostPort, MAX_HOST_NAME, MAX_UNIX_NAME, Port,
 pub use error::{Class, Error, Result};
 pub use handler::{Handler, PacketHandler};
 pub use listener::Listener;
+pub use mapping::shared_numbers;
 pub use model::{Model, Trigger, block_on, run, spawn_local};
 pub use options::{Membership, Options};
 pub use resolve::{
@@ -56,7 +57,6 @@ pub use resolve::{
 };
 pub use server::{Event, Limits, MAX_WORKERS, Reason, Running, Server, Shutdown};
 pub use services::{Protocol, Service, Source, service_by_name, service_by_port, service_name, service_port};
-pub use shared::shared_numbers;
 pub use tcp_info::{Negotiated, TcpInfo};
 pub use tls::{Distrust, TlsClient, TlsFacts, TlsServer, fingerprint};
 pub use units::{format_duration, format_size, parse_duration, parse_size};

@@ -5,9 +5,8 @@ use std::process::Command;
 use super::{models, secret};
 use crate::sockeye::{installed, sockeye, words};
 
-/// An address that is not this machine's loopback, in a network of its own that goes when the program ends.
-const APART: &str = "ip link set lo up && ip link add there type dummy && ip address add 192.0.2.1/24 dev there && \
-    ip link set there up && exec \"$@\"";
+/// An address that is no loopback's, in a network of its own that goes when the program ends.
+const APART: &str = "ip link set lo up && ip address add 192.0.2.1/32 dev lo && exec \"$@\"";
 
 /// Starts a server, answers its challenges wrongly, and says how many it was asked until it was sent away at once; and what becomes
 /// of the right answer then.

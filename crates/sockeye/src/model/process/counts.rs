@@ -1,7 +1,7 @@
 //! Byte counts in memory that the acceptor shares with its children: what a child has counted is known even if it is killed.
 
+use crate::mapping;
 use crate::server::registry::Counts;
-use crate::shared;
 use std::io;
 use std::sync::atomic::Ordering;
 
@@ -38,7 +38,7 @@ impl Pool {
 
 #[allow(unsafe_code)]
 fn slots() -> io::Result<&'static [Slot]> {
-    let start = shared::zeros(AT_ONCE * size_of::<Slot>())?;
+    let start = mapping::zeros(AT_ONCE * size_of::<Slot>())?;
     // SAFETY: it is that large, aligned to a page, never unmapped, and zeros are what atomic integers may be; whatever
     // process writes to it does so through these atomics.
     Ok(unsafe { std::slice::from_raw_parts(start.cast::<Slot>().as_ptr(), AT_ONCE) })
