@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::{Client, OPEN, hash};
@@ -194,6 +195,46 @@ fn a_name_that_may_not_last_is_not_acknowledged_and_is_counted() {
         quota(&mut client),
         json!({"used": sum, "reserved": 0, "limit": null})
     );
+}
+
+#[test]
+fn books_that_fail_are_told_and_right_again_after_a_new_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let Some(mut faulty) = served(folder.path()) else {
+        return;
+    };
+    let mut client = Client::at(faulty.serving.address(0)).expect("a server");
+    put_small(&mut client, "before", 1)
+        .pop()
+        .expect("one")
+        .expect("the disk works");
+    for calls in [&["fsync", "fdatasync"][..], &["write", "pwrite64"]] {
+        faulty.fail(calls, "sockeye.db");
+        assert_eq!(
+            put_large(&mut client, "large", &"cd".repeat(16)),
+            Err("io".to_owned())
+        );
+        for outcome in put_small(&mut client, "small", MANY) {
+            assert_eq!(outcome, Err("io".to_owned()), "{calls:?}");
+        }
+        assert_eq!(listed(&mut client), (1, 500));
+        assert!(!faulty.mend().is_empty(), "nothing has failed: {calls:?}");
+        for outcome in put_small(&mut client, "before", 1) {
+            outcome.expect("a receipt");
+        }
+    }
+    faulty.serving.program.signal(Signal::TERM);
+    drop(client);
+    faulty.serving.program.end();
+    let Some(faulty) = served(folder.path()) else {
+        return;
+    };
+    let mut client = Client::at(faulty.serving.address(0)).expect("a server");
+    assert_eq!(
+        quota(&mut client),
+        json!({"used": 500, "reserved": 0, "limit": null})
+    );
+    put_large(&mut client, "large", &"cd".repeat(16)).expect("a receipt");
 }
 
 #[test]
