@@ -39,8 +39,8 @@ const LARGE: usize = (1 << 20) + 7;
 /// More than are forced to the disk one by one.
 const MANY: usize = 20;
 
-fn served(data: &Path) -> Option<Faulty> {
-    Faulty::serve(&["--data", &data.to_string_lossy(), "--model", "epoll"], OPEN)
+fn served(data: &Path, model: &str) -> Option<Faulty> {
+    Faulty::serve(&["--data", &data.to_string_lossy(), "--model", model], OPEN)
 }
 
 /// A large file, as far as it gets.
@@ -100,8 +100,17 @@ fn listed(client: &mut Client) -> (usize, u64) {
 
 #[test]
 fn what_the_disk_has_not_taken_is_not_acknowledged_and_has_no_name() {
+    not_acknowledged_under("epoll");
+}
+
+#[test]
+fn nor_is_it_where_each_client_has_a_process() {
+    not_acknowledged_under("process");
+}
+
+fn not_acknowledged_under(model: &str) {
     let folder = tempfile::tempdir().expect("a folder");
-    let Some(faulty) = served(folder.path()) else {
+    let Some(faulty) = served(folder.path(), model) else {
         return;
     };
     let mut client = Client::at(faulty.serving.address(0)).expect("a server");
@@ -155,7 +164,7 @@ fn what_the_disk_has_not_taken_is_not_acknowledged_and_has_no_name() {
 #[test]
 fn a_name_that_may_not_last_is_not_acknowledged_and_is_counted() {
     let folder = tempfile::tempdir().expect("a folder");
-    let Some(faulty) = served(folder.path()) else {
+    let Some(faulty) = served(folder.path(), "epoll") else {
         return;
     };
     let mut client = Client::at(faulty.serving.address(0)).expect("a server");
@@ -200,7 +209,7 @@ fn a_name_that_may_not_last_is_not_acknowledged_and_is_counted() {
 #[test]
 fn books_that_fail_are_told_and_right_again_after_a_new_start() {
     let folder = tempfile::tempdir().expect("a folder");
-    let Some(mut faulty) = served(folder.path()) else {
+    let Some(mut faulty) = served(folder.path(), "epoll") else {
         return;
     };
     let mut client = Client::at(faulty.serving.address(0)).expect("a server");
@@ -226,7 +235,7 @@ fn books_that_fail_are_told_and_right_again_after_a_new_start() {
     faulty.serving.program.signal(Signal::TERM);
     drop(client);
     faulty.serving.program.end();
-    let Some(faulty) = served(folder.path()) else {
+    let Some(faulty) = served(folder.path(), "epoll") else {
         return;
     };
     let mut client = Client::at(faulty.serving.address(0)).expect("a server");
@@ -240,7 +249,7 @@ fn books_that_fail_are_told_and_right_again_after_a_new_start() {
 #[test]
 fn our_client_says_what_has_failed_and_goes_on_when_it_works_again() {
     let folder = tempfile::tempdir().expect("a folder");
-    let Some(faulty) = served(folder.path()) else {
+    let Some(faulty) = served(folder.path(), "epoll") else {
         return;
     };
     let source = folder.path().join("source");
