@@ -81,7 +81,10 @@ fn so_many_answers_are_enough() {
         ..PATIENT
     };
     let (heard, _, end) = asked(Model::Thread, address, three).expect("answers");
-    assert_eq!((heard.join(" "), end), ("one two three".to_owned(), Some(End::Enough)));
+    assert_eq!(
+        (heard.join(" "), end),
+        ("one two three".to_owned(), Some(End::Enough))
+    );
     thread.join().expect("the peer");
 }
 

@@ -101,7 +101,11 @@ fn packets_are_answered_from_the_address_that_they_were_sent_to(model: Model) {
 async fn told(endpoint: &str, options: Options) -> Result<(Message, Address)> {
     let mut socket = Datagram::bind_with(endpoint, &options).await?;
     let port = socket.endpoint().port().expect("UDP has ports");
-    let here = if endpoint.contains('[') { "::1" } else { "127.0.0.1" };
+    let here = if endpoint.contains('[') {
+        "::1"
+    } else {
+        "127.0.0.1"
+    };
     let sender = UdpSocket::bind((here, 0)).expect("bind");
     sender.send_to(b"dog", (here, port)).expect("send");
     Ok((socket.recv_message().await?, socket.local()?))

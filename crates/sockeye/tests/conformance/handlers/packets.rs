@@ -39,7 +39,9 @@ impl PacketHandler for Told {
     async fn handle(&self, packet: Packet) -> Result<()> {
         let interface = packet.interface().and_then(interface_name);
         let name = interface.unwrap_or_default();
-        packet.reply(format!("{name} {}", packet.arrived().is_some())).await
+        packet
+            .reply(format!("{name} {}", packet.arrived().is_some()))
+            .await
     }
 }
 
