@@ -4,11 +4,14 @@ mod dice;
 mod lan;
 mod sockeye;
 
+mod ask;
 mod bench;
+mod broadcast;
 mod credentials;
 mod file_service;
 mod files;
 mod info;
+mod listen;
 mod serve;
 mod shop;
 mod user;
