@@ -65,6 +65,15 @@ fn an_answer_is_printed_and_that_is_it() {
 }
 
 #[test]
+fn the_longest_datagram_comes_back() {
+    let (_server, endpoint) = server("1");
+    let longest = "x".repeat(65_505); // and two more in the answer
+    let (heard, said, code) = told(&[&[&endpoint, longest.as_str()], &PATIENT[..]].concat());
+    assert_eq!((said.as_str(), code), ("", Some(0)));
+    assert!(heard == format!("{longest} 0\n"), "{} bytes", heard.len());
+}
+
+#[test]
 fn several_answers_or_all_until_silence() {
     let (_server, endpoint) = server("3");
     // A question that is asked twice has twice the answers.
@@ -111,9 +120,10 @@ fn nobody_answers() {
 
 #[test]
 fn a_port_that_nobody_has_is_said_at_once() {
-    let gone = UdpSocket::bind("127.0.0.1:0").expect("bind");
-    let endpoint = format!("udp://{}", gone.local_addr().expect("bound"));
-    drop(gone);
+    // The port is taken, but by a socket that hears one peer alone.
+    let deaf = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    deaf.connect("127.0.0.1:1").expect("connect");
+    let endpoint = format!("udp://{}", deaf.local_addr().expect("bound"));
     let (_, said, code) = told(&[&endpoint, "dog", "--timeout", "300s"]);
     assert_eq!(code, Some(1));
     assert!(
