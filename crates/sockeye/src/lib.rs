@@ -29,6 +29,7 @@ mod handler;
 mod interface;
 mod listen;
 mod listener;
+mod mapping;
 mod model;
 mod options;
 pub mod python;
@@ -50,6 +51,7 @@ pub use error::{Class, Error, Result};
 pub use handler::{Handler, PacketHandler};
 pub use interface::{Interface, InterfaceAddress, interface_name, interfaces};
 pub use listener::Listener;
+pub use mapping::shared_numbers;
 pub use model::{Model, Trigger, block_on, run, spawn_local};
 pub use options::{Membership, Options};
 pub use resolve::{
