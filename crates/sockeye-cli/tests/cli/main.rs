@@ -2,13 +2,17 @@
 
 mod dice;
 mod faults;
+mod lan;
 mod sockeye;
 
+mod ask;
 mod bench;
+mod broadcast;
 mod credentials;
 mod file_service;
 mod files;
 mod info;
+mod listen;
 mod serve;
 mod shop;
 mod user;
