@@ -3,17 +3,19 @@
 //! The disk is waited for once for all of them, so that thousands of files cost little more than their bytes. Their
 //! answers wait until then.
 
-use super::place::{Complete, Place};
+use super::place::{Complete, Place, Temporary};
 use super::record;
+use super::tree::{Quiet, write_at};
 use super::trouble::{self, Outcome};
 use rustix::fs::{self, AtFlags, OFlags};
 use rustix::io::Errno;
-use sockeye_proto::files::{Code, Failure, Hash, Path, Receipt, Upload};
+use sockeye_proto::files::{Code, Failure, Hash, Mtime, Path, Receipt, Upload};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::future::{Future, poll_fn};
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 /// Files of one batch: their names fit in a megabyte.
@@ -24,11 +26,25 @@ const MOST_BYTES: u64 = 64 << 20;
 /// have to wait for others' bytes, too.
 const FEW: usize = 8;
 
+/// Files of one batch that come to be in memory first, because nobody wants them to be on the disk: enough to be worth the way
+/// to another thread, and
+const MOST_HELD: usize = 128;
+/// in bytes, little enough for thousands of connections.
+const MOST_HELD_BYTES: u64 = 512 << 10;
+
 /// Each answer that waits: to which request, and the file or why there is none.
-type Waiting = (Option<u64>, Outcome<Complete>);
+type Waiting = (Option<u64>, Outcome<Whole>);
 /// Answers, in the order of their requests.
 pub(super) type Answers = Vec<(Option<u64>, Outcome<Receipt>)>;
-type Committing = Pin<Box<dyn Future<Output = Answers>>>;
+type Committing = Pin<Box<dyn Future<Output = Committed>>>;
+
+/// What came of a batch.
+struct Committed {
+    answers: Answers,
+    /// What is reserved no more, and how much more is kept instead.
+    freed: u64,
+    growth: i64,
+}
 
 /// The small files of one connection: a batch that is collected while the one before it is on its way to the disk.
 #[derive(Default)]
@@ -37,6 +53,9 @@ pub(super) struct Small {
     committing: Option<Committing>,
     /// What is reserved and no file has taken yet.
     spare: u64,
+    /// What the books haven't been told of batches: until then what was reserved for them counts.
+    freed: u64,
+    growth: i64,
     /// How much more could be reserved when that was last asked; unknown before, and `Some(None)` without a limit.
     room: Option<Option<u64>>,
 }
@@ -45,18 +64,42 @@ pub(super) struct Small {
 struct Batch {
     waiting: Vec<Waiting>,
     bytes: u64,
+    /// How many of the files are in memory.
+    held: usize,
     sync: bool,
 }
 
-/// Tells the temporary files of one process apart.
-static SERIAL: AtomicU64 = AtomicU64::new(0);
+/// A file that has come to its end.
+enum Whole {
+    Written(Complete),
+    Held(Held),
+}
+
+/// One that is in memory.
+struct Held {
+    path: Path,
+    bytes: Vec<u8>,
+    mtime: Mtime,
+    hash: Option<Hash>,
+    clobber: bool,
+}
 
 /// A small file whose bytes are coming.
 pub(super) struct Arriving {
+    size: u64,
+    target: Target,
+}
+
+/// Where its bytes go. Those that are to be on the disk are written at once, so that it can begin.
+enum Target {
+    Disk(Box<Writing>),
+    Memory(Vec<u8>),
+}
+
+struct Writing {
     file: File,
     temporary: String,
     hasher: blake3::Hasher,
-    size: u64,
     at: u64,
 }
 
@@ -67,29 +110,38 @@ impl Small {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.batch.waiting.len() >= MOST_FILES || self.batch.bytes >= MOST_BYTES
+        let Batch {
+            waiting, bytes, held, ..
+        } = &self.batch;
+        let full_of_held = *held >= MOST_HELD || *held > 0 && *bytes >= MOST_HELD_BYTES;
+        full_of_held || waiting.len() >= MOST_FILES || *bytes >= MOST_BYTES
     }
 
-    /// Reserves room for a file, and makes its temporary one.
-    pub(super) async fn begin(&mut self, place: &Place, size: u64) -> Outcome<Arriving> {
+    /// Reserves room for a file, and makes its temporary one if it is to be on the disk.
+    pub(super) async fn begin(&mut self, place: &Place, size: u64, sync: bool) -> Outcome<Arriving> {
         if self.spare < size {
             self.reserve(place, size).await?;
         }
-        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-        let temporary = format!("small-{:x}-{serial:x}", place.tag);
-        let file = place.pending.temporary(&temporary).map_err(of_file)?;
+        let target = match sync {
+            true => {
+                let temporary = place.temporary_name();
+                let file = place.pending.temporary(&temporary).map_err(of_file)?;
+                Target::Disk(Box::new(Writing {
+                    file,
+                    temporary,
+                    hasher: blake3::Hasher::new(),
+                    at: 0,
+                }))
+            }
+            false => Target::Memory(Vec::new()), // it grows as they come
+        };
         self.spare -= size;
-        Ok(Arriving {
-            file,
-            temporary,
-            hasher: blake3::Hasher::new(),
-            size,
-            at: 0,
-        })
+        Ok(Arriving { size, target })
     }
 
     /// Reserves ahead when a second file comes and there is plenty of room; near the limit exactly what is needed.
     async fn reserve(&mut self, place: &Place, size: u64) -> Outcome<()> {
+        self.settle(place).await;
         let ahead = match self.room {
             None => size,
             Some(None) => MOST_BYTES,
@@ -104,7 +156,14 @@ impl Small {
     /// Gives back what was reserved ahead: nothing more comes for now.
     pub(super) async fn give_back(&mut self, place: &Place) {
         self.room = None;
-        place.settle(std::mem::take(&mut self.spare), 0).await;
+        self.freed += std::mem::take(&mut self.spare);
+        self.settle(place).await;
+    }
+
+    /// Tells the books what came of the batches: once for many, since each time takes a while of the disk's.
+    async fn settle(&mut self, place: &Place) {
+        let (freed, growth) = (std::mem::take(&mut self.freed), std::mem::take(&mut self.growth));
+        place.settle(freed, growth).await;
     }
 
     /// A file is complete; its answer waits.
@@ -117,14 +176,26 @@ impl Small {
         upload: &Upload,
     ) {
         let size = arriving.size;
-        match arriving.finish(path, upload) {
-            Ok(complete) => {
+        let whole = match arriving.target {
+            Target::Disk(writing) => writing.finish(place, path, upload, size).map(Whole::Written),
+            Target::Memory(bytes) => {
+                self.batch.held += 1;
+                Ok(Whole::Held(Held {
+                    path,
+                    bytes,
+                    mtime: upload.mtime,
+                    hash: upload.hash,
+                    clobber: upload.clobber,
+                }))
+            }
+        };
+        match whole {
+            Ok(whole) => {
                 self.batch.sync |= upload.sync;
                 self.batch.bytes += size;
-                self.batch.waiting.push((id, Ok(complete)));
+                self.batch.waiting.push((id, Ok(whole)));
             }
-            Err((temporary, failure)) => {
-                place.pending.unlink(&temporary);
+            Err(failure) => {
                 self.spare += size;
                 self.fail(id, failure);
             }
@@ -133,7 +204,9 @@ impl Small {
 
     /// A file did not come to its end.
     pub(super) fn undo(&mut self, place: &Place, arriving: Arriving) {
-        place.pending.unlink(&arriving.temporary);
+        if let Target::Disk(writing) = arriving.target {
+            place.pending.unlink(&writing.temporary);
+        }
         self.spare += arriving.size;
     }
 
@@ -155,9 +228,11 @@ impl Small {
         let Some(committing) = &mut self.committing else {
             return Poll::Pending;
         };
-        let answers = ready!(committing.as_mut().poll(cx));
+        let committed = ready!(committing.as_mut().poll(cx));
         self.committing = None;
-        Poll::Ready(answers)
+        self.freed += committed.freed;
+        self.growth += committed.growth;
+        Poll::Ready(committed.answers)
     }
 
     /// Waits for the batch that is on its way, and sends the one that is full after it.
@@ -183,11 +258,11 @@ impl Small {
     /// The connection broke: what was collected last is forgotten, for nobody was told of it.
     pub(super) async fn abandon(&mut self, place: &Place) {
         let batch = std::mem::take(&mut self.batch);
-        let complete = batch
-            .waiting
-            .iter()
-            .filter_map(|(_, outcome)| outcome.as_ref().ok());
-        complete.for_each(|complete| place.pending.unlink(&complete.temporary));
+        for (_, outcome) in &batch.waiting {
+            if let Ok(Whole::Written(complete)) = outcome {
+                place.forget(complete);
+            }
+        }
         self.spare += batch.bytes;
         self.finish(place).await;
         self.give_back(place).await;
@@ -196,58 +271,154 @@ impl Small {
 
 impl Batch {
     /// Gives all of them their names; the answers, in order.
-    async fn commit(self, place: Place) -> Answers {
-        let Batch { waiting, bytes, sync } = self;
-        let complete = waiting.iter().filter_map(|(_, outcome)| outcome.as_ref().ok());
-        let files: Arc<[Complete]> = complete.cloned().collect();
-        let (receipts, growth) = match commit(&place, &files, sync).await {
-            Ok(done) => done,
-            Err(failure) => (vec![Err(failure); files.len()], undo(&place, &files)),
+    async fn commit(self, place: Place) -> Committed {
+        let Batch {
+            waiting,
+            bytes: freed,
+            held,
+            sync,
+        } = self;
+        let (ids, wholes): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
+        let written = match held > 0 {
+            true => write_all(&place, wholes).await,
+            false => write(&place, wholes),
         };
-        place.settle(bytes, growth).await;
+        let files: Arc<[Complete]> = written.iter().flatten().cloned().collect();
+        let named = commit(&place, &files, sync).await;
+        let (receipts, growth) =
+            named.unwrap_or_else(|failure| (vec![Err(failure); files.len()], undo(&place, &files)));
         let mut receipts = receipts.into_iter();
         let lost = || Err(Failure::new(Code::Io, "nothing came of it"));
-        let answer =
-            |(id, outcome): Waiting| (id, outcome.and_then(|_| receipts.next().unwrap_or_else(lost)));
-        waiting.into_iter().map(answer).collect()
+        let receipt = |file: Outcome<Complete>| file.and_then(|_| receipts.next().unwrap_or_else(lost));
+        let answers = ids.into_iter().zip(written.into_iter().map(receipt)).collect();
+        Committed {
+            answers,
+            freed,
+            growth,
+        }
     }
+}
+
+/// What came of files, and how much more is kept.
+type Named = (Vec<Outcome<Receipt>>, i64);
+
+/// Writes those that are in memory: one half of them here, one there, since making files is a processor's work.
+async fn write_all(place: &Place, mut wholes: Vec<Outcome<Whole>>) -> Vec<Outcome<Complete>> {
+    let rest = wholes.split_off(wholes.len() / 2);
+    let half = async |wholes: Vec<Outcome<Whole>>| {
+        let count = wholes.len();
+        let written = place.work(move |place| Ok(write(place, wholes))).await;
+        written.unwrap_or_else(|failure| vec![Err(failure); count])
+    };
+    let (mut written, others) = tokio::join!(half(wholes), half(rest));
+    written.extend(others);
+    written
+}
+
+fn write(place: &Place, wholes: Vec<Outcome<Whole>>) -> Vec<Outcome<Complete>> {
+    let mut folders = BTreeMap::new();
+    let mut write = |whole| match whole {
+        Whole::Written(complete) => Ok(complete),
+        Whole::Held(held) => held.write(place, &mut folders),
+    };
+    wholes
+        .into_iter()
+        .map(|whole| whole.and_then(&mut write))
+        .collect()
+}
+
+fn publish(place: &Place, files: &[Complete], sync: bool, quiet: Quiet) -> Named {
+    let (receipts, growth) = place.publish(files, sync, quiet);
+    for (file, receipt) in files.iter().zip(&receipts) {
+        if receipt.is_err() {
+            place.forget(file);
+        }
+    }
+    (receipts, growth)
 }
 
 fn of_file(error: Errno) -> Failure {
     trouble::of("write the file", error)
 }
 
+fn check(declared: Option<Hash>, hash: Hash) -> Outcome<()> {
+    match declared.filter(|wanted| *wanted != hash) {
+        Some(other) => {
+            let why = format!("what came has the hash {hash}, and {other} was declared");
+            Err(Failure::new(Code::Mismatch, why))
+        }
+        None => Ok(()),
+    }
+}
+
 impl Arriving {
     pub(super) fn take(&mut self, bytes: &[u8]) -> Outcome<()> {
-        self.hasher.update(bytes);
-        super::tree::write_at(&self.file, bytes, self.at).map_err(of_file)?;
-        self.at += bytes.len() as u64;
+        match &mut self.target {
+            Target::Memory(held) => held.extend_from_slice(bytes),
+            Target::Disk(writing) => {
+                writing.hasher.update(bytes);
+                write_at(&writing.file, bytes, writing.at).map_err(of_file)?;
+                writing.at += bytes.len() as u64;
+            }
+        }
         Ok(())
     }
+}
 
-    fn finish(self, path: Path, upload: &Upload) -> Result<Complete, (String, Failure)> {
+impl Writing {
+    fn finish(self, place: &Place, path: Path, upload: &Upload, size: u64) -> Outcome<Complete> {
         let hash = Hash(*self.hasher.finalize().as_bytes());
-        if let Some(other) = upload.hash.filter(|wanted| *wanted != hash) {
-            let why = format!("what came has the hash {hash}, and {other} was declared");
-            return Err((self.temporary, Failure::new(Code::Mismatch, why)));
+        let recorded = check(upload.hash, hash)
+            .and_then(|()| record::write(&self.file, upload.mtime, &hash).map_err(of_file));
+        if let Err(failure) = recorded {
+            place.pending.unlink(&self.temporary);
+            return Err(failure);
         }
-        match record::write(&self.file, upload.mtime, &hash) {
-            Ok(()) => Ok(Complete {
-                path,
-                temporary: self.temporary,
-                size: upload.size,
-                mtime: upload.mtime,
-                hash,
-                clobber: upload.clobber,
-            }),
-            Err(error) => Err((self.temporary, of_file(error))),
+        Ok(Complete {
+            path,
+            temporary: Temporary::Called(self.temporary),
+            size,
+            mtime: upload.mtime,
+            hash,
+            clobber: upload.clobber,
+        })
+    }
+}
+
+impl Held {
+    /// Writes it to a file that has no name yet; one that is near where it is to be, so that the disk keeps them together.
+    fn write(self, place: &Place, folders: &mut BTreeMap<String, Option<OwnedFd>>) -> Outcome<Complete> {
+        let hash = Hash(*blake3::hash(&self.bytes).as_bytes());
+        check(self.hash, hash)?;
+        let (parent, _) = self.path.split().unwrap_or_default();
+        if !folders.contains_key(parent) {
+            // Where there is none it is made together with the name.
+            folders.insert(parent.to_owned(), place.root.folder(parent).ok());
+        }
+        let folder = folders.get(parent).and_then(Option::as_ref);
+        let (file, temporary) = place.unnamed(folder).map_err(of_file)?;
+        let written = write_at(&file, &self.bytes, 0).and_then(|()| record::write(&file, self.mtime, &hash));
+        let complete = Complete {
+            path: self.path,
+            temporary: temporary.unwrap_or_else(|| Temporary::Open(Arc::new(file))),
+            size: self.bytes.len() as u64,
+            mtime: self.mtime,
+            hash,
+            clobber: self.clobber,
+        };
+        match written {
+            Ok(()) => Ok(complete),
+            Err(error) => {
+                place.forget(&complete);
+                Err(of_file(error))
+            }
         }
     }
 }
 
 /// Forces files to the disk and gives them their names; what came of each, and how much more is kept. If it fails as a whole,
 /// files may be left without a name.
-async fn commit(place: &Place, files: &Arc<[Complete]>, sync: bool) -> Outcome<(Vec<Outcome<Receipt>>, i64)> {
+async fn commit(place: &Place, files: &Arc<[Complete]>, sync: bool) -> Outcome<Named> {
     if sync {
         let files = files.clone();
         let forced = move |place: &Place| {
@@ -257,23 +428,18 @@ async fn commit(place: &Place, files: &Arc<[Complete]>, sync: bool) -> Outcome<(
     }
     let quiet = place.quiet().await?;
     let files = files.clone();
-    let named = move |place: &Place| {
-        let (receipts, growth) = place.publish(&files, sync, quiet);
-        for (file, receipt) in files.iter().zip(&receipts) {
-            if receipt.is_err() {
-                place.pending.unlink(&file.temporary);
-            }
-        }
-        Ok((receipts, growth))
-    };
+    let named = move |place: &Place| Ok(publish(place, &files, sync, quiet));
     place.work(named).await
 }
 
 /// Forgets files that got no name; says how much more is kept by those that did. It is done here: the background is what has
 /// failed, perhaps because too many wait for it.
 fn undo(place: &Place, files: &[Complete]) -> i64 {
-    let unlink = |file: &Complete| fs::unlinkat(&place.pending, &file.temporary, AtFlags::empty());
-    let named = files.iter().filter(|file| unlink(file) == Err(Errno::NOENT));
+    let is_named = |file: &&Complete| match &file.temporary {
+        Temporary::Called(name) => fs::unlinkat(&place.pending, name, AtFlags::empty()) == Err(Errno::NOENT),
+        Temporary::Open(file) => fs::fstat(file).is_ok_and(|stat| stat.st_nlink > 0),
+    };
+    let named = files.iter().filter(is_named);
     named.map(|file| file.size as i64).sum()
 }
 
@@ -281,9 +447,11 @@ fn force(place: &Place, files: &[Complete]) -> Result<(), Errno> {
     if files.len() > FEW {
         return fs::syncfs(&place.pending);
     }
-    files.iter().try_for_each(|file| {
-        let flags = OFlags::RDONLY;
-        let opened = super::tree::open(&place.pending, &file.temporary, flags)?;
-        fs::fsync(opened)
+    files.iter().try_for_each(|file| match &file.temporary {
+        Temporary::Called(name) => {
+            let opened = super::tree::open(&place.pending, name, OFlags::RDONLY)?;
+            fs::fsync(opened)
+        }
+        Temporary::Open(file) => fs::fsync(file),
     })
 }

@@ -1,7 +1,7 @@
 //! The old client: two frames, the bytes, and nothing read.
 
 use super::login::in_time;
-use super::place::{Complete, Owner, Place};
+use super::place::{Complete, Owner, Place, Temporary};
 use super::trouble::{self, Outcome};
 use super::wire::{Next, Waited, Wire};
 use super::{Anonymous, Files, record, tree};
@@ -47,7 +47,7 @@ pub(super) async fn upload(
         Ok(Ok((file, hash))) => {
             let complete = Complete {
                 path,
-                temporary: temporary.clone(),
+                temporary: Temporary::Called(temporary.clone()),
                 size,
                 mtime: super::place::now(),
                 hash,

@@ -1,7 +1,7 @@
 //! Where one owner's files are, what they count, and how a complete file gets its name.
 
 use super::pending::Pending;
-use super::tree::{Quiet, Tree, folder_in, mtime_of, open, sizes_below};
+use super::tree::{Quiet, Tree, folder_in, link, mtime_of, open, sizes_below, unnamed};
 use super::trouble::{self, Outcome};
 use super::{Books, record};
 use crate::background::off_loop;
@@ -10,8 +10,10 @@ use rustix::fs::{self, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use sockeye_proto::files::{Code, Failure, Hash, Mtime, Path, Receipt};
 use std::collections::BTreeMap;
-use std::os::fd::OwnedFd;
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 /// How often a connection tries to be the one that counts, or that changes names.
@@ -70,12 +72,20 @@ pub(super) struct Place {
 #[derive(Clone, Debug)]
 pub(super) struct Complete {
     pub(super) path: Path,
-    /// What it is called among the pending.
-    pub(super) temporary: String,
+    pub(super) temporary: Temporary,
     pub(super) size: u64,
     pub(super) mtime: Mtime,
     pub(super) hash: Hash,
     pub(super) clobber: bool,
+}
+
+/// Where a complete file is.
+#[derive(Clone, Debug)]
+pub(super) enum Temporary {
+    /// Among the pending.
+    Called(String),
+    /// Nowhere: it has no name, and goes with its descriptor.
+    Open(Arc<File>),
 }
 
 /// What came of a complete file.
@@ -271,8 +281,7 @@ impl Place {
             );
         }
         let folder = folders.get(parent).ok_or_else(|| failed(Errno::NOENT))?;
-        let rename = |flags| fs::renameat_with(&self.pending, &file.temporary, folder, name, flags);
-        let growth = match rename(RenameFlags::NOREPLACE) {
+        let growth = match self.give_name(file, (folder, name), false) {
             Ok(()) => file.size as i64,
             Err(Errno::EXIST | Errno::INVAL) => {
                 // Nobody else changes names now: what is there stays there.
@@ -282,11 +291,11 @@ impl Place {
                         if sync {
                             fs::fsync(same).map_err(failed)?;
                         }
-                        self.pending.unlink(&file.temporary);
+                        self.forget(file);
                         return Ok(named);
                     }
                     There::Size(old) => {
-                        rename(RenameFlags::empty()).map_err(failed)?;
+                        self.give_name(file, (folder, name), true).map_err(failed)?;
                         file.size as i64 - old as i64
                     }
                 }
@@ -299,13 +308,61 @@ impl Place {
         })
     }
 
+    fn give_name(
+        &self,
+        file: &Complete,
+        (folder, name): (&OwnedFd, &str),
+        replace: bool,
+    ) -> rustix::io::Result<()> {
+        let rename =
+            |temporary: &str, flags| fs::renameat_with(&self.pending, temporary, folder, name, flags);
+        match &file.temporary {
+            Temporary::Called(temporary) if replace => rename(temporary, RenameFlags::empty()),
+            Temporary::Called(temporary) => rename(temporary, RenameFlags::NOREPLACE),
+            Temporary::Open(open) if replace => {
+                let temporary = self.temporary_name();
+                link(open, &self.pending, &temporary)?;
+                rename(&temporary, RenameFlags::empty()).inspect_err(|_| self.pending.unlink(&temporary))
+            }
+            Temporary::Open(open) => link(open, folder, name),
+        }
+    }
+
+    /// What a file is called until it has its own name.
+    pub(super) fn temporary_name(&self) -> String {
+        /// Tells the temporary files of one process apart.
+        static SERIAL: AtomicU64 = AtomicU64::new(0);
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        format!("small-{:x}-{serial:x}", self.tag)
+    }
+
+    /// A new file without a name, in a folder where one is known; with a temporary name where files can't be without.
+    pub(super) fn unnamed(&self, folder: Option<&OwnedFd>) -> rustix::io::Result<(File, Option<Temporary>)> {
+        let folder = folder.map_or(self.root.as_fd(), AsFd::as_fd);
+        match unnamed(folder) {
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
+                let name = self.temporary_name();
+                let file = self.pending.temporary(&name)?;
+                Ok((file, Some(Temporary::Called(name))))
+            }
+            made => Ok((made?, None)),
+        }
+    }
+
+    /// Forgets a complete file that gets no name.
+    pub(super) fn forget(&self, file: &Complete) {
+        if let Temporary::Called(name) = &file.temporary {
+            self.pending.unlink(name);
+        }
+    }
+
     /// What is where a file is to be: the very file, or one that may be replaced.
     fn there(&self, folder: &OwnedFd, name: &str, file: &Complete) -> Outcome<There> {
         let failed = |error| trouble::at(&file.path, error);
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
         let there = match open(folder, name, flags) {
             Err(Errno::NOENT) => return Ok(There::Size(0)), // a file system without NOREPLACE
-            other => std::fs::File::from(other.map_err(failed)?),
+            other => File::from(other.map_err(failed)?),
         };
         let stat = fs::fstat(&there).map_err(failed)?;
         match FileType::from_raw_mode(stat.st_mode) {
@@ -369,7 +426,7 @@ impl Place {
 }
 
 enum There {
-    Same(Named, std::fs::File),
+    Same(Named, File),
     Size(u64),
 }
 

@@ -11,7 +11,7 @@ use rustix::fs::{self, AtFlags, FileType, FlockOperation, Mode, OFlags, ResolveF
 use rustix::io::{Errno, Result};
 use sockeye_proto::files::{MAX_DEPTH, MAX_PATH, Path};
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -71,6 +71,24 @@ fn walk(folder: BorrowedFd<'_>, path: &str, flags: OFlags, mode: Mode) -> Result
     match fs::fstat(&opened)?.st_dev == fs::fstat(folder)?.st_dev {
         true => Ok(opened),
         false => Err(Errno::XDEV),
+    }
+}
+
+/// Makes a file that has no name, and goes with its descriptor.
+pub(super) fn unnamed(folder: BorrowedFd<'_>) -> Result<File> {
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    fs::openat(folder, ".", flags, FILE_MODE).map(File::from)
+}
+
+/// Gives a file that has none a name in a folder, where nothing is called so.
+pub(super) fn link(file: &File, folder: impl AsFd, name: &str) -> Result<()> {
+    match fs::linkat(file, "", &folder, name, AtFlags::EMPTY_PATH) {
+        // Older kernels let only root do so (open(2) at O_TMPFILE).
+        Err(Errno::NOENT) => {
+            let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+            fs::linkat(fs::CWD, path, folder, name, AtFlags::SYMLINK_FOLLOW)
+        }
+        linked => linked,
     }
 }
 

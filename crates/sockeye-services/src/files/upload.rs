@@ -4,7 +4,7 @@
 //! while the next one comes, and then noted: from then on it need not be sent again.
 
 use super::pending::{Claim, Pending, Plan, durable_units, offset_after};
-use super::place::{Complete, Place, now};
+use super::place::{Complete, Place, Temporary, now};
 use super::record;
 use super::tree::{Quiet, read_at, write_at};
 use super::trouble::{self, Outcome};
@@ -485,7 +485,7 @@ fn complete(place: &Place, name: UploadName, files: &Files, declared: Option<Has
     place.pending.keep(name, &committed).map_err(of_part)?;
     Ok(Complete {
         path,
-        temporary: Pending::part_name(name),
+        temporary: Temporary::Called(Pending::part_name(name)),
         size: plan.size,
         mtime: plan.mtime,
         hash,

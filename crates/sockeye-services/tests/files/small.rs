@@ -1,29 +1,44 @@
 //! Many small files without waiting for answers.
 
-use super::client::{Client, hash, models, outcome, serve};
+use super::client::{Client, hash, merge, models, outcome, serve};
 use serde_json::{Value, json};
 use sockeye::Model;
 use sockeye_services::settings::Settings;
 
+/// Whether the disk is waited for: files take another way to it where nobody does.
+const WAYS: [bool; 2] = [true, false];
+
+fn lenient() -> Settings {
+    Settings::new().set("no-sync", "true")
+}
+
+fn small(
+    client: &mut Client,
+    path: &str,
+    bytes: &[u8],
+    mut more: Value,
+    sync: bool,
+) -> Result<Value, String> {
+    merge(&mut more, json!({"sync": sync}));
+    client.send_small(path, bytes, more);
+    client.answer()
+}
+
 #[test]
 fn thousands_are_sent_at_once_and_answered_in_order() {
-    for model in models() {
-        eprintln!("under {model}");
-        let served = serve(model, Settings::new());
+    for (model, sync) in models().flat_map(|model| WAYS.map(|sync| (model, sync))) {
+        eprintln!("under {model}, sync {sync}");
+        let served = serve(model, lenient());
         let mut client = Client::of(&served);
         let mut writer = client.twin();
         let sender = std::thread::spawn(move || {
             for number in 0..600_u32 {
-                let wrong = if number % 100 == 99 {
-                    json!({"hash": hash(b"other")})
+                let more = if number % 100 == 99 {
+                    json!({"sync": sync, "hash": hash(b"other")})
                 } else {
-                    json!({})
+                    json!({"sync": sync})
                 };
-                writer.send_small(
-                    &format!("d{}/f{number}", number % 7),
-                    &number.to_le_bytes(),
-                    wrong,
-                );
+                writer.send_small(&format!("d{}/f{number}", number % 7), &number.to_le_bytes(), more);
             }
             writer.send("quota", json!({}));
         });
@@ -31,7 +46,10 @@ fn thousands_are_sent_at_once_and_answered_in_order() {
             let answer = client.frame().expect("an answer");
             assert_eq!(answer["id"], number + 1);
             match outcome(&answer) {
-                Ok(ok) => assert_eq!(ok["receipt"]["hash"], hash(&number.to_le_bytes())),
+                Ok(ok) => {
+                    assert_eq!(ok["receipt"]["hash"], hash(&number.to_le_bytes()));
+                    assert_eq!(ok["receipt"].get("durable").is_none(), sync, "{ok}");
+                }
                 Err(code) => assert!(number % 100 == 99 && code == "mismatch", "{number}: {code}"),
             }
         }
@@ -51,37 +69,52 @@ fn thousands_are_sent_at_once_and_answered_in_order() {
 
 #[test]
 fn a_file_that_is_there_stays_unless_the_client_says_otherwise() {
-    let served = serve(Model::default(), Settings::new());
-    let mut client = Client::of(&served);
-    client.small("a", b"one").expect("a receipt");
-    assert_eq!(client.small("a", b"two"), Err("exists".into()));
-    client.small("a", b"one").expect("it is that very file");
-    client.send_small("a", b"longer", json!({"clobber": true}));
-    client.answer().expect("a receipt");
-    assert_eq!(client.get("quota", json!({}))["used"], 6);
-    client.get("mkdir", json!({"path": "folder"}));
-    client.send_small("folder", b"x", json!({"clobber": true}));
-    assert_eq!(client.answer(), Err("is-folder".into()));
-    assert_eq!(client.small("a/below", b"x"), Err("not-folder".into()));
-    assert_eq!(client.small("../out", b"x"), Err("bad-name".into()));
-    assert_eq!(served.pending(), Vec::<String>::new());
+    for sync in WAYS {
+        let served = serve(Model::default(), lenient());
+        let mut client = Client::of(&served);
+        let mut put = |path: &str, bytes: &[u8], more| small(&mut client, path, bytes, more, sync);
+        put("a", b"one", json!({})).expect("a receipt");
+        assert_eq!(put("a", b"two", json!({})), Err("exists".into()));
+        put("a", b"one", json!({})).expect("it is that very file");
+        put("a", b"longer", json!({"clobber": true})).expect("a receipt");
+        assert_eq!(std::fs::read(served.file("a")).expect("a file"), b"longer");
+        assert_eq!(put("a/below", b"x", json!({})), Err("not-folder".into()));
+        assert_eq!(put("../out", b"x", json!({})), Err("bad-name".into()));
+        put("new/folder/b", b"", json!({})).expect("a receipt");
+        assert_eq!(
+            put("new", b"x", json!({"clobber": true})),
+            Err("is-folder".into())
+        );
+        assert_eq!(
+            client.get("quota", json!({})),
+            json!({"used": 6, "reserved": 0, "limit": null})
+        );
+        assert_eq!(served.pending(), Vec::<String>::new());
+    }
 }
 
 #[test]
 fn the_limit_is_met_to_the_byte() {
-    let served = serve(Model::default(), Settings::new().set("quota", "1000"));
+    WAYS.into_iter().for_each(limit_is_met);
+}
+
+fn limit_is_met(sync: bool) {
+    let served = serve(Model::default(), lenient().set("quota", "1000"));
     let mut client = Client::of(&served);
     for number in 0..10 {
-        client.send_small(&format!("f{number}"), &[number; 99], json!({}));
+        client.send_small(&format!("f{number}"), &[number; 99], json!({"sync": sync}));
     }
     let ids: Vec<Value> = (0..10).map(|_| client.frame().expect("an answer")).collect();
     assert!(ids.iter().all(|answer| answer.get("ok").is_some()), "{ids:?}");
-    assert_eq!(client.small("over", &[0; 11]), Err("quota".into()));
-    client.small("just", &[0; 10]).expect("a receipt");
+    assert_eq!(
+        small(&mut client, "over", &[0; 11], json!({}), sync),
+        Err("quota".into())
+    );
+    small(&mut client, "just", &[0; 10], json!({}), sync).expect("a receipt");
     assert_eq!(
         client.get("quota", json!({})),
         json!({"used": 1000, "reserved": 0, "limit": 1000})
     );
     client.get("remove", json!({"path": "f0"}));
-    client.small("again", &[1; 99]).expect("a receipt");
+    small(&mut client, "again", &[1; 99], json!({}), sync).expect("a receipt");
 }

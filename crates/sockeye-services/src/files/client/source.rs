@@ -4,7 +4,7 @@ use super::failure::Failure;
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 use sockeye_proto::files::Mtime;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -22,15 +22,14 @@ pub struct Identity {
 }
 
 impl Identity {
-    fn of(file: &File) -> std::io::Result<Self> {
-        let facts = file.metadata()?;
-        Ok(Identity {
+    fn of(facts: &Metadata) -> Self {
+        Identity {
             device: facts.dev(),
             inode: facts.ino(),
             size: facts.size(),
             modified: (facts.mtime(), facts.mtime_nsec()),
             changed: (facts.ctime(), facts.ctime_nsec()),
-        })
+        }
     }
 
     /// When its content last changed; before 1677 and after 2262 as near as can be said.
@@ -76,7 +75,7 @@ impl Source {
         if !facts.is_file() {
             return Err(Failure::ours("open", path.display(), "it is no file"));
         }
-        let identity = Identity::of(&file).map_err(|error| Failure::disk("open", path, error))?;
+        let identity = Identity::of(&facts);
         let path = path.to_owned();
         Ok(Source { file, path, identity })
     }
@@ -86,8 +85,8 @@ impl Source {
     /// # Errors
     /// When it has changed.
     pub(crate) fn unchanged(&self) -> Result<(), Failure> {
-        match Identity::of(&self.file) {
-            Ok(now) if now == self.identity => Ok(()),
+        match self.file.metadata() {
+            Ok(now) if Identity::of(&now) == self.identity => Ok(()),
             Ok(_) => Err(self.has_changed()),
             Err(error) => Err(Failure::disk("read", &self.path, error)),
         }

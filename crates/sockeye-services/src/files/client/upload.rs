@@ -1,7 +1,7 @@
 //! One large file to the service: in pieces, hashed while they are sent, and to go on with after anything.
 
 use super::failure::Failure;
-use super::hashing::{self, Units};
+use super::hashing::{self, Beside};
 use super::notes::{Note, key};
 use super::put::How;
 use super::session::Session;
@@ -243,35 +243,24 @@ impl Uploading {
         }
     }
 
-    /// Sends everything from `at` on, and hashes each piece while it is on its way: its pages are in memory only once.
+    /// Sends everything from `at` on, and hashes it meanwhile.
     async fn pieces(&mut self, session: &mut Session, mut at: u64, watch: &dyn Watch) -> Result<(), Failure> {
         let size = self.size();
+        let mut beside = Beside::new(self.source.clone(), self.note.units.len() as u64);
         while at < size {
             let count = PIECE.min(size - at);
-            let first = self.note.units.len() as u64;
-            let end = units::count(at + count);
-            let source = self.source.clone();
-            let hashed = async {
-                match first < end {
-                    true => off_loop(move || hashing::of_source(&source, first, end)).await,
-                    false => Ok(Ok(Units::new())),
-                }
-            };
-            let (sent, hashed) = tokio::join!(self.piece(session, at, count, watch), hashed);
-            let hashed = hashed.map_err(Failure::Ours)?;
-            // Noted even if the connection broke: it needn't be read again.
-            let noted = hashed.and_then(|units| self.note.add(units));
-            sent.and(noted)?;
+            self.piece(session, at, count, &mut beside, watch).await?;
             at += count;
         }
         heard(session, 0).await
     }
 
     async fn piece(
-        &self,
+        &mut self,
         session: &mut Session,
         at: u64,
         count: u64,
+        beside: &mut Beside,
         watch: &dyn Watch,
     ) -> Result<(), Failure> {
         let (upload, offset, follows) = (self.upload, at, count);
@@ -295,6 +284,8 @@ impl Uploading {
             }
             watch.moved(step);
             done += step;
+            let known = beside.on(at + done).await?;
+            self.note.add(known)?;
         }
         session.midway = false;
         heard(session, AHEAD).await

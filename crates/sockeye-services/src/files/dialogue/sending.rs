@@ -164,7 +164,7 @@ impl Dialogue<'_> {
         });
         let begun = match (self.place().await, upload) {
             (Ok(place), Ok((upload, path))) => {
-                let arriving = self.small.begin(&place, left).await;
+                let arriving = self.small.begin(&place, left, upload.sync).await;
                 arriving.map(|arriving| (place, upload, path, arriving))
             }
             (Err(failure), _) | (_, Err(failure)) => Err(failure),
