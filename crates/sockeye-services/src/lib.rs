@@ -17,6 +17,7 @@
 //!
 //! [`load`] is the other side: load on an echo server, with every byte checked.
 //!
+//! [`shield`] keeps those that answer datagrams from being used against others.
 //! [`auth`] is who a peer is: in front of any handler, or in a service's own dialogue. [`data`] and [`store`] are what is kept.
 //!
 //! A handler is a value; a server makes a service of it:
@@ -47,6 +48,7 @@ pub mod hello;
 pub mod load;
 pub mod reply;
 pub mod settings;
+pub mod shield;
 pub mod shop;
 pub mod store;
 pub mod text;
