@@ -75,6 +75,14 @@ fn an_echo_under_load() {
         let result = &json(&output)["results"][0];
         let round = &result["rounds"][0];
         assert!(round["requests"].as_u64().unwrap() > 0, "{listener}: {result}");
+        let packets = &round["packets"];
+        assert_eq!(packets.is_object(), listener.contains("udp"), "{result}");
+        if let Some(sent) = packets["sent"].as_u64() {
+            let fates = ["received", "lost", "late"].map(|fate| packets[fate].as_u64().unwrap());
+            assert_eq!(fates.iter().sum::<u64>(), sent, "{result}");
+            assert!(packets["received_percent"].as_f64().unwrap() > 0.0, "{result}");
+            assert_eq!(result["packets"]["sent"], sent, "{result}");
+        }
         for trouble in ["errors", "wrong", "silent"] {
             assert_eq!(round[trouble], 0, "{listener}: {result}");
         }
