@@ -6,6 +6,7 @@
 //! | serve packets | [`Server`], [`PacketHandler`] |
 //! | connect | [`dial`], [`Dialer`], [`Connection`] |
 //! | send packets | [`Datagram`] |
+//! | ping | [`IcmpSocket`] |
 //! | name what to connect to | [`Endpoint`], [`resolve()`] |
 //! | choose how to wait | [`Model`], [`run`], [`block_on`] |
 //! | set options of a socket | [`Options`] |
@@ -25,6 +26,7 @@ mod dial;
 mod endpoint;
 mod error;
 mod handler;
+mod icmp;
 mod listen;
 mod listener;
 mod model;
@@ -46,6 +48,7 @@ pub use dial::{ATTEMPT_DELAY, Attempt, CONNECT_TIMEOUT, Dialer, dial};
 pub use endpoint::{Endpoint, Host, HostPort, MAX_HOST_NAME, MAX_UNIX_NAME, Port, ToEndpoint, UnixName};
 pub use error::{Class, Error, Result};
 pub use handler::{Handler, PacketHandler};
+pub use icmp::{IcmpHeard, IcmpSocket};
 pub use listener::Listener;
 pub use model::{Model, Trigger, block_on, run, spawn_local};
 pub use options::{Membership, Options};

@@ -101,7 +101,10 @@ fn slips_of_the_pen_are_told_with_what_was_meant() {
             "there are no ports \"x\"; write safe or any",
         ),
         ("echo@udp://127.0.0.1:0?rate=0", "from 1 to 1000000; write off"),
-        ("echo@udp://127.0.0.1:0?factor=99999", "from 1 to 10000; write off"),
+        (
+            "echo@udp://127.0.0.1:0?factor=99999",
+            "from 1 to 10000; write off",
+        ),
         ("echo@tcp://127.0.0.1:0?idle=0s", "more than 0"),
         ("echo@tcp://127.0.0.1:0?connections=0", "write 1 or more"),
         ("echo@tcp://127.0.0.1:0?connections=few", "write it in digits"),
