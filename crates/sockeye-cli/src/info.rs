@@ -29,6 +29,7 @@ use std::time::{Duration, Instant};
 
 use sockeye_services::ping::{MAX_SIZE, MIN_INTERVAL};
 
+use crate::cli::span;
 use crate::exit;
 use connect::Reached;
 use failure::{Failure, Step};
@@ -98,19 +99,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "BYTES", default_value = "56", requires = "ping", value_parser = size)]
     size: usize,
     /// How long each step may take
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = limit)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = span)]
     timeout: Duration,
     /// Print one JSON object (docs/info-json.md)
     #[arg(long)]
     json: bool,
-}
-
-fn limit(text: &str) -> Result<Duration, String> {
-    match sockeye::parse_duration(text) {
-        Ok(Duration::ZERO) => Err("nothing can be done in no time".to_owned()),
-        Ok(limit) => Ok(limit),
-        Err(error) => Err(error.to_string()),
-    }
 }
 
 fn interval(text: &str) -> Result<Duration, String> {

@@ -11,22 +11,32 @@
 //! | [`credentials`] | who a client is and whom it trusts: options that clients have in common |
 //! | [`hex`] | fingerprints as people write them |
 //! | [`ports`] | who has a port |
+//! | [`listen`] | `sockeye listen`: every datagram that comes |
+//! | [`broadcast`] | `sockeye broadcast`: a text to everybody, and who answers |
+//! | [`ask`] | `sockeye ask`: a question over datagrams, and when to stop waiting |
+//! | [`content`] | datagrams as they are printed |
+//! | [`terminal`] | words of peers, and times, for people |
 //! | [`info`] | `sockeye info`: what a name stands for, who answers there, what the connection is like |
 //! | [`shop`] | `sockeye shop`: a customer's side of the shop, and its keeper's |
 //! | [`bench`] | `sockeye bench`: load on echo servers, and the comparison of the models |
 
+mod ask;
 mod bench;
+mod broadcast;
 mod cli;
+mod content;
 mod credentials;
 mod descriptors;
 mod exit;
 mod files;
 mod hex;
 mod info;
+mod listen;
 mod log;
 mod ports;
 mod serve;
 mod shop;
+mod terminal;
 mod user;
 
 use std::process::ExitCode;
@@ -43,6 +53,9 @@ fn main() -> ExitCode {
     let outcome = log::start(&cli.log, cli.command.logs_json()).and_then(|()| match cli.command {
         Command::Serve(args) => serve::run(args),
         Command::Info(args) => info::run(args),
+        Command::Listen(args) => listen::run(args),
+        Command::Broadcast(args) => broadcast::run(args),
+        Command::Ask(args) => ask::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Files(args) => files::run(args),
         Command::User(args) => user::run(args),

@@ -15,7 +15,7 @@
 //! and its tests. [`settings`] is how a service learns what its user wants. [`text`] is the conversation in messages of
 //! text that several services are made of. [`load`] is the other side: what measures an echo server.
 //!
-//! [`load`] is the other side: load on an echo server, with every byte checked.
+//! [`load`] is the other side: load on an echo server, with every byte checked. [`ask`] is a client of datagrams.
 //!
 //! [`shield`] keeps those that answer datagrams from being used against others.
 //! [`ping`] asks a host whether it is there.
@@ -37,6 +37,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod ask;
 pub mod auth;
 pub mod background;
 pub mod catalog;

@@ -8,6 +8,7 @@
 //! | send packets | [`Datagram`] |
 //! | ping | [`IcmpSocket`] |
 //! | name what to connect to | [`Endpoint`], [`resolve()`] |
+//! | know this machine's interfaces | [`interfaces`] |
 //! | choose how to wait | [`Model`], [`run`], [`block_on`] |
 //! | set options of a socket | [`Options`] |
 //! | speak TLS | [`TlsServer`], [`TlsClient`] |
@@ -27,6 +28,7 @@ mod endpoint;
 mod error;
 mod handler;
 mod icmp;
+mod interface;
 mod listen;
 mod listener;
 mod model;
@@ -49,6 +51,7 @@ pub use endpoint::{Endpoint, Host, HostPort, MAX_HOST_NAME, MAX_UNIX_NAME, Port,
 pub use error::{Class, Error, Result};
 pub use handler::{Handler, PacketHandler};
 pub use icmp::{IcmpHeard, IcmpSocket};
+pub use interface::{Interface, InterfaceAddress, interface_name, interfaces};
 pub use listener::Listener;
 pub use model::{Model, Trigger, block_on, run, spawn_local};
 pub use options::{Membership, Options};

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
 
+pub(super) use crate::terminal::{format_micros, harmless};
+
 /// The width that everything fits in, but for addresses that are longer.
 const WIDTH: usize = 80;
 const LABELS: usize = 10;
@@ -129,34 +131,6 @@ impl Page {
         }
         flush(&mut line, &mut text);
         text
-    }
-}
-
-/// What comes from a peer must not steer the terminal: control characters are written out.
-pub(super) fn harmless(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for letter in text.chars() {
-        // Marks that turn the direction of writing could make a name look like another.
-        let turns =
-            matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if letter.is_control() || turns {
-            out.extend(letter.escape_default());
-        } else {
-            out.push(letter);
-        }
-    }
-    out
-}
-
-/// A time with three digits that matter.
-pub(super) fn format_micros(micros: u64) -> String {
-    let milliseconds = micros as f64 / 1e3;
-    match micros {
-        0..1_000 => format!("{micros} µs"),
-        1_000..10_000 => format!("{milliseconds:.2} ms"),
-        10_000..100_000 => format!("{milliseconds:.1} ms"),
-        100_000..1_000_000 => format!("{milliseconds:.0} ms"),
-        _ => format!("{:.2} s", milliseconds / 1e3),
     }
 }
 

@@ -3,6 +3,7 @@
 mod network;
 mod serving;
 
+mod ask;
 mod auth;
 mod chargen;
 mod conversation;

@@ -92,19 +92,6 @@ fn slips_of_the_pen_are_told_with_what_was_meant() {
             "echo@tcp://127.0.0.1:0?idle=5",
             "idle=5: parse duration 5: the unit is missing",
         ),
-        (
-            "echo@udp://127.0.0.1:0?peers=all",
-            "there are no peers \"all\"; write near or any",
-        ),
-        (
-            "echo@udp://127.0.0.1:0?ports=x",
-            "there are no ports \"x\"; write safe or any",
-        ),
-        ("echo@udp://127.0.0.1:0?rate=0", "from 1 to 1000000; write off"),
-        (
-            "echo@udp://127.0.0.1:0?factor=99999",
-            "from 1 to 10000; write off",
-        ),
         ("echo@tcp://127.0.0.1:0?idle=0s", "more than 0"),
         ("echo@tcp://127.0.0.1:0?connections=0", "write 1 or more"),
         ("echo@tcp://127.0.0.1:0?connections=few", "write it in digits"),
@@ -134,6 +121,27 @@ fn slips_of_the_pen_are_told_with_what_was_meant() {
         &["--log", "a=b=c", "echo@tcp://127.0.0.1:0"],
         "the filter of the log",
     );
+}
+
+#[test]
+fn what_shields_others_is_told_in_words_that_there_are() {
+    for (argument, expected) in [
+        (
+            "echo@udp://127.0.0.1:0?peers=all",
+            "there are no peers \"all\"; write near or any",
+        ),
+        (
+            "echo@udp://127.0.0.1:0?ports=x",
+            "there are no ports \"x\"; write safe or any",
+        ),
+        ("echo@udp://127.0.0.1:0?rate=0", "from 1 to 1000000; write off"),
+        (
+            "echo@udp://127.0.0.1:0?factor=99999",
+            "from 1 to 10000; write off",
+        ),
+    ] {
+        refused(&[argument], expected);
+    }
 }
 
 #[track_caller]
