@@ -180,38 +180,30 @@ impl<H> Shielded<H> {
         self.clock = clock;
         self
     }
-
-    fn admits(&self, packet: &mut Packet) -> bool {
-        let Address::Inet(peer) = packet.peer() else {
-            return true; // an address of another family is nobody's on another machine
-        };
-        let question = Question {
-            peer,
-            bytes: packet.data().len(),
-            to_itself: peer.port() == self.shield.port && packet.local() == Address::Inet(peer),
-        };
-        match self.shield.judge(&question, || (self.clock)()) {
-            Verdict::Free => {}
-            Verdict::Limited(bytes) => packet.limit_answers(bytes),
-            Verdict::Refused(why) => {
-                tracing::debug!(%peer, %why, "datagram not answered");
-                return false;
-            }
-        }
-        true
-    }
 }
 
 impl<H: PacketHandler> PacketHandler for Shielded<H> {
-    fn handle(&self, mut packet: Packet) -> impl Future<Output = Result<()>> {
-        // Decided before the handler's future is made, which then takes the packet without a stop.
-        let answer = self.admits(&mut packet).then(|| self.inner.handle(packet));
-        async move {
-            match answer {
-                Some(answer) => answer.await,
-                None => Ok(()),
+    fn admits(&self, packet: &mut Packet) -> bool {
+        if let Address::Inet(peer) = packet.peer() {
+            let question = Question {
+                peer,
+                bytes: packet.data().len(),
+                to_itself: peer.port() == self.shield.port && packet.local() == Address::Inet(peer),
+            };
+            match self.shield.judge(&question, || (self.clock)()) {
+                Verdict::Free => {}
+                Verdict::Limited(bytes) => packet.limit_answers(bytes),
+                Verdict::Refused(why) => {
+                    tracing::debug!(%peer, %why, "datagram not answered");
+                    return false;
+                }
             }
-        }
+        } // an address of another family is nobody's on another machine
+        self.inner.admits(packet)
+    }
+
+    fn handle(&self, packet: Packet) -> impl Future<Output = Result<()>> {
+        self.inner.handle(packet)
     }
 }
 
