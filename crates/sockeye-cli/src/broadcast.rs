@@ -103,9 +103,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         }
         None => Texts::lines(args.format, args.every, args.count)?,
     };
-    let told = sockeye::block_on(async {
+    sockeye::block_on(async {
         let air = Air::open(paths, args.format).await?;
         air.run(texts, args.wait).await
-    })?;
-    told
+    })?
 }

@@ -9,7 +9,7 @@ use crate::{ask, bench, broadcast, files, info, listen, log, serve, shop, user};
 const EXAMPLES: &str = "\
 Examples:
   sockeye serve                         every service, for this machine alone
-  sockeye serve echo@tcp://0.0.0.0:7    one service, where you want it
+  sockeye serve echo@tcp://127.0.0.1:7  one service, where you want it
   sockeye info localhost 8080           who is there, and what the connection is
   sockeye info example.org https --tls  the same with TLS and its certificates
   sockeye listen udp://:8000            every datagram that comes

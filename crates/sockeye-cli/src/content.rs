@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
-use sockeye::Address;
+use sockeye::{Address, interface_name};
 use sockeye_proto::daytime::Civil;
 use sockeye_proto::hexdump::Hexdump;
 use sockeye_proto::text::Encoding;
@@ -98,12 +98,23 @@ pub(crate) fn json_line(object: &impl Serialize) -> String {
     format!("{line}\n")
 }
 
-/// An address as people know it: IPv4 without its clothes of IPv6.
+/// The interface that a link-local address is on.
+fn scope(address: &SocketAddr) -> Option<u32> {
+    match address {
+        SocketAddr::V6(v6) if v6.scope_id() != 0 => Some(v6.scope_id()),
+        _ => None,
+    }
+}
+
+/// An address as people know it: IPv4 without its clothes of IPv6, interfaces by their names.
 pub(crate) fn plain(address: &Address) -> String {
     match address {
         Address::Inet(inet) => match inet.ip().to_canonical() {
             v4 @ IpAddr::V4(_) => SocketAddr::new(v4, inet.port()).to_string(),
-            IpAddr::V6(_) => inet.to_string(),
+            IpAddr::V6(ip) => match scope(inet).and_then(interface_name) {
+                Some(name) => format!("[{ip}%{name}]:{}", inet.port()),
+                None => inet.to_string(),
+            },
         },
         other => other.to_string(),
     }
@@ -176,7 +187,8 @@ mod tests {
         assert!((unix_time(moment) - 1_795_229_340.000_123).abs() < 1e-6);
         for (address, expected) in [
             ("[::ffff:10.9.1.1]:80", "10.9.1.1:80"),
-            ("[fe80::1%2]:80", "[fe80::1%2]:80"),
+            ("[fe80::1%1]:80", "[fe80::1%lo]:80"),
+            ("[2001:db8::1]:80", "[2001:db8::1]:80"),
             ("10.9.1.1:80", "10.9.1.1:80"),
         ] {
             let address: SocketAddr = address.parse().expect("an address");

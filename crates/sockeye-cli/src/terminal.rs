@@ -35,3 +35,22 @@ pub(crate) fn format_micros(micros: u64) -> String {
         _ => format!("{:.2} s", milliseconds / 1e3),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_short() {
+        for (micros, text) in [
+            (0, "0 µs"),
+            (999, "999 µs"),
+            (1_234, "1.23 ms"),
+            (12_345, "12.3 ms"),
+            (123_456, "123 ms"),
+            (1_234_567, "1.23 s"),
+        ] {
+            assert_eq!(format_micros(micros), text);
+        }
+    }
+}

@@ -31,6 +31,7 @@ mod icmp;
 mod interface;
 mod listen;
 mod listener;
+mod mapping;
 mod model;
 mod options;
 pub mod python;
@@ -53,6 +54,7 @@ pub use handler::{Handler, PacketHandler};
 pub use icmp::{IcmpHeard, IcmpSocket};
 pub use interface::{Interface, InterfaceAddress, interface_name, interfaces};
 pub use listener::Listener;
+pub use mapping::shared_numbers;
 pub use model::{Model, Trigger, block_on, run, spawn_local};
 pub use options::{Membership, Options};
 pub use resolve::{

@@ -145,7 +145,13 @@ impl Air {
                     content,
                 }));
             } else if first {
-                terminal::print(&format!("sent to {to}{by}, from {from}\n"));
+                let open = way.path.from.ip().is_unspecified();
+                let from = if open {
+                    String::new()
+                } else {
+                    format!(", from {from}")
+                };
+                terminal::print(&format!("sent to {to}{by}{from}\n"));
             }
         }
     }
@@ -195,7 +201,11 @@ impl Air {
             Some(wait) if answers == 0 => {
                 exit::tell(&format!("sockeye: nobody answered in {}", format_duration(wait)));
             }
-            Some(_) => exit::tell(&format!("{answers} answers from {peers} peers")),
+            Some(_) => exit::tell(&format!(
+                "{} from {}",
+                counted(answers, "answer"),
+                counted(peers, "peer")
+            )),
             None => {}
         }
         match failed > 0 || (wait.is_some() && answers == 0) {
@@ -203,6 +213,11 @@ impl Air {
             false => ExitCode::SUCCESS,
         }
     }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
 }
 
 /// The next datagram on any way. It may be dropped while it waits.

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use sockeye::{Endpoint, Limits, MAX_WORKERS, Model, Options, TlsServer};
-use sockeye_services::auth::Guard;
+use sockeye_services::auth::{Guard, Scheme};
 use sockeye_services::catalog::{self, Service, Starter};
 use sockeye_services::data::Data;
 use sockeye_services::settings::Settings;
@@ -36,6 +36,8 @@ pub(super) struct Listener {
     pub(super) options: Options,
     pub(super) tls: Option<TlsServer>,
     pub(super) starter: Starter,
+    /// What its peers prove.
+    pub(super) scheme: Scheme,
     /// Who is let in to it.
     pub(super) guard: Option<Guard>,
     /// Who signs the certificates of its peers.
@@ -132,10 +134,11 @@ fn of_endpoint(
         tls: tls(&draft)?,
         options: draft.options,
         starter: (service.make)(&settings)?,
+        scheme: access.policy.scheme,
         guard: access.guard(service, data)?,
         client_authority: draft.access.client_authority,
         keeps,
-        warnings: access.warnings_under(model),
+        warnings: access.warnings,
         endpoint,
     })
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use sockeye::{Endpoint, Model, Running, Server, TlsServer};
-use sockeye_services::auth::Guard;
+use sockeye_services::auth::{Guard, Scheme};
 use sockeye_services::catalog::{Service, Starter};
 use sockeye_services::data::Data;
 
@@ -16,6 +16,7 @@ pub(super) struct Bound {
     model: Model,
     service: &'static Service,
     starter: Starter,
+    scheme: Scheme,
     guard: Option<Guard>,
     usual: bool,
 }
@@ -25,6 +26,8 @@ pub(super) struct Serving {
     pub(super) running: Running,
     pub(super) model: Model,
     pub(super) service: &'static Service,
+    /// What its peers prove.
+    pub(super) scheme: Scheme,
     /// Nobody asked for it by name.
     pub(super) usual: bool,
 }
@@ -64,6 +67,7 @@ fn bind_one(listener: Listener, usual: bool, data: Option<&Data>) -> sockeye::Re
         endpoint,
         model,
         starter,
+        scheme,
         guard,
         ..
     } = listener;
@@ -92,6 +96,7 @@ fn bind_one(listener: Listener, usual: bool, data: Option<&Data>) -> sockeye::Re
         model,
         service,
         starter,
+        scheme,
         guard,
         usual,
     })
@@ -133,6 +138,7 @@ pub(super) fn start(bound: Vec<Bound>) -> Result<Vec<Serving>> {
             running,
             model: bound.model,
             service: bound.service,
+            scheme: bound.scheme,
             usual: bound.usual,
         };
         serving.push((place, started));

@@ -128,9 +128,10 @@ fn nobody_answers_and_it_ends() {
 #[test]
 fn a_port_that_nobody_has_is_told() {
     each_model(|model| {
-        let gone = UdpSocket::bind("127.0.0.1:0").expect("bind");
-        let address = gone.local_addr().expect("bound");
-        drop(gone);
+        // The port is taken, but by a socket that hears one peer alone.
+        let deaf = UdpSocket::bind("127.0.0.1:0").expect("bind");
+        deaf.connect("127.0.0.1:1").expect("connect");
+        let address = deaf.local_addr().expect("bound");
         let error = asked(model, address, PATIENT).expect_err("nobody is there");
         let words = error.to_string();
         assert!(

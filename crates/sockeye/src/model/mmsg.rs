@@ -133,12 +133,10 @@ impl Batch {
             header.msg_hdr.msg_controllen = size_of_val(control) as _;
         }
         // MSG_TRUNC has the kernel tell how long a datagram was that didn't fit.
-        let flags = libc::MSG_TRUNC
-            | if may_block {
-                libc::MSG_WAITFORONE
-            } else {
-                libc::MSG_DONTWAIT
-            };
+        let waits = match may_block {
+            true => libc::MSG_WAITFORONE,
+            false => libc::MSG_DONTWAIT,
+        };
         // SAFETY: the first `wanted` headers point to names, vectors, rooms and perhaps control messages that outlive
         // the call, each its own.
         let count = unsafe {
@@ -146,7 +144,7 @@ impl Batch {
                 fd.as_raw_fd(),
                 headers.as_mut_ptr(),
                 wanted as u32,
-                flags as _,
+                (libc::MSG_TRUNC | waits) as _,
                 std::ptr::null_mut(),
             )
         };
