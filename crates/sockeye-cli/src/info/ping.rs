@@ -20,6 +20,8 @@ pub(super) struct Pinged {
     pub(super) address: String,
     /// Bytes of payload.
     pub(super) size: usize,
+    /// Why nothing could be sent there.
+    pub(super) error: Option<String>,
     /// `ping` or `raw`.
     pub(super) socket: Option<&'static str>,
     pub(super) sent: u16,
@@ -80,6 +82,7 @@ impl Pinged {
                 other => other.ip().to_string(),
             },
             size,
+            error: None,
             socket: None,
             sent: 0,
             received: 0,
@@ -114,7 +117,7 @@ impl Pinged {
     }
 }
 
-/// Pings the first of the addresses, or each; returns the failure of one that didn't answer at all. Nothing else waits on
+/// Pings the first of the addresses that there is a way to, or each; returns the failure of one that didn't answer at all. Nothing else waits on
 /// this thread meanwhile.
 pub(super) fn addresses(
     plan: &Plan,
@@ -128,12 +131,11 @@ pub(super) fn addresses(
     let stop =
         Interrupt::listen().map_err(|error| Failure::new(Step::Ping, &Error::io("catch signals", error)))?;
     let mut missed = None;
-    let most = if plan.all { usize::MAX } else { 1 };
     let inet = found.iter().filter_map(|one| match &one.address {
         Address::Inet(inet) => Some(*inet),
         _ => None,
     });
-    for peer in inet.take(most) {
+    for peer in inet {
         let ping = Ping {
             peer,
             ..shape.clone()
@@ -152,12 +154,23 @@ pub(super) fn addresses(
         match ran {
             Ok(outcome) => {
                 pinged.end(&outcome);
-                missed = missed.or(silence(pinged, plan));
+                let silent = silence(pinged, plan);
                 tell(report, Step::Ping);
+                if !plan.all {
+                    return Ok(silent);
+                }
+                missed = missed.or(silent);
             }
-            // What the system doesn't permit for one it doesn't for the others.
-            Err(error) if error.advice().is_some() => return Err(Failure::new(Step::Ping, &error)),
-            Err(error) => missed = Some(Failure::new(Step::Ping, &error)),
+            Err(error) => {
+                (pinged.error, pinged.over) = (Some(error.cause()), true);
+                tell(report, Step::Ping);
+                let failure = Failure::new(Step::Ping, &error);
+                // What the system doesn't permit for one it doesn't for the others.
+                if error.advice().is_some() {
+                    return Err(failure);
+                }
+                missed = Some(failure);
+            }
         }
         if stop.came() {
             break;

@@ -109,6 +109,10 @@ fn ping(page: &Page, pinged: &Pinged) -> String {
             .map(|last| reply(page, pinged, last))
             .unwrap_or_default();
     }
+    if let Some(error) = &pinged.error {
+        let address = plain(format!("{}  ", pinged.address));
+        return page.row("ping", &[address, (Ink::Bad, error.clone())], None);
+    }
     let ink = match pinged.lost {
         0 => Ink::Good,
         lost if lost < pinged.sent => Ink::Warn,

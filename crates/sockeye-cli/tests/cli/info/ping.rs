@@ -100,10 +100,10 @@ fn a_router_says_what_it_cannot_reach_and_hops_are_counted() {
         let (report, _) = found(here, &[&there, "--count", "1"]);
         assert_eq!(report["ping"][0]["replies"][0]["ttl"], 63, "{report:#}");
     }
-    // However often it is asked.
+    // The kernel has two limits of how often it says so by IPv4, of which one can be taken away; the other lets five pass.
     shell(
         &router,
-        "echo 0 >/proc/sys/net/ipv4/icmp_ratelimit; echo 0 >/proc/sys/net/ipv6/icmp/ratelimit",
+        "echo 0 >/proc/sys/net/ipv4/icmp_ratemask; echo 0 >/proc/sys/net/ipv6/icmp/ratelimit",
     );
     // Nobody has these, and the router has no way to them.
     for (socket, permit) in [("raw", false), ("ping", true)] {
@@ -153,6 +153,11 @@ fn a_host_that_does_not_answer_is_lost_and_fails() {
     );
     assert_eq!(report["ping"][0]["lost_percent"], 100.0);
     assert_eq!(report["ping"][0]["avg_us"], json!(null));
+    // No router: there is no way to begin with.
+    let (report, code) = found(here, &["fd99::1"]);
+    assert_eq!(code, Some(1));
+    assert_eq!(report["error"]["kind"], "unreachable", "{report:#}");
+    assert!(report["ping"][0]["error"].is_string(), "{report:#}");
     let output = here.run(&[&["info", "--ping"], &args[..]].concat());
     let (page, told) = (page(&output), words(&output));
     assert!(page.contains("2 sent, 0 received, 2 lost (100.0 %)"), "{page}");
