@@ -39,7 +39,8 @@ Examples:
   sockeye bench --models all --connections 1,64,1000 --report models.html
       Every model of concurrency beside the others, and a page with charts.
   sockeye bench --models epoll-lt,uring --udp --connections 16 --depth 8
-      Datagrams: what is lost, late, doubled or out of order is counted.
+      Datagrams: what is lost, late, doubled or out of order is counted, and
+      told with its share of those sent.
   sockeye bench --models epoll-lt --against 'mine=python3 server.py {port}'
       Any other server in the same run. {port} becomes the port on which it is
       to listen, on 127.0.0.1.

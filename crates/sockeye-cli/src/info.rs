@@ -4,6 +4,7 @@
 //! |---|---|
 //! | from the arguments to a plan | [`plan`] |
 //! | resolve, look the service up | [`lookup`] |
+//! | ping | [`ping`] |
 //! | connect | [`connect`] |
 //! | TLS, and the certificates it shows | [`handshake`], [`certificate`] |
 //! | what was found out, as `--json` prints it | [`report`] |
@@ -16,6 +17,7 @@ mod failure;
 mod handshake;
 mod lookup;
 mod page;
+mod ping;
 mod plan;
 mod report;
 mod text;
@@ -24,6 +26,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+
+use sockeye_services::ping::{MAX_SIZE, MIN_INTERVAL};
 
 use crate::cli::span;
 use crate::exit;
@@ -40,6 +44,7 @@ Examples:
   sockeye info example.org https --tls          protocol, cipher, certificates
   sockeye info tls://127.0.0.1:8443 --insecure  a certificate nobody vouches for
   sockeye info example.org 80 --all --reverse   every address, and their names
+  sockeye info example.org --ping --count 10    whether it is there, and how far
   sockeye info udp://127.0.0.1:8013             whether UDP is refused there
   sockeye info unix:///run/sockeye.sock         a Unix socket
   sockeye info example.org 443 --tls --json     for programs
@@ -47,7 +52,8 @@ Examples:
 Exit codes:
   0  it is as asked for
   1  something failed; with --all, also when an address did not answer; with
-     --reverse, also when no address has a name
+     --reverse, also when no address has a name; with --ping, also when no
+     request was answered, or the system permits none
   2  the arguments make no sense";
 
 /// Resolve a name, connect, and tell everything about the connection
@@ -80,12 +86,41 @@ pub(crate) struct Args {
     /// Protocols to offer in the handshake (ALPN), such as h2,http/1.1
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     alpn: Vec<String>,
+    /// Ask by ICMP whether the host is there, and how long an answer takes
+    #[arg(long)]
+    ping: bool,
+    /// Echo requests to send
+    #[arg(long, value_name = "N", default_value = "4", requires = "ping", value_parser = clap::value_parser!(u16).range(1..))]
+    count: u16,
+    /// How long after one the next is sent
+    #[arg(long, value_name = "TIME", default_value = "1s", requires = "ping", value_parser = interval)]
+    interval: Duration,
+    /// Bytes of payload of each
+    #[arg(long, value_name = "BYTES", default_value = "56", requires = "ping", value_parser = size)]
+    size: usize,
     /// How long each step may take
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = span)]
     timeout: Duration,
     /// Print one JSON object (docs/info-json.md)
     #[arg(long)]
     json: bool,
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    match sockeye::parse_duration(text) {
+        Ok(interval) if interval < MIN_INTERVAL => {
+            let least = sockeye::format_duration(MIN_INTERVAL);
+            Err(format!("that often it is a flood; write {least} or more"))
+        }
+        Ok(interval) => Ok(interval),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn size(text: &str) -> Result<usize, String> {
+    let bytes = sockeye::parse_size(text).map_err(|error| error.to_string())?;
+    let fits = usize::try_from(bytes).ok().filter(|bytes| *bytes <= MAX_SIZE);
+    fits.ok_or_else(|| format!("a packet carries {MAX_SIZE} bytes at the most"))
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -127,8 +162,9 @@ async fn look(plan: &Plan, report: &mut Report, tell: &mut impl FnMut(&Report, S
     let port = lookup::port(plan, report, tell);
     let (found, port) = (found?, port?);
     let nameless = lookup::reverse_failure(plan, report);
+    let unheard = ping::addresses(plan, report, &found, tell)?;
     if plan.names_only {
-        return nameless.map_or(Ok(()), Err);
+        return unheard.or(nameless).map_or(Ok(()), Err);
     }
     let reached = connect::addresses(plan, report, found, port).await;
     tell(report, Step::Connect);
@@ -136,7 +172,7 @@ async fn look(plan: &Plan, report: &mut Report, tell: &mut impl FnMut(&Report, S
     let shaken = handshake::tls(plan, report, socket).await;
     tell(report, Step::Tls);
     shaken?;
-    missed.or(nameless).map_or(Ok(()), Err)
+    missed.or(unheard).or(nameless).map_or(Ok(()), Err)
 }
 
 /// Standard output may be closed early, by `head` for one: that is nobody's failure.

@@ -20,6 +20,7 @@
 //! | [`chargen`] | the endless pattern of characters, RFC 864 | the service `chargen` |
 //! | [`challenge`] | the legacy proof of a shared secret: an HMAC of random bytes | `auth=challenge`, its clients |
 //! | [`scram`] | SCRAM-SHA-256 and -PLUS, both sides: a password is proved and never told | `auth=scram`, its clients |
+//! | [`icmp`] | echo requests and replies of ICMP and ICMPv6 | `ping`, of `sockeye info` |
 //! | [`hexdump`] | bytes as `hexdump -C` prints them | `nc --hex`, listeners that show traffic |
 //!
 //! # A text service in one screen
@@ -60,6 +61,7 @@ pub mod files;
 pub mod frames;
 pub mod framing;
 pub mod hexdump;
+pub mod icmp;
 pub mod money;
 pub mod reply;
 pub mod scram;

@@ -2,8 +2,9 @@
 
 use crate::auth::{Guard, Guarded, Login};
 use crate::settings::{Setting, Settings};
+use crate::shield::{Answers, Shield, Shielded};
 use crate::{chargen, daytime, discard, echo, files, hello, reply, shop};
-use sockeye::{Handler, PacketHandler, Result, Running, Server};
+use sockeye::{Endpoint, Handler, PacketHandler, Result, Running, Server};
 
 /// Every service there is, in the order in which lists name them.
 pub const ALL: [&Service; 8] = [
@@ -74,6 +75,19 @@ impl Starter {
             None if server.endpoint().is_packet() => server.start_packets(handler),
             Some(guard) => server.start(Guarded::new(handler, guard)),
             None => server.start(handler),
+        }))
+    }
+
+    /// Of a handler that answers datagrams, with what keeps it from being used against others.
+    pub fn shielded<H: Handler + PacketHandler>(handler: H, answers: Answers, settings: &Settings) -> Self {
+        let policy = settings.shield.clone();
+        Starter(Box::new(move |server, guard| match server.endpoint() {
+            endpoint @ Endpoint::Udp(_) => {
+                let shield = Shield::new(answers, &policy, endpoint.port().unwrap_or(0));
+                server.start_packets(Shielded::new(handler, shield))
+            }
+            // A Unix socket's peers are on this machine, and have names for addresses.
+            _ => (Starter::new(handler).0)(server, guard),
         }))
     }
 

@@ -1,16 +1,16 @@
 //! `chargen`: characters without end, until the peer closes. RFC 864.
 //!
-//! Over UDP an answer of up to 512 bytes to a datagram of none is what attacks are amplified with: with a forged sender,
-//! the answers hit somebody else. So datagrams are answered only to addresses that nobody beyond the local network can
-//! be hit at: loopback, private, link-local and Unix ones.
+//! Over UDP the RFC asks for an answer of 0 to 512 characters, a random number of them, whatever the datagram holds. This is
+//! what attacks are amplified with: with a forged sender, the answers hit somebody else. So beyond this machine the number is
+//! drawn from what the [`shield`](crate::shield) allows: up to 56 for an empty datagram, and 512 for one of 152 bytes.
 
 use crate::auth::Login;
 use crate::catalog::{Service, Starter};
-use sockeye::{Address, Connection, Handler, Packet, PacketHandler, Result};
+use crate::shield::Answers;
+use sockeye::{Connection, Handler, Packet, PacketHandler, Result};
 use sockeye_proto::chargen::{Chargen as Pattern, MAX_DATAGRAM, datagram};
 use std::future::poll_fn;
 use std::io::ErrorKind;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -26,7 +26,7 @@ pub const SERVICE: Service = Service {
     try_stream: "{nc} | head",
     try_packets: "echo | {nc}",
     settings: &[],
-    make: |_| Ok(Starter::new(Chargen)),
+    make: |settings| Ok(Starter::shielded(Chargen, Answers::Everything, settings)),
 };
 
 /// Room for what a peer says, which is thrown away: on the stack, since it has no use.
@@ -89,46 +89,7 @@ fn poll_send(
 
 impl PacketHandler for Chargen {
     async fn handle(&self, packet: Packet) -> Result<()> {
-        if !is_near(&packet.peer()) {
-            return Ok(());
-        }
-        packet.reply(datagram(fastrand::usize(0..=MAX_DATAGRAM))).await
-    }
-}
-
-/// Whether nobody beyond the local network has this address.
-fn is_near(peer: &Address) -> bool {
-    let near = match peer.ip().map(|ip| ip.to_canonical()) {
-        Some(IpAddr::V4(v4)) => v4.is_private() || v4.is_link_local(),
-        Some(IpAddr::V6(v6)) => v6.is_unique_local() || v6.is_unicast_link_local(),
-        None => false,
-    };
-    near || peer.is_loopback()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::net::SocketAddr;
-
-    #[test]
-    fn only_neighbours_get_datagrams() {
-        for (address, near) in [
-            ("127.0.0.1:9", true),
-            ("192.168.1.2:9", true),
-            ("10.0.0.1:9", true),
-            ("169.254.3.4:9", true),
-            ("[::1]:9", true),
-            ("[fe80::1]:9", true),
-            ("[fd00::1]:9", true),
-            ("[::ffff:10.0.0.1]:9", true),
-            ("8.8.8.8:9", false),
-            ("[2001:db8::1]:9", false),
-            ("[::ffff:8.8.8.8]:9", false),
-        ] {
-            let peer: SocketAddr = address.parse().expect(address);
-            assert_eq!(is_near(&peer.into()), near, "{address}");
-        }
-        assert!(is_near(&Address::Unix(None)));
+        let most = packet.allowance().min(MAX_DATAGRAM);
+        packet.reply(datagram(fastrand::usize(0..=most))).await
     }
 }

@@ -4,6 +4,7 @@
 
 use crate::auth::Login;
 use crate::catalog::{Service, Starter};
+use crate::shield::Answers;
 use sockeye::{Connection, Handler, Packet, PacketHandler, Result};
 use sockeye_proto::daytime::line;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -20,7 +21,7 @@ pub const SERVICE: Service = Service {
     try_stream: "{nc}",
     try_packets: "echo | {nc}",
     settings: &[],
-    make: |_| Ok(Starter::new(Daytime::local())),
+    make: |settings| Ok(Starter::shielded(Daytime::local(), Answers::Everything, settings)),
 };
 
 /// Says the time of a time zone.

@@ -2,6 +2,7 @@
 
 use crate::auth::Login;
 use crate::catalog::{Service, Starter};
+use crate::shield::Answers;
 use sockeye::{Connection, Handler, Packet, PacketHandler, Result};
 
 /// Its row in the [catalog](crate::catalog). The port of the RFC is 7, which only root may bind.
@@ -15,7 +16,7 @@ pub const SERVICE: Service = Service {
     try_stream: "echo hello | {nc}",
     try_packets: "echo hello | {nc}",
     settings: &[],
-    make: |_| Ok(Starter::new(Echo)),
+    make: |settings| Ok(Starter::shielded(Echo, Answers::Everything, settings)),
 };
 
 /// Sends each chunk, and each datagram, back as it came.

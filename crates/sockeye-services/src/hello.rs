@@ -5,6 +5,7 @@
 
 use crate::auth::Login;
 use crate::catalog::{Service, Starter};
+use crate::shield::Answers;
 use sockeye::{Connection, Handler, Packet, PacketHandler, Result};
 use sockeye_proto::framing::{Ending, Message};
 
@@ -19,7 +20,7 @@ pub const SERVICE: Service = Service {
     try_stream: "echo hi | {nc}",
     try_packets: "printf dog | {nc}",
     settings: &[],
-    make: |_| Ok(Starter::new(Hello)),
+    make: |settings| Ok(Starter::shielded(Hello, Answers::OneWord, settings)),
 };
 
 /// Greets.

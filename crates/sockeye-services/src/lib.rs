@@ -17,6 +17,9 @@
 //!
 //! [`load`] is the other side: load on an echo server, with every byte checked. [`ask`] is a client of datagrams.
 //!
+//! [`shield`] keeps those that answer datagrams from being used against others.
+//! [`ping`] asks a host whether it is there.
+//!
 //! [`auth`] is who a peer is: in front of any handler, or in a service's own dialogue. [`data`] and [`store`] are what is kept.
 //!
 //! A handler is a value; a server makes a service of it:
@@ -46,8 +49,10 @@ pub mod echo;
 pub mod files;
 pub mod hello;
 pub mod load;
+pub mod ping;
 pub mod reply;
 pub mod settings;
+pub mod shield;
 pub mod shop;
 pub mod store;
 pub mod text;

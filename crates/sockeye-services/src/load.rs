@@ -84,7 +84,8 @@ pub struct Load {
     pub patience: Duration,
     /// How long connecting may take, all connections together. Default 10 seconds.
     pub connect_limit: Duration,
-    /// When an unanswered packet counts as lost. Default 200 ms: on loopback a thousand times what an answer takes.
+    /// When an unanswered packet counts as lost. Default 200 ms: on loopback a thousand times what an answer takes. A run
+    /// goes on for up to twice as long after its window, until the fate of each packet is known.
     pub loss_limit: Duration,
     /// Threads that the connections are spread over. Default 1.
     pub threads: usize,

@@ -7,6 +7,7 @@
 use crate::auth::Login;
 use crate::catalog::{Service, Starter};
 use crate::settings::{Setting, Settings, wrong};
+use crate::shield::Answers;
 use crate::text::{self, Manner, TextConnection};
 use sockeye::{Connection, Handler, Packet, PacketHandler, Result};
 use sockeye_proto::framing::TooLong;
@@ -31,7 +32,10 @@ pub const SERVICE: Service = Service {
     try_stream: "echo 你好 | {nc}",
     try_packets: "echo 你好 | {nc}",
     settings: &[SETTINGS, text::SETTINGS],
-    make: |settings| Ok(Starter::new(Reply::from_settings(settings)?)),
+    make: |settings| {
+        let reply = Reply::from_settings(settings)?;
+        Ok(Starter::shielded(reply, Answers::Everything, settings))
+    },
 };
 
 const SETTINGS: &[Setting] = &[

@@ -2,6 +2,7 @@
 
 use crate::auth::Policy;
 use crate::data::Data;
+use crate::shield;
 use sockeye::{Class, Error, Result};
 
 /// Something that a service lets its user set.
@@ -34,6 +35,8 @@ pub struct Settings {
     pub data: Option<Data>,
     /// How its peers prove who they are, and who may register.
     pub auth: Policy,
+    /// Which datagrams are answered.
+    pub shield: shield::Policy,
 }
 
 impl Settings {

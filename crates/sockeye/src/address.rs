@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
 
@@ -162,24 +162,33 @@ impl Address {
         {
             return Self::Vsock { cid, port };
         }
-        let long_enough = match family {
-            AddressFamily::INET => bytes.len() >= size_of::<libc::sockaddr_in>(),
-            AddressFamily::INET6 => bytes.len() >= size_of::<libc::sockaddr_in6>(),
-            _ => false,
+        let inet = match family {
+            AddressFamily::INET => inet(bytes),
+            AddressFamily::INET6 => inet6(bytes),
+            _ => None,
         };
-        if !long_enough {
-            return Self::Unknown {
-                family: family.as_raw(),
-            };
-        }
-        let inet = SocketAddr::try_from(any.clone());
-        inet.map_or(
-            Self::Unknown {
-                family: family.as_raw(),
-            },
-            Self::Inet,
-        )
+        let unknown = Self::Unknown {
+            family: family.as_raw(),
+        };
+        inet.map_or(unknown, Self::Inet)
     }
+}
+
+/// `struct sockaddr_in`: family, port, address, padding. Read in place, for every packet has one and a copy of all that an
+/// address may have would cost more.
+fn inet(bytes: &[u8]) -> Option<SocketAddr> {
+    let bytes: &[u8; size_of::<libc::sockaddr_in>()] = bytes.first_chunk()?;
+    let [_, _, p, q, a, b, c, d, ..] = *bytes;
+    Some(SocketAddr::from(([a, b, c, d], u16::from_be_bytes([p, q]))))
+}
+
+/// `struct sockaddr_in6`: family, port, flow information, address, scope.
+fn inet6(bytes: &[u8]) -> Option<SocketAddr> {
+    let bytes: &[u8; size_of::<libc::sockaddr_in6>()] = bytes.first_chunk()?;
+    let port = u16::from_be_bytes([bytes[2], bytes[3]]);
+    let ip: &[u8; 16] = bytes[8..].first_chunk()?;
+    let flow = u32::from_be(word(bytes, 4)?);
+    Some(SocketAddrV6::new(Ipv6Addr::from(*ip), port, flow, word(bytes, 24)?).into())
 }
 
 /// The name in what follows `sun_family`: nothing is unnamed, a leading NUL is abstract, all else a path.
@@ -252,7 +261,7 @@ pub fn peer_address(fd: impl AsFd) -> Result<Address> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{Ipv6Addr, SocketAddrV6, TcpListener, TcpStream};
+    use std::net::{TcpListener, TcpStream};
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::net::{UnixDatagram, UnixStream};
 

@@ -73,6 +73,13 @@ pub trait Handler: Send + Sync + 'static {
 /// the server and never reads can fill all of it, since the kernel bounds the queues only of peers that aren't connected;
 /// then the others' answers are lost too (and told of) until it reads or closes, so let no stranger reach such a socket.
 pub trait PacketHandler: Send + Sync + 'static {
+    /// Whether a datagram is handled at all, and what is [limited](Packet::limit_answers) of its answers: for what stands in
+    /// front of other handlers.
+    fn admits(&self, packet: &mut Packet) -> bool {
+        let _ = packet;
+        true
+    }
+
     /// Answers one datagram, or doesn't. Handlers of other datagrams go on while this one waits.
     ///
     /// # Errors

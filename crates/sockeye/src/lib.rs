@@ -6,6 +6,7 @@
 //! | serve packets | [`Server`], [`PacketHandler`] |
 //! | connect | [`dial`], [`Dialer`], [`Connection`] |
 //! | send packets | [`Datagram`] |
+//! | ping | [`IcmpSocket`] |
 //! | name what to connect to | [`Endpoint`], [`resolve()`] |
 //! | know this machine's interfaces | [`interfaces`] |
 //! | choose how to wait | [`Model`], [`run`], [`block_on`] |
@@ -26,6 +27,7 @@ mod dial;
 mod endpoint;
 mod error;
 mod handler;
+mod icmp;
 mod interface;
 mod listen;
 mod listener;
@@ -49,6 +51,7 @@ pub use dial::{ATTEMPT_DELAY, Attempt, CONNECT_TIMEOUT, Dialer, dial};
 pub use endpoint::{Endpoint, Host, HostPort, MAX_HOST_NAME, MAX_UNIX_NAME, Port, ToEndpoint, UnixName};
 pub use error::{Class, Error, Result};
 pub use handler::{Handler, PacketHandler};
+pub use icmp::{IcmpHeard, IcmpSocket};
 pub use interface::{Interface, InterfaceAddress, interface_name, interfaces};
 pub use listener::Listener;
 pub use mapping::shared_numbers;

@@ -40,6 +40,14 @@ pub(super) fn ratio(value: f64) -> String {
     format!("{value:.2}")
 }
 
+/// A count beside all that there were, in per cent: the two digits behind the point tell one in ten thousand.
+pub(super) fn percent(count: u64, all: u64) -> f64 {
+    match all {
+        0 => 0.0,
+        _ => count as f64 * 100.0 / all as f64,
+    }
+}
+
 /// The beginning of a text, where all of it finds no room.
 pub(super) fn shortened(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
@@ -91,6 +99,7 @@ mod tests {
         assert_eq!(bytes(1740.8), "1.70 KiB");
         assert_eq!(bytes(300.0), "300 B");
         assert_eq!(size(16_384), "16 KiB");
+        assert_eq!((percent(1, 4), percent(0, 0)), (25.0, 0.0));
     }
 
     #[test]

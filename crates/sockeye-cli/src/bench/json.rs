@@ -1,11 +1,13 @@
 //! The results for programs. The form is described in docs/bench.md; fields are added, never changed.
 
+use super::figures::percent;
 use super::machine::Machine;
 use super::measure::Sample;
 use super::plan::{Case, Plan};
 use super::results::{Results, Row, Spread};
 use anyhow::{Context, Result};
 use serde::Serialize;
+use sockeye_services::load::PacketCounts;
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -44,6 +46,9 @@ struct Entry<'a> {
     p999_us: Option<Figures>,
     cpu_us_per_request: Option<Figures>,
     memory_bytes_per_connection: Option<Figures>,
+    /// What became of datagrams, over all rounds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    packets: Option<Packets>,
     rounds: Vec<Round<'a>>,
 }
 
@@ -82,10 +87,37 @@ struct Round<'a> {
 
 #[derive(Serialize)]
 struct Packets {
+    sent: u64,
+    received: u64,
     lost: u64,
     late: u64,
     duplicated: u64,
     reordered: u64,
+    /// Of those sent.
+    received_percent: f64,
+    lost_percent: f64,
+    late_percent: f64,
+    duplicated_percent: f64,
+    reordered_percent: f64,
+}
+
+impl From<PacketCounts> for Packets {
+    fn from(counts: PacketCounts) -> Self {
+        let share = |count| rounded(percent(count, counts.sent));
+        Packets {
+            sent: counts.sent,
+            received: counts.received,
+            lost: counts.lost,
+            late: counts.late,
+            duplicated: counts.duplicated,
+            reordered: counts.reordered,
+            received_percent: share(counts.received),
+            lost_percent: share(counts.lost),
+            late_percent: share(counts.late),
+            duplicated_percent: share(counts.duplicated),
+            reordered_percent: share(counts.reordered),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -152,6 +184,7 @@ fn entry<'a>(server: &'a str, case: Case, row: &'a Row, ratio: Option<Spread>) -
         p999_us: figures(row.latency(3), MICRO),
         cpu_us_per_request: figures(row.cpu(), MICRO),
         memory_bytes_per_connection: figures(row.memory(), 1.0),
+        packets: row.packets().map(Into::into),
         rounds: row
             .samples
             .iter()
@@ -181,12 +214,7 @@ fn measurement(round: usize, sample: &Sample) -> Round<'_> {
         errors: failures.errors,
         wrong: failures.wrong,
         silent: failures.silent,
-        packets: sample.packets.map(|counts| Packets {
-            lost: counts.lost,
-            late: counts.late,
-            duplicated: counts.duplicated,
-            reordered: counts.reordered,
-        }),
+        packets: sample.packets.map(Into::into),
         causes: failures
             .causes
             .iter()

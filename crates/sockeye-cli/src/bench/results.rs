@@ -3,6 +3,7 @@
 use super::cores::Cores;
 use super::measure::Sample;
 use super::plan::{Kind, Plan};
+use sockeye_services::load::PacketCounts;
 
 /// The median of some figures, and how far they went apart.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -68,19 +69,26 @@ impl Row {
         self.samples.iter().map(|(_, sample)| count(sample)).sum()
     }
 
+    /// What became of datagrams, over all rounds; `None` where there were none.
+    pub(super) fn packets(&self) -> Option<PacketCounts> {
+        let each = self.samples.iter().filter_map(|(_, sample)| sample.packets);
+        each.reduce(|mut all, more| {
+            all.add(more);
+            all
+        })
+    }
+
     /// What went wrong, in a few words; empty when nothing did.
     pub(super) fn trouble(&self) -> String {
-        let packets = |count: fn(&sockeye_services::load::PacketCounts) -> u64| {
-            self.sum(|sample| sample.packets.as_ref().map_or(0, count))
-        };
+        let packets = self.packets().unwrap_or_default();
         let counts = [
             (self.sum(|sample| sample.failures.wrong), "wrong"),
             (self.sum(|sample| sample.failures.errors), "errors"),
             (self.sum(|sample| sample.failures.silent), "silent"),
-            (packets(|counts| counts.lost), "lost"),
-            (packets(|counts| counts.late), "late"),
-            (packets(|counts| counts.duplicated), "doubled"),
-            (packets(|counts| counts.reordered), "reordered"),
+            (packets.lost, "lost"),
+            (packets.late, "late"),
+            (packets.duplicated, "doubled"),
+            (packets.reordered, "reordered"),
         ];
         let told = counts.iter().filter(|(count, _)| *count > 0);
         told.map(|(count, what)| format!("{count} {what}"))

@@ -1,8 +1,9 @@
 //! The table for the terminal: one for each case, the columns under each other.
 
-use super::figures::{NONE, bytes, count, ratio, shortened, time};
+use super::figures::{NONE, bytes, count, percent, ratio, shortened, time};
 use super::plan::{Kind, Plan};
 use super::results::{Results, Row, Spread};
+use sockeye_services::load::PacketCounts;
 use std::fmt::Write;
 
 /// From this share of a core on, the load is what limits the requests per second.
@@ -99,6 +100,7 @@ pub(super) fn remarks(name: &str, row: &Row) -> Vec<String> {
         let word = if row.failed { "failed" } else { "left out" };
         all.push(format!("{name} {word}: {why}"));
     }
+    all.extend(row.packets().map(|counts| format!("{name}: {}", fates(counts))));
     all.extend(row.causes().into_iter().map(|cause| format!("{name}: {cause}")));
     let unserved = row
         .samples
@@ -108,6 +110,19 @@ pub(super) fn remarks(name: &str, row: &Row) -> Vec<String> {
         all.push(format!("{name}: nothing was answered"));
     }
     all
+}
+
+/// What became of datagrams.
+fn fates(counts: PacketCounts) -> String {
+    let one = |count, what| format!("{count} {what} ({:.2} %)", percent(count, counts.sent));
+    let each = [
+        one(counts.received, "received"),
+        one(counts.lost, "lost"),
+        one(counts.late, "late"),
+        one(counts.duplicated, "doubled"),
+        one(counts.reordered, "reordered"),
+    ];
+    format!("{} datagrams sent: {}", counts.sent, each.join(", "))
 }
 
 /// What must be said of a case: who else was busy meanwhile.
@@ -183,6 +198,23 @@ fn styled(text: &str, style: &str, terminal: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fates_are_told_with_their_shares() {
+        let counts = PacketCounts {
+            sent: 400,
+            received: 389,
+            lost: 10,
+            late: 1,
+            duplicated: 3,
+            reordered: 0,
+        };
+        assert_eq!(
+            fates(counts),
+            "400 datagrams sent: 389 received (97.25 %), 10 lost (2.50 %), 1 late (0.25 %), 3 doubled (0.75 %), \
+             0 reordered (0.00 %)"
+        );
+    }
 
     #[test]
     fn columns_stand_under_each_other_and_empty_ones_are_left_out() {

@@ -12,6 +12,7 @@ pub(super) enum Step {
     Resolve,
     Reverse,
     Service,
+    Ping,
     Connect,
     Tls,
 }

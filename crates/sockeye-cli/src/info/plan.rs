@@ -1,10 +1,11 @@
 //! From the arguments to what will be looked at. Nothing is asked here but files that the user names.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use anyhow::Result;
 use sockeye::{Endpoint, HostPort, Port, TlsClient};
+use sockeye_services::ping::Ping;
 
 use super::Args;
 use crate::exit::Usage;
@@ -20,6 +21,8 @@ pub(super) struct Plan {
     pub(super) tls: Option<TlsPlan>,
     pub(super) all: bool,
     pub(super) reverse: bool,
+    /// Echo requests to send; to whom is found out.
+    pub(super) ping: Option<Ping>,
     /// How long each step may take.
     pub(super) limit: Duration,
 }
@@ -60,6 +63,11 @@ impl Plan {
                 None
             }
         };
+        if args.ping && asked.host_port().is_none() {
+            return Err(usage(format!(
+                "--ping asks a host by its address, and {asked} has none"
+            )));
+        }
         let endpoint = match asked.clone() {
             Endpoint::Tls(at) => Endpoint::Tcp(at),
             other => other,
@@ -75,6 +83,13 @@ impl Plan {
             tls,
             all: args.all,
             reverse: args.reverse,
+            ping: args.ping.then(|| Ping {
+                count: args.count,
+                interval: args.interval,
+                size: args.size,
+                patience: args.timeout,
+                ..Ping::to((Ipv4Addr::UNSPECIFIED, 0).into())
+            }),
             limit: args.timeout,
         })
     }

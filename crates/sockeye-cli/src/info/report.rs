@@ -8,6 +8,7 @@ use sockeye::{Address, TcpInfo};
 
 use super::certificate::Certificate;
 use super::failure::{Failure, Kind};
+use super::ping::Pinged;
 
 /// Everything.
 #[derive(Debug, Default, Serialize)]
@@ -19,6 +20,8 @@ pub(super) struct Report {
     pub(super) error: Option<Failure>,
     pub(super) resolve: Option<Resolution>,
     pub(super) service: Option<Services>,
+    /// With `--ping`: each address that was asked.
+    pub(super) ping: Vec<Pinged>,
     /// Whether it is about packets, which have no connections.
     pub(super) packets: bool,
     /// Every address that was tried, in the order in which the attempts ended.

@@ -3,6 +3,7 @@
 use super::certificate::{Certificate, Words};
 use super::failure::Step;
 use super::page::{Ink, Page, format_micros};
+use super::ping::{Pinged, Reply};
 use super::report::{Attempt, Ends, Entry, Report, Resolution, Services, Tcp, Tls};
 
 /// Below this a certificate wants its owner's attention: authorities that renew automatically do so 30 days ahead.
@@ -14,6 +15,7 @@ pub(super) fn step(page: &Page, report: &Report, step: Step) -> String {
         Step::Resolve => report.resolve.as_ref().map(|it| resolution(page, it)),
         Step::Reverse => report.resolve.as_ref().map(|it| reverse(page, it)),
         Step::Service => report.service.as_ref().map(|it| services(page, it)),
+        Step::Ping => report.ping.last().map(|it| ping(page, it)),
         Step::Connect => Some(attempts(page, &report.attempts, report.packets)),
         Step::Tls => Some(connection(page, report)),
     };
@@ -22,7 +24,8 @@ pub(super) fn step(page: &Page, report: &Report, step: Step) -> String {
 
 /// The last line.
 pub(super) fn ends(page: &Page, report: &Report) -> String {
-    let nothing = report.ok && report.service.is_none() && report.attempts.is_empty();
+    let asked = report.service.is_some() || !report.attempts.is_empty() || !report.ping.is_empty();
+    let nothing = report.ok && !asked;
     let silent = report.packets && !report.attempts.iter().any(|one| one.connected);
     let word = match (report.ok, nothing) {
         (true, false) if silent => (Ink::Warn, "nothing is known: UDP has no handshake".to_owned()),
@@ -95,6 +98,64 @@ fn services(page: &Page, found: &Services) -> String {
         (tcp, udp) => format!("  {}, {}", words("tcp", tcp), words("udp", udp)),
     };
     page.row("service", &[plain(&found.asked), dim(both)], Some(found.took_us))
+}
+
+/// What has just been learnt, or, when all is, what it comes to.
+fn ping(page: &Page, pinged: &Pinged) -> String {
+    if !pinged.over {
+        return pinged
+            .replies
+            .last()
+            .map(|last| reply(page, pinged, last))
+            .unwrap_or_default();
+    }
+    if let Some(error) = &pinged.error {
+        let address = plain(format!("{}  ", pinged.address));
+        return page.row("ping", &[address, (Ink::Bad, error.clone())], None);
+    }
+    let ink = match pinged.lost {
+        0 => Ink::Good,
+        lost if lost < pinged.sent => Ink::Warn,
+        _ => Ink::Bad,
+    };
+    let label = if pinged.replies.is_empty() { "ping" } else { "" };
+    let loss = format!("{} lost ({:.1} %)", pinged.lost, pinged.lost_percent);
+    let mut more = String::new();
+    for (count, what) in [(pinged.duplicated, "doubled"), (pinged.damaged.into(), "damaged")] {
+        if count > 0 {
+            more += &format!(", {count} {what}");
+        }
+    }
+    let counts = format!("{} sent, {} received, ", pinged.sent, pinged.received);
+    let head = plain(format!("{}  ", pinged.address));
+    let mut text = page.row(label, &[head, plain(counts), (ink, loss), plain(more)], None);
+    let times = [pinged.min_us, pinged.avg_us, pinged.max_us, pinged.mdev_us];
+    if let [Some(min), Some(avg), Some(max), Some(mdev)] = times.map(|time| time.map(format_micros)) {
+        let names = dim("min/avg/max/mdev  ");
+        text += &page.row(
+            "",
+            &[names, plain(format!("{min} / {avg} / {max} / {mdev}"))],
+            None,
+        );
+    }
+    text
+}
+
+fn reply(page: &Page, pinged: &Pinged, reply: &Reply) -> String {
+    let label = if pinged.replies.len() == 1 { "ping" } else { "" };
+    let (ink, word) = match reply.kind {
+        "reply" => (Ink::Good, "answered".to_owned()),
+        "duplicate" => (Ink::Warn, "answered once more".to_owned()),
+        "damaged" => (Ink::Bad, "answered with other bytes".to_owned()),
+        _ => (Ink::Bad, reply.error.clone().unwrap_or_default()),
+    };
+    let number = plain(format!("{}  {:<3} ", pinged.address, reply.sequence));
+    let more = match (reply.ttl, &reply.from) {
+        (Some(ttl), _) => format!("  ttl {ttl}"),
+        (None, Some(from)) => format!("  says {from}"),
+        (None, None) => String::new(),
+    };
+    page.row(label, &[number, (ink, word), dim(more)], Some(reply.took_us))
 }
 
 fn attempts(page: &Page, attempts: &[Attempt], packets: bool) -> String {

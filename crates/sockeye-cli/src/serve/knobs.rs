@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 use sockeye::{Endpoint, Limits, Model, Options, format_duration, parse_duration};
+use sockeye_services::shield;
 
 use super::access::Said;
 
@@ -25,6 +26,7 @@ pub(super) struct Draft {
     pub(super) certificates: Option<PathBuf>,
     pub(super) key: Option<PathBuf>,
     pub(super) access: Said,
+    pub(super) shield: shield::Policy,
     pub(super) options: Options,
 }
 
@@ -44,6 +46,7 @@ enum Fits {
     All,
     Streams,
     Packets,
+    Udp,
     Tls,
 }
 
@@ -53,6 +56,9 @@ impl Knob {
         match self.fits {
             Fits::Streams if !endpoint.is_stream() => Some("there are no connections, only datagrams"),
             Fits::Packets if !endpoint.is_packet() => Some("there are no datagrams, only connections"),
+            Fits::Udp if !matches!(endpoint, Endpoint::Udp(_)) => {
+                Some("only datagrams of udp:// have forged senders")
+            }
             Fits::Tls if !matches!(endpoint, Endpoint::Tls(_)) => {
                 Some("only tls:// endpoints have certificates")
             }
@@ -144,6 +150,46 @@ pub(super) const KNOBS: &[Knob] = &[
             Ok(())
         },
         "datagrams being answered at once (1024)",
+    ),
+    knob(
+        "peers",
+        "near|any",
+        Fits::Udp,
+        |draft, text| {
+            draft.shield.peers = Some(text.parse()?);
+            Ok(())
+        },
+        "whose datagrams are answered: this machine's and local networks' (near), or all (near; hello: any)",
+    ),
+    knob(
+        "ports",
+        "safe|any",
+        Fits::Udp,
+        |draft, text| {
+            draft.shield.ports = text.parse()?;
+            Ok(())
+        },
+        "from which of their ports: those that are no service's, or all (safe)",
+    ),
+    knob(
+        "rate",
+        "N|off",
+        Fits::Udp,
+        |draft, text| {
+            draft.shield.rate = at_most(text, shield::MAX_RATE)?;
+            Ok(())
+        },
+        "answers a second for a source beyond this machine (1000)",
+    ),
+    knob(
+        "factor",
+        "N|off",
+        Fits::Udp,
+        |draft, text| {
+            draft.shield.factor = at_most(text, shield::MAX_FACTOR)?;
+            Ok(())
+        },
+        "how many times as long as its question an answer beyond this machine may be (3)",
     ),
     knob(
         "idle",
@@ -292,6 +338,17 @@ fn at_least_one(text: &str) -> Result<usize> {
     match number(text)? {
         0 => bail!("nobody could be served; write 1 or more"),
         some => Ok(some),
+    }
+}
+
+/// A number with a bound, or none.
+fn at_most(text: &str, most: u32) -> Result<Option<u32>> {
+    match text {
+        "off" | "no" | "none" => Ok(None),
+        text => match number(text)? {
+            some if (1..=most).contains(&some) => Ok(Some(some)),
+            _ => bail!("it is not from 1 to {most}; write off for no limit"),
+        },
     }
 }
 

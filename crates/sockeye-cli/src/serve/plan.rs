@@ -112,6 +112,7 @@ fn of_endpoint(
     let (draft, mut settings) = read_query(service, &endpoint, query)?;
     settings.packets = endpoint.is_packet();
     settings.data = data.cloned();
+    settings.shield = draft.shield.clone();
     let access = Access::of(service, &endpoint, &draft.access)?;
     let keeps = service.keeps || access.has_accounts();
     if keeps && data.is_none() {

@@ -9,6 +9,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::info::closed_port;
+use crate::lan::{Impairment, Lan};
 use crate::serve::Serving;
 use crate::sockeye::{Background, installed, run, sockeye, words};
 
@@ -75,10 +76,69 @@ fn an_echo_under_load() {
         let result = &json(&output)["results"][0];
         let round = &result["rounds"][0];
         assert!(round["requests"].as_u64().unwrap() > 0, "{listener}: {result}");
+        let packets = &round["packets"];
+        assert_eq!(packets.is_object(), listener.contains("udp"), "{result}");
+        if let Some(sent) = packets["sent"].as_u64() {
+            let fates = ["received", "lost", "late"].map(|fate| packets[fate].as_u64().unwrap());
+            assert_eq!(fates.iter().sum::<u64>(), sent, "{result}");
+            assert!(packets["received_percent"].as_f64().unwrap() > 0.0, "{result}");
+            assert_eq!(result["packets"]["sent"], sent, "{result}");
+        }
         for trouble in ["errors", "wrong", "silent"] {
             assert_eq!(round[trouble], 0, "{listener}: {result}");
         }
         assert!(output.status.success(), "{listener}: {}", words(&output));
+    }
+}
+
+#[test]
+fn what_a_bad_network_does_to_datagrams_is_told() {
+    let impairment = Impairment {
+        seed: 5,
+        loss: 5,
+        reorder: 10,
+        delay: 0,
+    };
+    let Some(lan) = Lan::impaired(2, impairment) else {
+        return;
+    };
+    let endpoint = format!("udp://{}:8080", lan.hosts[1].v4());
+    let serving = lan.hosts[1].spawn(&["serve", &format!("echo@{endpoint}?rate=off")]);
+    serving.line_with("listening");
+    let mut seconds = QUICK;
+    loop {
+        let window = seconds.to_string();
+        let args = [
+            "bench",
+            &endpoint,
+            "-c",
+            "2",
+            "-d",
+            "8",
+            "--seconds",
+            &window,
+            "--json",
+        ];
+        let output = lan.hosts[0].run(&args);
+        let result = &json(&output)["results"][0];
+        let packets = &result["packets"];
+        let count = |name: &str| packets[name].as_u64().expect(name);
+        assert_eq!(
+            count("sent"),
+            count("received") + count("lost") + count("late"),
+            "{packets}"
+        );
+        assert_eq!(result["rounds"][0]["wrong"], 0, "{result}");
+        if count("lost") > 0 && count("reordered") > 0 {
+            assert!(
+                output.status.success(),
+                "what is lost is nobody's fault: {result}"
+            );
+            break;
+        }
+        // A machine that has had no time to send enough of them.
+        assert!(seconds < 100.0, "{packets}");
+        seconds *= 4.0;
     }
 }
 

@@ -1,5 +1,6 @@
 //! `sockeye info`.
 
+mod ping;
 mod reach;
 mod tls;
 mod words;

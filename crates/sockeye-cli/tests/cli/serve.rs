@@ -1,5 +1,6 @@
 //! `sockeye serve`.
 
+mod datagrams;
 mod end;
 mod listening;
 mod peers;

@@ -162,7 +162,12 @@ impl Together<'_> {
             self.observer.end(share.outcome().elapsed);
         }
         let over = Instant::now();
-        while share.alive() > 0 && over.elapsed() < LAST_ANSWERS && served {
+        let patience = match self.load.endpoint.is_packet() {
+            // Until each packet is either answered or given up.
+            true => LAST_ANSWERS.max(self.load.loss_limit * 2),
+            false => LAST_ANSWERS,
+        };
+        while share.alive() > 0 && over.elapsed() < patience && served {
             sleep(SLICE).await?;
         }
         Ok(())

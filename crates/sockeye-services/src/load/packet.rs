@@ -1,10 +1,10 @@
 //! One socket for packets under load: `depth` packets on their way, each with its number, so that lost, doubled,
 //! reordered and damaged ones are told apart.
 
-use super::Pattern;
 use super::share::{Failure, Heard, Phase, Share};
+use super::{PacketCounts, Pattern};
 use sockeye::Datagram;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
@@ -17,9 +17,9 @@ const HEAD: usize = 12;
 /// The smallest packet: the head and a few bytes that can be damaged.
 pub const MIN_PACKET: usize = 16;
 
-/// Packets whose fate is remembered, to tell a second answer from a late one. A second answer comes right behind the
-/// first; what is older than this is late.
-const MEMORY: usize = 1024;
+/// Packets that were given up and are remembered, to tell a late answer from a second one: as many as may be on their way at
+/// once. An answer to one before those counts as a second one.
+const MEMORY: usize = super::MAX_DEPTH;
 
 /// Looks for lost packets in the time after which one is lost.
 const SWEEPS: u32 = 4;
@@ -61,8 +61,7 @@ impl Packets {
                 sweep.as_mut().poll(cx).map_err(Failure::from)
             })
             .await?;
-            let lost = self.track.give_up(Instant::now(), limit);
-            share.count_packets(|counts| counts.lost += lost);
+            share.count_packets(|counts| self.track.give_up(Instant::now(), limit, counts));
         }
         Ok(())
     }
@@ -93,6 +92,9 @@ impl Packets {
 
     fn poll_send(&mut self, cx: &mut Context<'_>, share: &Share) -> Result<(), Failure> {
         let now = Instant::now();
+        if share.phase() == Phase::Window {
+            self.track.begin_window();
+        }
         while self.track.on_way.len() < share.load.depth && share.phase() != Phase::Over {
             let mut scratch = share.scratch();
             let packet = &mut scratch[..share.load.size];
@@ -101,20 +103,18 @@ impl Packets {
                 Poll::Ready(sent) => sent?,
                 Poll::Pending => return Ok(()),
             }
-            self.track.sent(now);
+            share.count_packets(|counts| self.track.sent(now, counts));
         }
         Ok(())
     }
 
     fn judge(&mut self, packet: &[u8], share: &Share) {
-        match self.track.arrived(packet) {
-            Verdict::Answer { sent, overtaken } => {
+        match share.count_packets(|counts| self.track.arrived(packet, counts)) {
+            Verdict::Answer { sent } => {
                 share.heard(&mut self.heard);
                 share.book(packet.len(), std::iter::once(sent.elapsed()));
-                share.count_packets(|counts| counts.reordered += u64::from(overtaken));
             }
-            Verdict::Duplicate => share.count_packets(|counts| counts.duplicated += 1),
-            Verdict::Late => share.count_packets(|counts| counts.late += 1),
+            Verdict::Duplicate | Verdict::Late => {}
             Verdict::Wrong(what) => share.outcome().failures.wrong(what),
         }
     }
@@ -123,17 +123,17 @@ impl Packets {
 /// What a packet that has come back is.
 #[derive(Debug, PartialEq)]
 enum Verdict {
-    /// The answer that is waited for; overtaken by that of a packet sent later?
+    /// The answer that is waited for.
     Answer {
         sent: Instant,
-        overtaken: bool,
     },
     Duplicate,
     Late,
     Wrong(String),
 }
 
-/// The packets of one socket: which are on their way, and what became of the others.
+/// The packets of one socket: which are on their way, and what became of the others. Those that were sent in the measured window
+/// are counted, whenever their fate is known.
 struct Track {
     pattern: Pattern,
     connection: u32,
@@ -142,8 +142,10 @@ struct Track {
     next: u64,
     front: u64,
     on_way: VecDeque<(u64, Instant)>,
-    /// The latest that were answered, by number modulo its length.
-    answered: Box<[Option<u64>]>,
+    /// Those that were not answered in time; all others that aren't on their way were.
+    given_up: BTreeSet<u64>,
+    /// The first packet of the window.
+    window: Option<u64>,
 }
 
 impl Track {
@@ -155,7 +157,8 @@ impl Track {
             next: 0,
             front: 0,
             on_way: VecDeque::new(),
-            answered: vec![None; MEMORY].into_boxed_slice(),
+            given_up: BTreeSet::new(),
+            window: None,
         }
     }
 
@@ -172,27 +175,38 @@ impl Track {
         number.wrapping_mul((self.size - HEAD) as u64)
     }
 
+    /// From the next packet on, what becomes of them counts.
+    fn begin_window(&mut self) {
+        self.window.get_or_insert(self.next);
+    }
+
+    /// One, if this packet counts.
+    fn one(&self, number: u64) -> u64 {
+        u64::from(self.window.is_some_and(|first| number >= first))
+    }
+
     /// The next packet has left.
-    fn sent(&mut self, now: Instant) {
+    fn sent(&mut self, now: Instant, counts: &mut PacketCounts) {
+        counts.sent += self.one(self.next);
         self.on_way.push_back((self.next, now));
         self.next += 1;
     }
 
     /// Counts as lost what has been on its way for longer than the limit.
-    fn give_up(&mut self, now: Instant, limit: Duration) -> u64 {
-        let mut lost = 0;
-        while self
-            .on_way
-            .front()
-            .is_some_and(|(_, at)| now.duration_since(*at) > limit)
+    fn give_up(&mut self, now: Instant, limit: Duration, counts: &mut PacketCounts) {
+        while let Some(&(number, at)) = self.on_way.front()
+            && now.duration_since(at) > limit
         {
             self.on_way.pop_front();
-            lost += 1;
+            self.given_up.insert(number);
+            if self.given_up.len() > MEMORY {
+                self.given_up.pop_first();
+            }
+            counts.lost += self.one(number);
         }
-        lost
     }
 
-    fn arrived(&mut self, packet: &[u8]) -> Verdict {
+    fn arrived(&mut self, packet: &[u8], counts: &mut PacketCounts) -> Verdict {
         let connection = self.connection;
         if packet.len() != self.size {
             let (came, size) = (packet.len(), self.size);
@@ -213,77 +227,185 @@ impl Track {
             ));
         }
         let waited = self.on_way.iter().position(|(waited, _)| *waited == number);
-        let sent = waited.and_then(|at| self.on_way.remove(at));
+        let waited = waited.and_then(|at| self.on_way.remove(at));
         if let Some(at) = self.pattern.mismatch(self.place(number), body) {
             let at = at + HEAD;
             return Verdict::Wrong(format!(
                 "wrong bytes: packet {number} of connection {connection} came back damaged from its byte {at} on"
             ));
         }
-        let slot = (number % MEMORY as u64) as usize;
-        if self.answered[slot] == Some(number) {
-            return Verdict::Duplicate;
+        let one = self.one(number);
+        if let Some((_, sent)) = waited {
+            counts.received += one;
+            counts.reordered += if number < self.front { one } else { 0 };
+            self.front = self.front.max(number);
+            return Verdict::Answer { sent };
         }
-        self.answered[slot] = Some(number);
-        let overtaken = number < self.front;
-        self.front = self.front.max(number);
-        match sent {
-            Some((_, sent)) => Verdict::Answer { sent, overtaken },
-            None => Verdict::Late,
+        if self.given_up.remove(&number) {
+            counts.lost -= one;
+            counts.late += one;
+            return Verdict::Late;
         }
+        counts.duplicated += one;
+        Verdict::Duplicate
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const SIZE: usize = 40;
 
-    fn send(track: &mut Track, now: Instant) -> Vec<u8> {
+    fn send(track: &mut Track, now: Instant, counts: &mut PacketCounts) -> Vec<u8> {
         let mut packet = vec![0; SIZE];
         track.write(&mut packet);
-        track.sent(now);
+        track.sent(now, counts);
         packet
     }
 
     #[test]
     fn answers_in_order_out_of_order_and_twice() {
-        let now = Instant::now();
+        let (now, mut counts) = (Instant::now(), PacketCounts::default());
         let mut track = Track::new(4, SIZE);
-        let sent: Vec<_> = (0..3).map(|_| send(&mut track, now)).collect();
-        let answer = |overtaken| Verdict::Answer { sent: now, overtaken };
-        assert_eq!(track.arrived(&sent[1]), answer(false));
-        assert_eq!(track.arrived(&sent[0]), answer(true));
-        assert_eq!(track.arrived(&sent[0]), Verdict::Duplicate);
-        assert_eq!(track.arrived(&sent[2]), answer(false));
+        track.begin_window();
+        let sent: Vec<_> = (0..3).map(|_| send(&mut track, now, &mut counts)).collect();
+        let answer = Verdict::Answer { sent: now };
+        assert_eq!(track.arrived(&sent[1], &mut counts), answer);
+        assert_eq!(track.arrived(&sent[0], &mut counts), answer);
+        assert_eq!(track.arrived(&sent[0], &mut counts), Verdict::Duplicate);
+        assert_eq!(track.arrived(&sent[2], &mut counts), answer);
         assert!(track.on_way.is_empty());
+        let expected = PacketCounts {
+            sent: 3,
+            received: 3,
+            duplicated: 1,
+            reordered: 1,
+            ..PacketCounts::default()
+        };
+        assert_eq!(counts, expected);
     }
 
     #[test]
     fn the_lost_are_given_up_and_may_come_late() {
         let (start, limit) = (Instant::now(), Duration::from_millis(200));
-        let mut track = Track::new(4, SIZE);
-        let first = send(&mut track, start);
-        let second = send(&mut track, start + limit);
-        assert_eq!(track.give_up(start + limit, limit), 0);
-        assert_eq!(track.give_up(start + limit + Duration::from_nanos(1), limit), 1);
-        assert_eq!(track.arrived(&first), Verdict::Late);
-        assert_eq!(track.arrived(&first), Verdict::Duplicate);
-        assert!(matches!(track.arrived(&second), Verdict::Answer { .. }));
+        let (mut track, mut counts) = (Track::new(4, SIZE), PacketCounts::default());
+        track.begin_window();
+        let first = send(&mut track, start, &mut counts);
+        let second = send(&mut track, start + limit, &mut counts);
+        track.give_up(start + limit, limit, &mut counts);
+        assert_eq!(counts.lost, 0);
+        track.give_up(start + limit + Duration::from_nanos(1), limit, &mut counts);
+        assert_eq!(counts.lost, 1);
+        assert_eq!(track.arrived(&first, &mut counts), Verdict::Late);
+        assert_eq!((counts.lost, counts.late), (0, 1), "what comes late isn't lost");
+        assert_eq!(track.arrived(&first, &mut counts), Verdict::Duplicate);
+        assert!(matches!(
+            track.arrived(&second, &mut counts),
+            Verdict::Answer { .. }
+        ));
+        let expected = PacketCounts {
+            sent: 2,
+            received: 1,
+            late: 1,
+            duplicated: 1,
+            ..PacketCounts::default()
+        };
+        assert_eq!(counts, expected);
+    }
+
+    #[test]
+    fn only_what_was_sent_in_the_window_counts() {
+        let (now, limit) = (Instant::now(), Duration::from_millis(200));
+        let (mut track, mut counts) = (Track::new(4, SIZE), PacketCounts::default());
+        let before: Vec<_> = (0..4).map(|_| send(&mut track, now, &mut counts)).collect();
+        track.begin_window();
+        let within = send(&mut track, now, &mut counts);
+        track.begin_window();
+        track.arrived(&within, &mut counts);
+        track.arrived(&before[3], &mut counts);
+        track.arrived(&before[3], &mut counts);
+        track.give_up(now + 2 * limit, limit, &mut counts);
+        track.arrived(&before[0], &mut counts);
+        let expected = PacketCounts {
+            sent: 1,
+            received: 1,
+            ..PacketCounts::default()
+        };
+        assert_eq!(counts, expected);
     }
 
     #[test]
     fn damage_and_strangers_are_wrong() {
+        let mut counts = PacketCounts::default();
         let mut track = Track::new(4, SIZE);
-        let right = send(&mut track, Instant::now());
+        let right = send(&mut track, Instant::now(), &mut counts);
         for at in 0..SIZE {
             let mut damaged = right.clone();
             damaged[at] ^= 0x20;
-            assert!(matches!(track.arrived(&damaged), Verdict::Wrong(_)), "byte {at}");
+            let verdict = track.arrived(&damaged, &mut counts);
+            assert!(matches!(verdict, Verdict::Wrong(_)), "byte {at}");
         }
-        assert!(matches!(track.arrived(&right[..SIZE - 1]), Verdict::Wrong(_)));
-        let stranger = send(&mut Track::new(5, SIZE), Instant::now());
-        assert!(matches!(track.arrived(&stranger), Verdict::Wrong(_)));
+        let verdict = track.arrived(&right[..SIZE - 1], &mut counts);
+        assert!(matches!(verdict, Verdict::Wrong(_)));
+        let stranger = send(&mut Track::new(5, SIZE), Instant::now(), &mut counts);
+        assert!(matches!(track.arrived(&stranger, &mut counts), Verdict::Wrong(_)));
+    }
+
+    /// What a network did to a packet, and how often its answer comes.
+    #[derive(Clone, Copy, Debug)]
+    enum Fate {
+        Lost,
+        Once,
+        Twice,
+        /// After it was given up.
+        Late,
+    }
+
+    proptest! {
+        /// Whatever becomes of each packet and in whatever order, it is counted as what it was.
+        #[test]
+        fn every_packet_is_counted_once(
+            fates in proptest::collection::vec(
+                prop_oneof![Just(Fate::Lost), Just(Fate::Once), Just(Fate::Twice), Just(Fate::Late)], 1..100),
+            order in any::<u64>(),
+        ) {
+            let (now, limit) = (Instant::now(), Duration::from_millis(200));
+            let (mut track, mut counts) = (Track::new(4, SIZE), PacketCounts::default());
+            track.begin_window();
+            let mut dice = fastrand::Rng::with_seed(order);
+            let (mut in_time, mut late) = (Vec::new(), Vec::new());
+            for (number, fate) in fates.iter().enumerate() {
+                let packet = (number, send(&mut track, now, &mut counts));
+                match fate {
+                    Fate::Lost => {}
+                    Fate::Once => in_time.push(packet),
+                    Fate::Twice => in_time.extend([packet.clone(), packet]),
+                    Fate::Late => late.push(packet),
+                }
+            }
+            dice.shuffle(&mut in_time);
+            let (mut front, mut seen, mut overtaken) = (0, BTreeSet::new(), 0);
+            for (number, packet) in &in_time {
+                if seen.insert(*number) {
+                    overtaken += u64::from(*number < front);
+                    front = front.max(*number);
+                }
+                track.arrived(packet, &mut counts);
+            }
+            track.give_up(now + 2 * limit, limit, &mut counts);
+            late.iter().for_each(|(_, packet)| drop(track.arrived(packet, &mut counts)));
+            let count = |wanted: fn(&Fate) -> bool| fates.iter().filter(|fate| wanted(fate)).count() as u64;
+            prop_assert_eq!(counts, PacketCounts {
+                sent: fates.len() as u64,
+                received: count(|fate| matches!(fate, Fate::Once | Fate::Twice)),
+                lost: count(|fate| matches!(fate, Fate::Lost)),
+                late: count(|fate| matches!(fate, Fate::Late)),
+                duplicated: count(|fate| matches!(fate, Fate::Twice)),
+                reordered: overtaken,
+            });
+            prop_assert_eq!(counts.sent, counts.received + counts.late + counts.lost);
+        }
     }
 }

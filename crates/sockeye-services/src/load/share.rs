@@ -109,11 +109,9 @@ impl Share {
         }
     }
 
-    /// Counts what became of packets.
-    pub(super) fn count_packets(&self, count: impl FnOnce(&mut PacketCounts)) {
-        if self.phase.get() != Phase::Over {
-            count(self.outcome.borrow_mut().packets.get_or_insert_default());
-        }
+    /// Counts what became of packets. Those that were sent in the window have their fates beyond it too.
+    pub(super) fn count_packets<T>(&self, count: impl FnOnce(&mut PacketCounts) -> T) -> T {
+        count(self.outcome.borrow_mut().packets.get_or_insert_default())
     }
 
     /// A connection has ended, by its failure or because the run is over.

@@ -48,17 +48,34 @@ impl Failures {
     }
 }
 
-/// What happened to packets in the measured window, beside being answered.
+/// What became of the packets that were sent in the measured window: each was received, late or lost, or came back damaged and
+/// is among [`Failures::wrong`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PacketCounts {
-    /// Not answered within the limit of loss.
+    /// All of them.
+    pub sent: u64,
+    /// Answered within the limit of loss.
+    pub received: u64,
+    /// Not answered, as far as anybody waited.
     pub lost: u64,
-    /// Answered after they were counted as lost.
+    /// Answered after the limit of loss.
     pub late: u64,
-    /// Answered more than once.
+    /// Further answers than the first.
     pub duplicated: u64,
-    /// Answered after a packet that was sent later.
+    /// Of those received: answered after a packet that was sent later.
     pub reordered: u64,
+}
+
+impl PacketCounts {
+    /// Adds those of others.
+    pub fn add(&mut self, other: PacketCounts) {
+        self.sent += other.sent;
+        self.received += other.received;
+        self.lost += other.lost;
+        self.late += other.late;
+        self.duplicated += other.duplicated;
+        self.reordered += other.reordered;
+    }
 }
 
 /// What was measured.
@@ -130,10 +147,7 @@ impl Outcome {
         self.latency.merge(&other.latency);
         self.failures.merge(other.failures);
         if let (Some(all), Some(more)) = (&mut self.packets, other.packets) {
-            all.lost += more.lost;
-            all.late += more.late;
-            all.duplicated += more.duplicated;
-            all.reordered += more.reordered;
+            all.add(more);
         } else {
             self.packets = self.packets.or(other.packets);
         }

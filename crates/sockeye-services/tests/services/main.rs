@@ -1,5 +1,6 @@
 //! Each service as its peers meet it: a module per service, each behaviour under every model.
 
+mod network;
 mod serving;
 
 mod ask;
@@ -11,8 +12,10 @@ mod discard;
 mod echo;
 mod files_client;
 mod hello;
+mod impairment;
 mod load;
 mod reply;
 mod rows;
+mod shield;
 mod shop;
 mod till;

@@ -50,11 +50,17 @@ impl Socket {
 pub struct Packet {
     received: Received,
     socket: Rc<Socket>,
+    /// How many bytes may still be sent back.
+    allowance: Cell<usize>,
 }
 
 impl Packet {
     pub(super) fn new(received: Received, socket: Rc<Socket>) -> Self {
-        Packet { received, socket }
+        Packet {
+            received,
+            socket,
+            allowance: Cell::new(usize::MAX),
+        }
     }
 
     pub(super) fn from(&self) -> Option<&SocketAddrAny> {
@@ -74,6 +80,17 @@ impl Packet {
     /// Who sent it.
     pub fn peer(&self) -> Address {
         peer(self.from())
+    }
+
+    /// How many bytes may still be sent back: any number, unless somebody has [limited](Self::limit_answers) it.
+    pub fn allowance(&self) -> usize {
+        self.allowance.get()
+    }
+
+    /// No more than so many bytes are sent back, in however many answers. Who stands in front of a handler keeps it from
+    /// being used against others so: the address of a datagram's sender may be forged.
+    pub fn limit_answers(&mut self, bytes: usize) {
+        self.allowance.set(bytes);
     }
 
     /// The address that it was sent to. If the server listens at all of the machine's addresses it is one of them, or a
@@ -101,11 +118,15 @@ impl Packet {
     /// event.
     ///
     /// # Errors
-    /// When the peer has no address, or too many answers wait to be sent.
+    /// When the peer has no address, too many answers wait to be sent, or it is more than the packet's
+    /// [`allowance`](Self::allowance).
     pub async fn reply(&self, bytes: impl Into<Chunk>) -> Result<()> {
         let bytes = bytes.into();
         let Some(to) = self.from() else {
             return Err(no_address());
+        };
+        let Some(left) = self.allowance.get().checked_sub(bytes.len()) else {
+            return Err(self.too_much(bytes.len()));
         };
         let mut outbox = self.socket.outbox.borrow_mut();
         if outbox.len() >= OUTBOX {
@@ -121,10 +142,17 @@ impl Packet {
             from: self.received.local,
         };
         outbox.push((bytes, route));
+        self.allowance.set(left);
         if !self.socket.gathering.get() {
             self.socket.late.notify_one(); // only the socket's own loop sends
         }
         Ok(())
+    }
+
+    fn too_much(&self, length: usize) -> Error {
+        let allowed = self.allowance.get();
+        let why = format!("an answer of {length} bytes, where {allowed} are allowed, is not sent");
+        Error::new("reply", Class::General, why).at(self.peer().endpoint(self.socket.scheme))
     }
 }
 

@@ -6,7 +6,7 @@ use crate::buffer::Chunk;
 use crate::error::Class;
 use crate::handler::PacketHandler;
 use crate::model::{PacketLink, Received, Route, spawn_local};
-use crate::server::guard::caught;
+use crate::server::guard::{caught, words};
 use crate::server::{BACKOFF, Event, Reason, Shared, Stage, reached};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::SocketAddrAny;
@@ -14,6 +14,7 @@ use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -39,7 +40,10 @@ pub(crate) async fn serve<H: PacketHandler>(link: Box<dyn PacketLink>, handler: 
     let mut slot = Box::pin(None);
     while desk.gather(&mut arrived, &mut stage).await {
         desk.socket.gathering.set(true);
-        for packet in arrived.drain(..).filter_map(|received| desk.admit(received)) {
+        for packet in arrived
+            .drain(..)
+            .filter_map(|received| desk.admit(received, &*handler))
+        {
             slot.set(Some(answer(handler.clone(), packet, shared.clone())));
             let first = poll_fn(|cx| Poll::Ready(poll_slot(slot.as_mut(), cx))).await;
             if first.is_pending() {
@@ -105,15 +109,22 @@ impl Desk {
         false
     }
 
-    /// The packet, if it is whole and there are not too many.
-    fn admit(&self, received: Received) -> Option<Packet> {
+    /// The packet, if it is whole, there are not too many, and its handler admits it.
+    fn admit<H: PacketHandler>(&self, received: Received, handler: &H) -> Option<Packet> {
         let limit = self.shared.limits.packets;
         let why = if let Some(error) = too_long(&received) {
             error.to_string()
         } else if self.under_way.get() >= limit {
             format!("{limit} packets are being answered, which is the limit")
         } else {
-            return Some(Packet::new(received, self.socket.clone()));
+            let mut packet = Packet::new(received, self.socket.clone());
+            return match catch_unwind(AssertUnwindSafe(|| handler.admits(&mut packet))) {
+                Ok(admitted) => admitted.then_some(packet),
+                Err(panic) => {
+                    self.tell(packet.from(), Reason::Panicked(words(&*panic)));
+                    None
+                }
+            };
         };
         self.tell(received.from.as_ref(), Reason::Failed(why));
         None

@@ -43,6 +43,8 @@ fn impossible_combinations_are_refused_with_the_reason() {
             "echo@udp://127.0.0.1:0?cert=a&key=b",
             "only tls:// endpoints have certificates",
         ),
+        ("echo@tcp://127.0.0.1:0?peers=any", "forged senders"),
+        ("echo@unixgram:@x?rate=5", "forged senders"),
         ("echo@tls://127.0.0.1:0?cert=a", "without `key`"),
         ("echo@tls://127.0.0.1:0?key=a", "without `cert`"),
         (
@@ -121,6 +123,27 @@ fn slips_of_the_pen_are_told_with_what_was_meant() {
     );
 }
 
+#[test]
+fn what_shields_others_is_told_in_words_that_there_are() {
+    for (argument, expected) in [
+        (
+            "echo@udp://127.0.0.1:0?peers=all",
+            "there are no peers \"all\"; write near or any",
+        ),
+        (
+            "echo@udp://127.0.0.1:0?ports=x",
+            "there are no ports \"x\"; write safe or any",
+        ),
+        ("echo@udp://127.0.0.1:0?rate=0", "from 1 to 1000000; write off"),
+        (
+            "echo@udp://127.0.0.1:0?factor=99999",
+            "from 1 to 10000; write off",
+        ),
+    ] {
+        refused(&[argument], expected);
+    }
+}
+
 #[track_caller]
 fn refused(args: &[&str], expected: &str) {
     let output = run(&[&["serve"], args].concat());
@@ -163,6 +186,7 @@ fn help_shows_what_there_is() {
         "echo",
         "8080/tcp+udp",
         "max-message=SIZE",
+        "peers=near|any",
         "per-address=N",
         "congestion",
         "Examples:",

@@ -18,6 +18,8 @@ behaviours![
     what_is_asked_for_is_told_of_a_packet_and_nothing_else,
     a_packet_that_waits_holds_up_no_other,
     a_panic_hurts_its_own_packet_only,
+    no_more_is_sent_back_than_a_packet_may_have,
+    who_is_not_admitted_gets_no_answer,
     packets_beyond_the_limit_are_dropped_and_told,
     stopping_lets_the_packets_under_way_be_answered,
     a_flood_of_packets_does_not_keep_a_server_from_stopping,
@@ -196,6 +198,30 @@ fn a_panic_hurts_its_own_packet_only(model: Model) {
     }
     send(&caller, b"unharmed");
     assert_eq!(receive_some(&patient), b"unharmed");
+}
+
+fn no_more_is_sent_back_than_a_packet_may_have(model: Model) {
+    let mut served = serve(model, "frugal");
+    let client = served.connect();
+    for _ in 0..2 {
+        send_packet(&client, b"some");
+        assert_eq!(receive_some(&client), b"one");
+        assert_eq!(receive_some(&client), b"2");
+        let why = served.wait_for_words("event packet-failed ");
+        let words = "an answer of 3 bytes, where 1 are allowed, is not sent";
+        assert!(why.contains(words), "{why}");
+    }
+}
+
+fn who_is_not_admitted_gets_no_answer(model: Model) {
+    let mut served = serve(model, "frugal");
+    let client = served.connect();
+    send_packet(&client, b"keep out");
+    send_packet(&client, b"panic at the door");
+    let why = served.wait_for_words("event packet-failed ");
+    assert_eq!(why, "panicked: the door's own panic");
+    send_packet(&client, b"some");
+    assert_eq!(receive_some(&client), b"one");
 }
 
 fn packets_beyond_the_limit_are_dropped_and_told(model: Model) {

@@ -8,6 +8,7 @@ pub(super) fn start(spec: &Spec, server: Server) -> Result<Running> {
         "echo" => server.start_packets(Echo),
         "where" => server.start_packets(Where),
         "told" => server.start_packets(Told),
+        "frugal" => server.start_packets(Frugal),
         "moody" => server.start_packets(Moody),
         other => Err(super::unknown(other)),
     }
@@ -42,6 +43,23 @@ impl PacketHandler for Told {
         packet
             .reply(format!("{name} {}", packet.arrived().is_some()))
             .await
+    }
+}
+
+/// Lets no packet have more than five bytes back, and tries; `keep out` it doesn't admit.
+struct Frugal;
+
+impl PacketHandler for Frugal {
+    fn admits(&self, packet: &mut Packet) -> bool {
+        packet.limit_answers(5);
+        assert!(!packet.data().starts_with(b"panic"), "the door's own panic");
+        packet.data() != b"keep out"
+    }
+
+    async fn handle(&self, packet: Packet) -> Result<()> {
+        packet.reply("one").await?;
+        packet.reply(packet.allowance().to_string()).await?;
+        packet.reply("two").await
     }
 }
 

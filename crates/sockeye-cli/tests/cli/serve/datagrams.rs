@@ -1,0 +1,242 @@
+//! Every small service in datagrams, over UDP and a Unix socket, under each of the eight models; and that none is used against
+//! others.
+
+use std::io::ErrorKind;
+use std::net::UdpSocket;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+
+use super::Serving;
+use crate::lan::{Host, Lan};
+use crate::sockeye::PATIENCE;
+
+const MODELS: [&str; 8] = [
+    "process",
+    "thread",
+    "spin",
+    "select",
+    "epoll-lt",
+    "epoll-et",
+    "coroutine",
+    "uring",
+];
+
+/// Those that answer, what to say to them, and whether the answer is right.
+type Talk = (&'static str, &'static [u8], fn(&[u8]) -> bool);
+const TALKS: [Talk; 7] = [
+    ("echo", b"hello", |answer| answer == b"hello"),
+    ("echo", b"", |answer| answer.is_empty()),
+    ("daytime", b"", |answer| {
+        answer.ends_with(b"\r\n") && answer.len() > 20
+    }),
+    ("chargen", b"", |answer| {
+        answer.len() <= 512 && b" !\"#$%&".starts_with(&answer[..answer.len().min(7)])
+    }),
+    ("hello", b"dog", |answer| answer == b"cat"),
+    ("reply", "你好\n".as_bytes(), |answer| {
+        answer == "服务器已经收到你的信息\n".as_bytes()
+    }),
+    ("reply", "拜拜".as_bytes(), |answer| answer == b"over"),
+];
+/// What none of them may answer, so that the next answer would be a wrong one.
+const UNANSWERED: [(&str, &[u8]); 2] = [("discard", b"anybody?"), ("hello", b"wolf")];
+
+/// A peer's way to a service.
+trait Peer {
+    fn tell(&self, service: &str, says: &[u8]);
+    fn hear(&self) -> Vec<u8>;
+}
+
+fn talk(peer: &dyn Peer, model: &str) {
+    for (service, says) in UNANSWERED {
+        peer.tell(service, says);
+    }
+    for (service, says, right) in TALKS {
+        peer.tell(service, says);
+        let answer = peer.hear();
+        assert!(
+            right(&answer),
+            "{service} under {model}: {}",
+            answer.escape_ascii()
+        );
+    }
+}
+
+/// Over UDP: the addresses of the services.
+struct Inet<'a>(UdpSocket, &'a [(&'a str, &'a str)]);
+
+impl Peer for Inet<'_> {
+    fn tell(&self, service: &str, says: &[u8]) {
+        let (_, address) = self
+            .1
+            .iter()
+            .find(|(name, _)| *name == service)
+            .expect("it is served");
+        self.0.send_to(says, address).expect("send");
+    }
+
+    fn hear(&self) -> Vec<u8> {
+        let mut room = vec![0; 1 << 16];
+        let count = self.0.recv(&mut room).expect("an answer");
+        room[..count].to_vec()
+    }
+}
+
+/// Within the machine: the folder of the services' sockets.
+struct Unix<'a>(UnixDatagram, &'a Path);
+
+impl Peer for Unix<'_> {
+    fn tell(&self, service: &str, says: &[u8]) {
+        self.0.send_to(says, self.1.join(service)).expect("send");
+    }
+
+    fn hear(&self) -> Vec<u8> {
+        let mut room = vec![0; 1 << 16];
+        let count = self.0.recv(&mut room).expect("an answer");
+        room[..count].to_vec()
+    }
+}
+
+const SERVICES: [&str; 6] = ["echo", "discard", "daytime", "chargen", "hello", "reply"];
+
+#[test]
+fn every_small_service_in_datagrams_under_every_model() {
+    for model in MODELS {
+        let folder = tempfile::tempdir().expect("a folder");
+        let unix = |service| format!("{service}@unixgram://{}", folder.path().join(service).display());
+        let inet = |service| format!("{service}@udp://127.0.0.1:0");
+        let listeners: Vec<String> = SERVICES.map(inet).into_iter().chain(SERVICES.map(unix)).collect();
+        let listeners: Vec<&str> = listeners.iter().map(String::as_str).collect();
+        let serving = Serving::start(&["--model", model], &listeners);
+        let at: Vec<_> = (0..SERVICES.len())
+            .map(|number| (SERVICES[number], serving.address(number)))
+            .collect();
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
+        socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        talk(&Inet(socket, &at), model);
+        let socket = UnixDatagram::bind(folder.path().join("mine")).expect("bind");
+        socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        talk(&Unix(socket, folder.path()), model);
+    }
+}
+
+/// A socket at a port below 1024, on loopback; `None` where that needs a right that the test hasn't.
+fn low() -> Option<UdpSocket> {
+    for port in 1..1024 {
+        match UdpSocket::bind(("127.0.0.1", port)) {
+            Ok(socket) => return Some(socket),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => break,
+            Err(_) => {} // another's
+        }
+    }
+    eprintln!("left out: this user may have no port below 1024");
+    None
+}
+
+#[test]
+fn a_service_s_port_is_not_answered_unless_told_otherwise() {
+    let Some(low) = low() else { return };
+    low.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    for model in MODELS {
+        let serving = Serving::start(
+            &["--model", model],
+            &["echo@udp://127.0.0.1:0", "echo@udp://127.0.0.1:0?ports=any"],
+        );
+        // Answers of the first would come before those of the second, which is asked later.
+        low.send_to(b"loop", serving.address(0)).expect("send");
+        let high = UdpSocket::bind("127.0.0.1:0").expect("bind");
+        high.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        high.send_to(b"high", serving.address(0)).expect("send");
+        high.recv(&mut [0; 9]).expect("an answer");
+        low.send_to(b"told", serving.address(1)).expect("send");
+        let mut answer = [0; 9];
+        let count = low.recv(&mut answer).expect("an answer");
+        assert_eq!(&answer[..count], b"told", "{model}");
+    }
+}
+
+/// Sends a datagram in the name of another socket.
+const FORGE: &str = "
+import socket, struct, sys
+source, target, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
+s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
+s.bind((source, 0))
+s.sendto(struct.pack('!HHHH', port, port, 12, 0) + b'ping', (target, 0))
+";
+
+/// Sends so many, then one that has to be answered.
+const ASK: &str = "
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.connect((sys.argv[1], int(sys.argv[2])))
+for number in range(int(sys.argv[3])):
+    s.send(b'again')
+if len(sys.argv) > 4:
+    s.send(b'?')
+    assert s.recv(100) == b'?'
+";
+
+/// How many datagrams the programs of a host have sent.
+fn sent(host: &Host) -> u64 {
+    let program = "print(*[line.split()[4] for line in open('/proc/net/snmp') if line.startswith('Udp:')])";
+    let output = host.python(program, &[]).output().expect("Python starts");
+    let text = String::from_utf8(output.stdout).expect("text");
+    let (name, number) = text.trim().split_once(' ').expect("a name and a number");
+    assert_eq!(name, "OutDatagrams");
+    number.parse().expect("a number")
+}
+
+#[track_caller]
+fn python(host: &Host, program: &str, args: &[&str]) {
+    let output = host.python(program, args).output().expect("Python starts");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}");
+}
+
+#[test]
+fn two_echoes_on_a_lan_are_not_set_on_each_other() {
+    let Some(lan) = Lan::new(3) else { return };
+    let [one, other, third] = &lan.hosts[..] else {
+        panic!("three hosts")
+    };
+    for (count, model) in (1..).zip(MODELS) {
+        let serve = |host: &Host| {
+            let listener = format!("echo@udp://{}:8080?model={model}", host.v4());
+            let serving = host.spawn(&["serve", &listener]);
+            serving.line_with("listening");
+            serving
+        };
+        let _serving = [one, other].map(serve);
+        let [source, target] = [one, other].map(|host| host.v4().to_string());
+        python(one, FORGE, &[&source, &target, "8080"]);
+        for host in [&target, &source] {
+            python(third, ASK, &[host, "8080", "0", "ask"]);
+        }
+        assert_eq!([one, other].map(sent), [count; 2], "{model}");
+    }
+}
+
+#[test]
+fn a_flood_gets_its_rate_and_others_their_answers() {
+    /// Far more than are answered in the time that it takes to send them.
+    const FLOOD: u64 = 200;
+    let Some(lan) = Lan::new(3) else { return };
+    let [one, other, third] = &lan.hosts[..] else {
+        panic!("three hosts")
+    };
+    let mut before = 0;
+    for model in MODELS {
+        let host = one.v4().to_string();
+        let listener = format!("echo@udp://{host}:8080?model={model}&rate=1");
+        let serving = one.spawn(&["serve", &listener]);
+        serving.line_with("listening");
+        python(other, ASK, &[&host, "8080", &FLOOD.to_string()]);
+        python(third, ASK, &[&host, "8080", "0", "ask"]);
+        let now = sent(one);
+        assert!(
+            (2..FLOOD).contains(&(now - before)),
+            "{model}: {before} then {now}"
+        );
+        before = now;
+    }
+}
