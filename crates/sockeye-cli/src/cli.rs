@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, files, info, log, serve, shop, user};
+use crate::{bench, discover, files, info, log, serve, shop, user};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -10,6 +10,7 @@ Examples:
   sockeye serve echo@tcp://0.0.0.0:7    one service, where you want it
   sockeye info localhost 8080           who is there, and what the connection is
   sockeye info example.org https --tls  the same with TLS and its certificates
+  sockeye discover                      which services others announce here
   sockeye bench tcp://127.0.0.1:8080    how fast an echo server is
   sockeye bench --models all            the models of concurrency compared
   sockeye user add anna                 somebody who may log in
@@ -32,6 +33,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Serve(serve::Args),
     Info(info::Args),
+    Discover(discover::Args),
     Bench(bench::Args),
     Files(files::Args),
     User(user::Args),
@@ -45,6 +47,7 @@ impl Command {
             Command::Serve(args) => args.json,
             // Their JSON goes to standard output.
             Command::Info(_)
+            | Command::Discover(_)
             | Command::Bench(_)
             | Command::Files(_)
             | Command::User(_)

@@ -10,7 +10,10 @@
 //! | [`user`] | `sockeye user`: the accounts |
 //! | [`credentials`] | who a client is and whom it trusts: options that clients have in common |
 //! | [`hex`] | fingerprints as people write them |
+//! | [`harmless`] | words of a peer, fit for a terminal |
 //! | [`ports`] | who has a port |
+//! | [`discover`] | `sockeye discover`: which services are announced on the link |
+//! | [`discovered`] | a name that was announced, where an endpoint may stand |
 //! | [`info`] | `sockeye info`: what a name stands for, who answers there, what the connection is like |
 //! | [`shop`] | `sockeye shop`: a customer's side of the shop, and its keeper's |
 //! | [`bench`] | `sockeye bench`: load on echo servers, and the comparison of the models |
@@ -19,8 +22,11 @@ mod bench;
 mod cli;
 mod credentials;
 mod descriptors;
+mod discover;
+mod discovered;
 mod exit;
 mod files;
+mod harmless;
 mod hex;
 mod info;
 mod log;
@@ -43,6 +49,7 @@ fn main() -> ExitCode {
     let outcome = log::start(&cli.log, cli.command.logs_json()).and_then(|()| match cli.command {
         Command::Serve(args) => serve::run(args),
         Command::Info(args) => info::run(args),
+        Command::Discover(args) => discover::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Files(args) => files::run(args),
         Command::User(args) => user::run(args),

@@ -28,6 +28,7 @@ mod handler;
 mod listen;
 mod listener;
 mod model;
+mod on_link;
 mod options;
 pub mod python;
 mod resolve;
@@ -48,6 +49,7 @@ pub use error::{Class, Error, Result};
 pub use handler::{Handler, PacketHandler};
 pub use listener::Listener;
 pub use model::{Model, Trigger, block_on, run, spawn_local};
+pub use on_link::hear_link_multicast_only;
 pub use options::{Membership, Options};
 pub use resolve::{
     LookupError, MAX_LOOKUPS, MAX_WAITING_LOOKUPS, Resolved, host_name, host_name_blocking, interleave,

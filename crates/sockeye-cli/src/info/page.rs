@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
 
+use crate::harmless::harmless;
+
 /// The width that everything fits in, but for addresses that are longer.
 const WIDTH: usize = 80;
 const LABELS: usize = 10;
@@ -130,22 +132,6 @@ impl Page {
         flush(&mut line, &mut text);
         text
     }
-}
-
-/// What comes from a peer must not steer the terminal: control characters are written out.
-pub(super) fn harmless(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for letter in text.chars() {
-        // Marks that turn the direction of writing could make a name look like another.
-        let turns =
-            matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if letter.is_control() || turns {
-            out.extend(letter.escape_default());
-        } else {
-            out.push(letter);
-        }
-    }
-    out
 }
 
 /// A time with three digits that matter.

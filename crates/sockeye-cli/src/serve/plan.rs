@@ -2,10 +2,13 @@
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use sockeye::{Endpoint, Limits, MAX_WORKERS, Model, Options, TlsServer};
+use sockeye_proto::text::Encoding;
 use sockeye_services::auth::Guard;
 use sockeye_services::catalog::{self, Service, Starter};
 use sockeye_services::data::Data;
+use sockeye_services::discovery::{Facts, check_name, host_name};
 use sockeye_services::settings::Settings;
+use sockeye_services::shop;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -23,6 +26,8 @@ pub(super) struct Plan {
     pub(super) usual: bool,
     /// Where those that keep something keep it; there may be no such place.
     pub(super) data: Option<Data>,
+    /// The name that others are to find them by, if they are.
+    pub(super) announced_as: Option<String>,
 }
 
 /// One service at one endpoint.
@@ -42,6 +47,8 @@ pub(super) struct Listener {
     pub(super) client_authority: Option<PathBuf>,
     /// Whether it needs the folder for data.
     pub(super) keeps: bool,
+    /// What is said of it to those who look for services.
+    pub(super) facts: Facts,
     /// What its operator should hear.
     pub(super) warnings: Vec<String>,
 }
@@ -57,6 +64,7 @@ impl Plan {
             true => catalog::ALL.iter().map(|service| service.name).collect(),
             false => args.listeners.iter().map(String::as_str).collect(),
         };
+        let announced_as = announced_as(args)?;
         let data = folder(args).ok();
         let mut listeners = Vec::new();
         for text in texts {
@@ -68,8 +76,16 @@ impl Plan {
             listeners,
             usual,
             data,
+            announced_as,
         })
     }
+}
+
+fn announced_as(args: &Args) -> Result<Option<String>, Usage> {
+    let name = args.announce.then(|| args.name.clone().unwrap_or_else(host_name));
+    let checked = name.as_deref().map_or(Ok(()), check_name);
+    checked.map_err(|error| Usage::new(error.to_string()))?;
+    Ok(name)
 }
 
 fn folder(args: &Args) -> sockeye::Result<Data> {
@@ -128,6 +144,7 @@ fn of_endpoint(
         workers: workers(&draft, args, model)?,
         spin: draft.spin,
         limits,
+        facts: facts(service, &settings)?,
         tls: tls(&draft)?,
         options: draft.options,
         starter: (service.make)(&settings)?,
@@ -136,6 +153,21 @@ fn of_endpoint(
         keeps,
         warnings: access.warnings_under(model),
         endpoint,
+    })
+}
+
+/// What it says of itself beside its certificate.
+fn facts(service: &Service, settings: &Settings) -> Result<Facts> {
+    let has_text = service.settings().any(|setting| setting.name == "encoding");
+    let usual = match service.name == shop::SERVICE.name {
+        true => Encoding::GBK,
+        false => Encoding::default(),
+    };
+    let encoding = settings.parse::<Encoding>("encoding")?.unwrap_or(usual);
+    Ok(Facts {
+        auth: Some(settings.auth.scheme.to_string()),
+        encoding: has_text.then(|| encoding.to_string()),
+        ..Facts::default()
     })
 }
 

@@ -5,6 +5,7 @@ use sockeye::{Endpoint, Model, Running, Server, TlsServer};
 use sockeye_services::auth::Guard;
 use sockeye_services::catalog::{Service, Starter};
 use sockeye_services::data::Data;
+use sockeye_services::discovery::Facts;
 
 use super::events;
 use super::plan::{Listener, Plan};
@@ -17,6 +18,7 @@ pub(super) struct Bound {
     service: &'static Service,
     starter: Starter,
     guard: Option<Guard>,
+    facts: Facts,
     usual: bool,
 }
 
@@ -25,6 +27,8 @@ pub(super) struct Serving {
     pub(super) running: Running,
     pub(super) model: Model,
     pub(super) service: &'static Service,
+    /// What is said of it to those who look for services.
+    pub(super) facts: Facts,
     /// Nobody asked for it by name.
     pub(super) usual: bool,
 }
@@ -65,6 +69,7 @@ fn bind_one(listener: Listener, usual: bool, data: Option<&Data>) -> sockeye::Re
         model,
         starter,
         guard,
+        facts,
         ..
     } = listener;
     let mut server = Server::bind_with(&endpoint, listener.options)?
@@ -93,6 +98,7 @@ fn bind_one(listener: Listener, usual: bool, data: Option<&Data>) -> sockeye::Re
         service,
         starter,
         guard,
+        facts,
         usual,
     })
 }
@@ -133,6 +139,7 @@ pub(super) fn start(bound: Vec<Bound>) -> Result<Vec<Serving>> {
             running,
             model: bound.model,
             service: bound.service,
+            facts: bound.facts,
             usual: bound.usual,
         };
         serving.push((place, started));
