@@ -1,6 +1,7 @@
 //! The real binary, driven as a user drives it. A module per subcommand.
 
 mod dice;
+mod lan;
 mod sockeye;
 
 mod bench;

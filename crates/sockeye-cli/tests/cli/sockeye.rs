@@ -1,6 +1,6 @@
 //! The binary under test, and what it says.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -65,9 +65,20 @@ impl Background {
     pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
         let stderr = child.stderr.take().expect("a pipe");
+        Self::hear(child, stderr)
+    }
+
+    /// Starts a program and reads its standard output.
+    pub(crate) fn printing(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
+        let stdout = child.stdout.take().expect("a pipe");
+        Self::hear(child, stdout)
+    }
+
+    fn hear(child: Child, from: impl Read + Send + 'static) -> Self {
         let (teller, lines) = channel();
         thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            for line in BufReader::new(from).lines().map_while(Result::ok) {
                 let _ = teller.send(line); // the test may have heard enough
             }
         });
