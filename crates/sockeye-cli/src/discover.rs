@@ -5,10 +5,12 @@
 //! | [`plan`] | which types are meant |
 //! | [`table`] | what was found, for people |
 //! | [`json`] | the same for programs |
+//! | [`watch`] | who comes and who goes |
 
 mod json;
 mod plan;
 mod table;
+mod watch;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -86,7 +88,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Plan::Kinds(kinds) => Browser::new(&kinds)?,
     };
     match args.watch {
-        true => watch(browser, args.json),
+        true => watch::run(browser, args.json),
         false => list(browser, until, args.json),
     }
 }
@@ -113,22 +115,6 @@ fn list(mut browser: Browser, until: Instant, json: bool) -> Result<ExitCode> {
     }
     if browser.left_out() > 0 {
         tell(&format!("{} more are left out", browser.left_out()));
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn watch(mut browser: Browser, json: bool) -> Result<ExitCode> {
-    let line = |came: bool, one: &Instance| match json {
-        true => json::line(Some(if came { "came" } else { "went" }), one),
-        false => table::watched(came, one),
-    };
-    while let Some(change) = browser.next(None)? {
-        let lines = match &change {
-            Change::Came(now) => line(true, now),
-            Change::Changed { was, now } => line(false, was) + &line(true, now),
-            Change::Went(gone) => line(false, gone),
-        };
-        say(&lines)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,11 +4,10 @@ use super::link::Link;
 use super::name::{MAX_NUMBER, numbered, own_host};
 use super::offer::{joined, names};
 use super::{MAX_INSTANCES, Offer, ServiceType, check_name, failed};
-use mdns_sd::{DaemonEvent, DnsNameChange, Receiver, ServiceDaemon, ServiceEvent, ServiceInfo};
+use mdns_sd::{DaemonEvent, Receiver, ServiceDaemon, ServiceEvent, ServiceInfo};
 use sockeye::{Class, Error, Result};
 use std::collections::{BTreeSet, HashSet};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -18,7 +17,6 @@ pub const MAX_OFFERS: usize = 32;
 /// How long it is waited for those who have the name: an answer comes within 120 ms (RFC 6762, section 6), the question goes out
 /// within 50.
 const ANSWERED: Duration = Duration::from_millis(300);
-const ENDED: &str = "multicast DNS has ended by itself";
 
 /// What becomes of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,9 +55,15 @@ pub enum Announced {
 /// # Ok::<(), sockeye::Error>(())
 /// ```
 pub struct Announcer {
-    link: Link,
-    ended: Arc<AtomicBool>,
+    slot: Arc<Mutex<Slot>>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// The link by which it is announced: another one after each change of name.
+#[derive(Default)]
+struct Slot {
+    link: Option<Link>,
+    ended: bool,
 }
 
 impl Announcer {
@@ -78,10 +82,9 @@ impl Announcer {
             );
             return Err(Error::new("announce", Class::General, why));
         }
-        let link = Link::open()?;
-        let events = link.daemon.monitor().map_err(|error| failed("announce", error))?;
+        let slot = Arc::new(Mutex::new(Slot::default()));
         let mut state = State {
-            daemon: link.daemon.clone(),
+            slot: slot.clone(),
             name: name.to_owned(),
             number: 1,
             host: own_host(),
@@ -89,20 +92,17 @@ impl Announcer {
             offers,
             tell: Box::new(tell),
         };
-        let ended = Arc::new(AtomicBool::new(false));
-        let wanted = ended.clone();
+        let begun = state.open()?;
         let run = move || {
-            let begun = state.begin().map(|()| state.follow(&events));
-            if !wanted.load(Ordering::Acquire) {
-                state.fail(&begun.map_or_else(|error| error.to_string(), |()| ENDED.to_owned()));
+            if let Err(error) = state.run(begun) {
+                state.tell_failure(error.to_string());
             }
         };
         let thread = thread::Builder::new()
             .name("sockeye-announce".to_owned())
             .spawn(run);
         Ok(Announcer {
-            link,
-            ended,
+            slot,
             thread: Some(thread.map_err(|error| Error::io("start a thread", error))?),
         })
     }
@@ -110,12 +110,19 @@ impl Announcer {
 
 impl Drop for Announcer {
     fn drop(&mut self) {
-        self.ended.store(true, Ordering::Release);
-        self.link.close();
+        let mut slot = lock(&self.slot);
+        slot.ended = true;
+        slot.link = None; // it says farewell
+        drop(slot);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join(); // its panic has been told of
         }
     }
+}
+
+fn lock(slot: &Mutex<Slot>) -> MutexGuard<'_, Slot> {
+    // Whatever has panicked, a link is there or not.
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whose names those are that have one: the full names, in small letters.
@@ -148,7 +155,7 @@ fn full_name(name: &str, kind: &ServiceType) -> String {
 }
 
 struct State {
-    daemon: ServiceDaemon,
+    slot: Arc<Mutex<Slot>>,
     name: String,
     number: u32,
     host: String,
@@ -165,35 +172,81 @@ struct Said {
     told: bool,
 }
 
+type Opened = (ServiceDaemon, Receiver<DaemonEvent>);
+
 impl State {
-    /// Under the first name that nobody has, as far as that is known already. Who is asking for the same name just now is seen
-    /// later.
-    fn begin(&mut self) -> Result<()> {
-        let taken = taken(&self.daemon, &self.offers)?;
-        let is_free = |number: &u32| {
-            let of_offers = names(&self.name, &self.offers).into_iter().zip(&self.offers);
-            let mut full = of_offers.map(|(name, offer)| full_name(&numbered(&name, *number), &offer.kind));
-            !full.any(|full| taken.contains(&full))
-        };
-        // With the last one it is tried in any case.
-        self.number = (1..MAX_NUMBER).find(is_free).unwrap_or(MAX_NUMBER);
-        self.say()?;
-        if self.number > 1 {
-            let (from, to) = (self.name.clone(), numbered(&self.name, self.number));
-            (self.tell)(Announced::Renamed { from, to });
+    /// Takes back what was said, and begins anew; `None` when it has been ended.
+    fn open(&mut self) -> Result<Option<Opened>> {
+        let mut slot = lock(&self.slot);
+        self.said.clear();
+        // The farewell is over before there are sockets that could hear it, and take it for somebody else's word.
+        slot.link = None;
+        if slot.ended {
+            return Ok(None);
+        }
+        let link = slot.link.insert(Link::open()?);
+        let events = link.daemon.monitor().map_err(|error| failed("announce", error))?;
+        Ok(Some((link.daemon.clone(), events)))
+    }
+
+    fn run(&mut self, mut opened: Option<Opened>) -> Result<()> {
+        while let Some((daemon, events)) = opened {
+            let lost = self
+                .choose(&daemon)
+                .and_then(|()| self.say(&daemon))
+                .and_then(|()| self.follow(&events));
+            match lost {
+                _ if lock(&self.slot).ended => return Ok(()),
+                Err(error) => return Err(error),
+                Ok(Lost::Host) => {}
+                Ok(Lost::Name) if self.number == MAX_NUMBER => {
+                    lock(&self.slot).link = None;
+                    let why = format!(
+                        "others have its name and all up to {}",
+                        numbered(&self.name, MAX_NUMBER)
+                    );
+                    return Err(Error::new("announce", Class::General, why).at(&self.name));
+                }
+                Ok(Lost::Name) => self.renumber(self.number + 1),
+            }
+            // With another host it is news: some take what comes back within a second of its farewell for what they know already.
+            self.host = own_host();
+            opened = self.open()?;
         }
         Ok(())
     }
 
-    fn say(&mut self) -> Result<()> {
+    /// Takes the first name that nobody has, as far as that is known already. Who asks for the same name just now is seen later.
+    fn choose(&mut self, daemon: &ServiceDaemon) -> Result<()> {
+        let taken = taken(daemon, &self.offers)?;
+        let names = names(&self.name, &self.offers);
+        let is_free = |number: &u32| {
+            let mut offers = names.iter().zip(&self.offers);
+            !offers.any(|(name, offer)| taken.contains(&full_name(&numbered(name, *number), &offer.kind)))
+        };
+        // With the last one it is tried in any case.
+        let free = (self.number..MAX_NUMBER).find(is_free).unwrap_or(MAX_NUMBER);
+        if free != self.number {
+            self.renumber(free);
+        }
+        Ok(())
+    }
+
+    fn renumber(&mut self, number: u32) {
+        let from = numbered(&self.name, self.number);
+        self.number = number;
+        let to = numbered(&self.name, number);
+        (self.tell)(Announced::Renamed { from, to });
+    }
+
+    fn say(&mut self, daemon: &ServiceDaemon) -> Result<()> {
         let failed = |error| failed("announce", error);
         for (offer, name) in self.offers.iter().zip(names(&self.name, &self.offers)) {
             let name = numbered(&name, self.number);
             let domain = offer.kind.domain();
             let txt = offer.facts.to_txt();
-            let info =
-                ServiceInfo::new(&domain, &name, &self.host, (), offer.port, &txt[..]).map_err(failed)?;
-            let mut info = info.enable_addr_auto();
+            let info = ServiceInfo::new(&domain, &name, &self.host, (), offer.port, &txt[..]);
+            let mut info = info.map_err(failed)?.enable_addr_auto();
             info.set_interfaces(offer.interfaces());
             let said = Said {
                 name,
@@ -201,43 +254,35 @@ impl State {
                 kind: offer.kind.clone(),
                 told: false,
             };
-            self.daemon.register(info).map_err(failed)?;
+            daemon.register(info).map_err(failed)?;
             self.said.push(said);
         }
         Ok(())
     }
 
-    fn take_back(&mut self) -> Result<()> {
-        for said in self.said.drain(..) {
-            let gone = self.daemon.unregister(&said.full);
-            gone.map_err(|error| failed("take an announcement back", error))?;
-        }
-        Ok(())
-    }
-
-    fn follow(&mut self, events: &Receiver<DaemonEvent>) {
+    /// Until somebody else turns out to have a name of ours. One service alone has been given another then, on one link: the server
+    /// takes another with all it has, everywhere.
+    fn follow(&mut self, events: &Receiver<DaemonEvent>) -> Result<Lost> {
         for event in events.iter() {
             match event {
                 DaemonEvent::Announce(full, _) => self.announced(&full),
-                DaemonEvent::NameChange(change) => {
-                    if let Err(error) = self.renamed(&change) {
-                        let _ = self.take_back(); // what is left of it ends with the program
-                        self.fail(&error.to_string());
-                    }
-                }
-                DaemonEvent::Error(error) => self.fail(&error.to_string()),
+                DaemonEvent::NameChange(change) if change.original == self.host => return Ok(Lost::Host),
+                DaemonEvent::NameChange(_) => return Ok(Lost::Name),
+                DaemonEvent::Error(error) => return Err(failed("announce", error)),
                 _ => {}
             }
         }
+        Err(Error::new(
+            "announce",
+            Class::General,
+            "multicast DNS has ended by itself",
+        ))
     }
 
     /// It is told for each interface, and again a second later.
     fn announced(&mut self, full: &str) {
-        let untold = self
-            .said
-            .iter_mut()
-            .find(|said| !said.told && said.full.eq_ignore_ascii_case(full));
-        if let Some(said) = untold {
+        let mut untold = self.said.iter_mut().filter(|said| !said.told);
+        if let Some(said) = untold.find(|said| said.full.eq_ignore_ascii_case(full)) {
             said.told = true;
             (self.tell)(Announced::As {
                 kind: said.kind.clone(),
@@ -246,33 +291,13 @@ impl State {
         }
     }
 
-    /// One service alone has been given another name, on one link: the server takes another with all it has, everywhere.
-    fn renamed(&mut self, change: &DnsNameChange) -> Result<()> {
-        let host = change.original == self.host;
-        if !host && !self.said.iter().any(|said| said.full == change.original) {
-            return Ok(()); // of a name that is left already
-        }
-        self.take_back()?;
-        if host {
-            self.host = own_host();
-            return self.say();
-        }
-        if self.number == MAX_NUMBER {
-            let why = format!(
-                "others have its name and all up to {}",
-                numbered(&self.name, MAX_NUMBER)
-            );
-            return Err(Error::new("announce", Class::General, why).at(&self.name));
-        }
-        let from = numbered(&self.name, self.number);
-        self.number += 1;
-        let to = numbered(&self.name, self.number);
-        self.say()?;
-        (self.tell)(Announced::Renamed { from, to });
-        Ok(())
+    fn tell_failure(&self, why: String) {
+        (self.tell)(Announced::Failed(why));
     }
+}
 
-    fn fail(&self, why: &str) {
-        (self.tell)(Announced::Failed(why.to_owned()));
-    }
+/// What somebody else has, too.
+enum Lost {
+    Name,
+    Host,
 }

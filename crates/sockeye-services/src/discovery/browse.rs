@@ -44,7 +44,7 @@ pub struct Browser {
     kinds: BTreeSet<ServiceType>,
     /// Whether Sockeye's types that this version doesn't know are listened for, too.
     others: bool,
-    /// By their full names: what the link can tell apart.
+    /// By their full names. Two that differ in capitals alone should not be, and are told apart if they are.
     known: HashMap<String, Instance>,
     left_out: usize,
     unchecked: usize,
@@ -212,12 +212,10 @@ impl Browser {
                 let Some(kind) = self.of_domain(&heard.ty_domain) else {
                     return Ok(None);
                 };
-                let full = heard.fullname.to_lowercase();
+                let full = heard.fullname.clone();
                 Ok(self.resolved(full, Instance::of(kind, *heard)))
             }
-            ServiceEvent::ServiceRemoved(_, full) => {
-                Ok(self.known.remove(&full.to_lowercase()).map(Change::Went))
-            }
+            ServiceEvent::ServiceRemoved(_, full) => Ok(self.known.remove(&full).map(Change::Went)),
             _ => Ok(None),
         }
     }

@@ -4,7 +4,7 @@ use super::{Browser, Change, Instance, ServiceType};
 use sockeye::Result;
 use std::time::{Duration, Instant};
 
-/// When one of that name has answered, others of that name have answered as well so much later: answers come within 120 ms
+/// When one of that name and type has answered, others of that name have answered as well so much later: answers come within 120 ms
 /// (RFC 6762, section 6).
 const SETTLED: Duration = Duration::from_millis(400);
 
@@ -18,7 +18,8 @@ pub struct LookUp {
 }
 
 /// Asks who goes by a name among services of these types (of all of Sockeye's, if there are none), in small letters or capitals,
-/// until that is known or `patience` is over.
+/// until that is known or `patience` is over. Of all types that isn't known before: who has just answered to somebody else on the link
+/// is silent for a second.
 ///
 /// # Errors
 /// As [`Browser::new`] and [`Browser::next`].
@@ -30,7 +31,7 @@ pub fn look_up(name: &str, kinds: &[ServiceType], patience: Duration) -> Result<
     let mut found = LookUp::default();
     let mut until = Instant::now() + patience;
     while let Some(change) = browser.next(Some(until))? {
-        if found.hear(name, change) {
+        if found.hear(name, change) && !kinds.is_empty() {
             until = until.min(Instant::now() + SETTLED);
         }
     }
