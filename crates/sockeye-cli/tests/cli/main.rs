@@ -6,6 +6,7 @@ mod sockeye;
 
 mod bench;
 mod credentials;
+mod discover;
 mod file_service;
 mod files;
 mod info;
