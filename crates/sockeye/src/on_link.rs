@@ -139,7 +139,7 @@ mod tests {
             std::net::IpAddr::V4(group) => ear.join_multicast_v4(&group, &Ipv4Addr::LOCALHOST),
             std::net::IpAddr::V6(group) => ear.join_multicast_v6(&group, 1),
         }
-        .ok()?; // this machine may have no loopback interface of that family
+        .ok()?; // this machine may have no loopback interface of that family …
         let mut at = ear.local_addr().expect("an address");
         assert_eq!(hear_link_multicast_only(at.port()).expect("a filter"), 1);
         let local = |port: u16| SocketAddr::new(local.parse().expect("an address"), port);
@@ -148,7 +148,7 @@ mod tests {
         stranger
             .send_to(b"to an address", local(at.port()))
             .expect("sent");
-        stranger.send_to(b"from another port", group).expect("sent");
+        stranger.send_to(b"from another port", group).ok()?; // … or none that has groups
         at.set_ip(local(0).ip());
         let peer = socket(at);
         peer.send_to(b"as it should be", group).expect("sent");

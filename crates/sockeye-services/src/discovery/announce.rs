@@ -263,7 +263,7 @@ impl State {
     /// Until somebody else turns out to have a name of ours. One service alone has been given another then, on one link: the server
     /// takes another with all it has, everywhere.
     fn follow(&mut self, events: &Receiver<DaemonEvent>) -> Result<Lost> {
-        for event in events.iter() {
+        for event in events {
             match event {
                 DaemonEvent::Announce(full, _) => self.announced(&full),
                 DaemonEvent::NameChange(change) if change.original == self.host => return Ok(Lost::Host),

@@ -137,7 +137,7 @@ impl Browser {
         let (teller, domain) = (self.teller.clone(), domain.to_owned());
         let hand_on = move || {
             let mut asked_to_stop = false;
-            for event in events.iter() {
+            for event in &events {
                 asked_to_stop |= matches!(event, ServiceEvent::SearchStopped(_));
                 if teller.send(Heard::Of(event)).is_err() {
                     return; // nobody listens any more
