@@ -2,15 +2,20 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, discover, files, info, log, serve, shop, user};
+use std::time::Duration;
+
+use crate::{ask, bench, broadcast, discover, files, info, listen, log, serve, shop, user};
 
 const EXAMPLES: &str = "\
 Examples:
   sockeye serve                         every service, for this machine alone
-  sockeye serve echo@tcp://0.0.0.0:7    one service, where you want it
+  sockeye serve echo@tcp://127.0.0.1:7  one service, where you want it
   sockeye info localhost 8080           who is there, and what the connection is
   sockeye info example.org https --tls  the same with TLS and its certificates
   sockeye discover                      which services others announce here
+  sockeye listen udp://:8000            every datagram that comes
+  sockeye broadcast --wait 2s hello     say it to everybody, and see who answers
+  sockeye ask udp://127.0.0.1:8007 hi   a question, and its answer
   sockeye bench tcp://127.0.0.1:8080    how fast an echo server is
   sockeye bench --models all            the models of concurrency compared
   sockeye user add anna                 somebody who may log in
@@ -34,6 +39,9 @@ pub(crate) enum Command {
     Serve(serve::Args),
     Info(info::Args),
     Discover(discover::Args),
+    Listen(listen::Args),
+    Broadcast(broadcast::Args),
+    Ask(ask::Args),
     Bench(bench::Args),
     Files(files::Args),
     User(user::Args),
@@ -48,11 +56,23 @@ impl Command {
             // Their JSON goes to standard output.
             Command::Info(_)
             | Command::Discover(_)
+            | Command::Listen(_)
+            | Command::Broadcast(_)
+            | Command::Ask(_)
             | Command::Bench(_)
             | Command::Files(_)
             | Command::User(_)
             | Command::Shop(_) => false,
         }
+    }
+}
+
+/// A time in an option, for clap; not none at all.
+pub(crate) fn span(text: &str) -> Result<Duration, String> {
+    match sockeye::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("nothing can be done in no time".to_owned()),
+        Ok(span) => Ok(span),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -12,14 +12,14 @@ mod plan;
 mod table;
 mod watch;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use sockeye_services::discovery::{self, Browser, Change, Instance};
 
 use crate::exit::tell;
+use crate::terminal::print;
 use plan::Plan;
 
 const EXAMPLES: &str = "\
@@ -109,7 +109,7 @@ fn list(mut browser: Browser, until: Instant, json: bool) -> Result<ExitCode> {
         true => found.iter().map(|one| json::line(None, one)).collect(),
         false => table::of(&found),
     };
-    say(&lines)?;
+    print(&lines);
     if found.is_empty() {
         tell("nobody has announced any such service; --wait 10s waits longer");
     }
@@ -125,15 +125,9 @@ fn list_types(until: Instant, json: bool) -> Result<ExitCode> {
         true => json::of_type(kind),
         false => format!("{kind}\n"),
     };
-    say(&types.iter().map(line).collect::<String>())?;
+    print(&types.iter().map(line).collect::<String>());
     if types.is_empty() {
         tell("nobody has announced any service; --wait 10s waits longer");
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn say(lines: &str) -> Result<()> {
-    let mut out = io::stdout().lock();
-    let said = out.write_all(lines.as_bytes()).and_then(|()| out.flush());
-    said.context("write to standard output")
 }

@@ -13,7 +13,7 @@ use sockeye_services::catalog;
 use sockeye_services::discovery::{Instance, LookUp, ServiceType, look_up};
 
 use crate::exit::{Usage, tell};
-use crate::harmless::harmless;
+use crate::terminal::harmless;
 
 /// How long a name is looked for: it is asked for twice, a second apart, and a host that saves power answers the second time.
 const PATIENCE: Duration = Duration::from_millis(2500);

@@ -25,6 +25,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use crate::cli::span;
 use crate::discovered::{Wanted, discovered};
 use crate::exit;
 use connect::Reached;
@@ -83,19 +84,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     alpn: Vec<String>,
     /// How long each step may take
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = limit)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = span)]
     timeout: Duration,
     /// Print one JSON object (docs/info-json.md)
     #[arg(long)]
     json: bool,
-}
-
-fn limit(text: &str) -> Result<Duration, String> {
-    match sockeye::parse_duration(text) {
-        Ok(Duration::ZERO) => Err("nothing can be done in no time".to_owned()),
-        Ok(limit) => Ok(limit),
-        Err(error) => Err(error.to_string()),
-    }
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -128,7 +121,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Some(failure) => {
             exit::tell(&format!(
                 "sockeye: {}",
-                crate::harmless::harmless(&failure.sentence())
+                crate::terminal::harmless(&failure.sentence())
             ));
             Ok(ExitCode::FAILURE)
         }

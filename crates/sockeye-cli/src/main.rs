@@ -10,29 +10,37 @@
 //! | [`user`] | `sockeye user`: the accounts |
 //! | [`credentials`] | who a client is and whom it trusts: options that clients have in common |
 //! | [`hex`] | fingerprints as people write them |
-//! | [`harmless`] | words of a peer, fit for a terminal |
 //! | [`ports`] | who has a port |
 //! | [`discover`] | `sockeye discover`: which services are announced on the link |
 //! | [`discovered`] | a name that was announced, where an endpoint may stand |
+//! | [`listen`] | `sockeye listen`: every datagram that comes |
+//! | [`broadcast`] | `sockeye broadcast`: a text to everybody, and who answers |
+//! | [`ask`] | `sockeye ask`: a question over datagrams, and when to stop waiting |
+//! | [`content`] | datagrams as they are printed |
+//! | [`terminal`] | words of peers, and times, for people |
 //! | [`info`] | `sockeye info`: what a name stands for, who answers there, what the connection is like |
 //! | [`shop`] | `sockeye shop`: a customer's side of the shop, and its keeper's |
 //! | [`bench`] | `sockeye bench`: load on echo servers, and the comparison of the models |
 
+mod ask;
 mod bench;
+mod broadcast;
 mod cli;
+mod content;
 mod credentials;
 mod descriptors;
 mod discover;
 mod discovered;
 mod exit;
 mod files;
-mod harmless;
 mod hex;
 mod info;
+mod listen;
 mod log;
 mod ports;
 mod serve;
 mod shop;
+mod terminal;
 mod user;
 
 use std::process::ExitCode;
@@ -50,6 +58,9 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Info(args) => info::run(args),
         Command::Discover(args) => discover::run(args),
+        Command::Listen(args) => listen::run(args),
+        Command::Broadcast(args) => broadcast::run(args),
+        Command::Ask(args) => ask::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Files(args) => files::run(args),
         Command::User(args) => user::run(args),

@@ -1,7 +1,9 @@
 //! `sockeye user`: the accounts of a data folder, also beside a running server.
 
+mod quota;
 mod register;
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,6 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Subcommand;
 use serde_json::json;
+use sockeye::format_size;
 use sockeye_services::auth::{invitation, invitation_hash, is_name, new_verifier};
 use sockeye_services::data::Data;
 use sockeye_services::store::{Account, Added, Store};
@@ -23,11 +26,12 @@ Examples:
   sockeye user add bert --password-file secret.txt
   sockeye user disable bert        keeps him out from the next login on
   sockeye user invite              a code for one registration
+  sockeye user quota anna 5GiB     how much of files she may keep
   sockeye user list --json
 An account at a server:
   sockeye user register tls://example.org:9000 --user anna";
 
-/// Who may log in: add, list, disable, enable, give another password, invite
+/// Who may log in: add, list, disable, enable, give another password or a quota, invite
 ///
 /// The accounts are those of the data folder that `sockeye serve` uses. The server may be running: what is changed here is so
 /// from the next login on.
@@ -63,6 +67,8 @@ enum Command {
     },
     /// Give a user another password
     Passwd(Change),
+    /// Show how much of files a user may keep, or set it
+    Quota(quota::Args),
     /// Print a new code that is good for one registration
     Invite,
     /// Make an account at a server that lets one
@@ -108,6 +114,7 @@ async fn perform(command: Command, store: &dyn Store) -> Result<()> {
             let verifier = new_verifier(&password)?;
             changed(&change.name, store.set_verifier(&change.name, verifier).await?)
         }
+        Command::Quota(args) => quota::run(&args, store).await,
         Command::Invite => {
             let code = invitation()?;
             let kept = store.add_invitation(invitation_hash(&code), now()).await?;
@@ -163,6 +170,7 @@ async fn add(change: &Change, store: &dyn Store) -> Result<()> {
 
 async fn list(json: bool, store: &dyn Store) -> Result<()> {
     let accounts = store.accounts().await?;
+    let limits: HashMap<String, u64> = store.limits().await?.into_iter().collect();
     let width = accounts.iter().map(|account| account.name.chars().count()).max();
     for account in accounts {
         let Account {
@@ -171,11 +179,16 @@ async fn list(json: bool, store: &dyn Store) -> Result<()> {
             created,
             ..
         } = &account;
+        let quota = limits.get(name);
         let line = match json {
-            true => json!({"name": name, "disabled": disabled, "created": created}).to_string(),
+            true => {
+                json!({"name": name, "disabled": disabled, "created": created, "quota": quota}).to_string()
+            }
             false => {
                 let state = if *disabled { "disabled" } else { "enabled" };
-                format!("{name:width$}  {state}", width = width.unwrap_or_default())
+                let quota =
+                    quota.map_or_else(String::new, |quota| format!("  quota {}", format_size(*quota)));
+                format!("{name:width$}  {state}{quota}", width = width.unwrap_or_default())
             }
         };
         say(&line)?;

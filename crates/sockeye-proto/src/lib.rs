@@ -15,6 +15,7 @@
 //! | [`reply`] | rules from a pattern to an answer | the service `reply` |
 //! | [`shop`] | the dialogue of the shop, in Chinese and English | the service `shop`, its client |
 //! | [`money`] | amounts in whole cents | the same |
+//! | [`ask`] | when to ask again, and when to stop waiting | clients of datagrams |
 //! | [`daytime`] | the date as a line of text, RFC 867 | the service `daytime` |
 //! | [`chargen`] | the endless pattern of characters, RFC 864 | the service `chargen` |
 //! | [`challenge`] | the legacy proof of a shared secret: an HMAC of random bytes | `auth=challenge`, its clients |
@@ -51,6 +52,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod ask;
 pub mod challenge;
 pub mod chargen;
 pub mod daytime;

@@ -41,6 +41,7 @@ use login::Access;
 use sockeye::{Class, Connection, Error, Handler, Result};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// Its row in the [catalog](crate::catalog).
 pub const SERVICE: Service = Service {
@@ -99,6 +100,8 @@ struct Files {
     anonymous: Option<Anonymous>,
     /// Clients may ask for less than durability.
     no_sync: bool,
+    /// How long each word of somebody may take whom nobody knows.
+    patience: Duration,
     /// See [`Books::server`].
     server: i64,
 }
@@ -157,8 +160,18 @@ impl FileService {
                 quota: Some(anonymous_quota),
             }),
             no_sync: settings.parse("no-sync")?.unwrap_or(false),
+            patience: auth::LOGIN_TIME,
             server: server_number()?,
         })))
+    }
+
+    /// Gives strangers another time than [`LOGIN_TIME`](auth::LOGIN_TIME) for each of their words; only before it is served.
+    #[must_use]
+    pub fn patience(mut self, limit: Duration) -> Self {
+        if let Some(files) = Arc::get_mut(&mut self.0) {
+            files.patience = limit;
+        }
+        self
     }
 }
 

@@ -15,7 +15,7 @@
 //! and its tests. [`settings`] is how a service learns what its user wants. [`text`] is the conversation in messages of
 //! text that several services are made of. [`load`] is the other side: what measures an echo server.
 //!
-//! [`load`] is the other side: load on an echo server, with every byte checked.
+//! [`load`] is the other side: load on an echo server, with every byte checked. [`ask`] is a client of datagrams.
 //!
 //! [`auth`] is who a peer is: in front of any handler, or in a service's own dialogue. [`data`] and [`store`] are what is kept.
 //!
@@ -36,6 +36,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod ask;
 pub mod auth;
 pub mod background;
 pub mod catalog;

@@ -87,6 +87,26 @@ impl Reply {
         Ok(Reply { rules, manner })
     }
 
+    /// What it says to a datagram, if it says anything.
+    ///
+    /// ```
+    /// use sockeye_proto::reply::Rules;
+    /// use sockeye_services::{reply::Reply, text::Manner};
+    /// let reply = Reply::new(Rules::parse_inline("ping => pong").expect("a rule"), Manner::default());
+    /// assert_eq!(reply.to_datagram(b"ping\n").as_deref(), Some(&b"pong\n"[..]));
+    /// assert_eq!(reply.to_datagram(b"?"), None);
+    /// ```
+    pub fn to_datagram(&self, datagram: &[u8]) -> Option<Vec<u8>> {
+        let encoding = self.manner.encoding;
+        let Some((text, newline)) = self.manner.of_datagram(datagram) else {
+            let limit = self.manner.max_message;
+            let refusal = format!("error: {}\n", TooLong { limit });
+            return Some(encoding.encode(&refusal).into_owned());
+        };
+        let answer = self.to(&text).filter(|answer| !answer.text.is_empty())?;
+        Some(encoding.encode(&answer.followed_by(newline)).into_owned())
+    }
+
     fn to(&self, message: &str) -> Option<Answer> {
         self.rules.iter().find_map(|rules| rules.answer(message))
     }
@@ -124,22 +144,9 @@ impl Handler for Reply {
 
 impl PacketHandler for Reply {
     async fn handle(&self, packet: Packet) -> Result<()> {
-        let limit = self.manner.max_message;
-        let Some((text, newline)) = self.manner.of_datagram(packet.data()) else {
-            let refusal = format!("error: {}\n", TooLong { limit });
-            return packet
-                .reply(self.manner.encoding.encode(&refusal).into_owned())
-                .await;
-        };
-        let answer = self.to(&text).filter(|answer| !answer.text.is_empty());
-        let Some(answer) = answer else {
-            return Ok(());
-        };
-        let bytes = self
-            .manner
-            .encoding
-            .encode(&answer.followed_by(newline))
-            .into_owned();
-        packet.reply(bytes).await
+        match self.to_datagram(packet.data()) {
+            Some(answer) => packet.reply(answer).await,
+            None => Ok(()),
+        }
     }
 }

@@ -7,6 +7,7 @@
 //! | connect | [`dial`], [`Dialer`], [`Connection`] |
 //! | send packets | [`Datagram`] |
 //! | name what to connect to | [`Endpoint`], [`resolve()`] |
+//! | know this machine's interfaces | [`interfaces`] |
 //! | choose how to wait | [`Model`], [`run`], [`block_on`] |
 //! | set options of a socket | [`Options`] |
 //! | speak TLS | [`TlsServer`], [`TlsClient`] |
@@ -25,8 +26,10 @@ mod dial;
 mod endpoint;
 mod error;
 mod handler;
+mod interface;
 mod listen;
 mod listener;
+mod mapping;
 mod model;
 mod on_link;
 mod options;
@@ -47,7 +50,9 @@ pub use dial::{ATTEMPT_DELAY, Attempt, CONNECT_TIMEOUT, Dialer, dial};
 pub use endpoint::{Endpoint, Host, HostPort, MAX_HOST_NAME, MAX_UNIX_NAME, Port, ToEndpoint, UnixName};
 pub use error::{Class, Error, Result};
 pub use handler::{Handler, PacketHandler};
+pub use interface::{Interface, InterfaceAddress, interface_name, interfaces};
 pub use listener::Listener;
+pub use mapping::shared_numbers;
 pub use model::{Model, Trigger, block_on, run, spawn_local};
 pub use on_link::hear_link_multicast_only;
 pub use options::{Membership, Options};

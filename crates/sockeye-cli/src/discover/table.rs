@@ -2,8 +2,8 @@
 
 use sockeye_services::discovery::Instance;
 
-use crate::harmless::harmless;
 use crate::hex::hex;
+use crate::terminal::harmless;
 
 const HEAD: [&str; 6] = ["NAME", "SERVICE", "ENDPOINT", "INTERFACE", "LOGIN", "CERTIFICATE"];
 /// The digits of a fingerprint that are shown: enough to see that it is another one. `--json` has them all.

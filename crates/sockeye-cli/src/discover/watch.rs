@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use sockeye_services::discovery::{Browser, Change, Instance};
 
-use super::{json, say, table};
+use super::{json, table};
+use crate::terminal::print;
 
 /// Who comes is told of so much later: its addresses of IPv4 and of IPv6 come in packets of their own, each within 120 ms (RFC 6762,
 /// section 6).
@@ -18,7 +19,7 @@ struct Watched {
     coming: Vec<(Instant, Instance)>,
 }
 
-/// Until somebody ends this program.
+/// Until somebody ends this program, or closes its output.
 pub(super) fn run(mut browser: Browser, json: bool) -> Result<ExitCode> {
     let mut watched = Watched::default();
     loop {
@@ -32,7 +33,9 @@ pub(super) fn run(mut browser: Browser, json: bool) -> Result<ExitCode> {
                 false => table::watched(came, &one),
             });
         }
-        say(&lines)?;
+        if !print(&lines) {
+            return Ok(ExitCode::SUCCESS); // nobody reads it any more
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
 
-use crate::harmless::harmless;
+pub(super) use crate::terminal::{format_micros, harmless};
 
 /// The width that everything fits in, but for addresses that are longer.
 const WIDTH: usize = 80;
@@ -134,18 +134,6 @@ impl Page {
     }
 }
 
-/// A time with three digits that matter.
-pub(super) fn format_micros(micros: u64) -> String {
-    let milliseconds = micros as f64 / 1e3;
-    match micros {
-        0..1_000 => format!("{micros} µs"),
-        1_000..10_000 => format!("{milliseconds:.2} ms"),
-        10_000..100_000 => format!("{milliseconds:.1} ms"),
-        100_000..1_000_000 => format!("{milliseconds:.0} ms"),
-        _ => format!("{:.2} s", milliseconds / 1e3),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,19 +202,5 @@ mod tests {
             "{text}"
         );
         assert!(lines[2].ends_with(&long), "{text}");
-    }
-
-    #[test]
-    fn times_are_short() {
-        for (micros, text) in [
-            (0, "0 µs"),
-            (999, "999 µs"),
-            (1_234, "1.23 ms"),
-            (12_345, "12.3 ms"),
-            (123_456, "123 ms"),
-            (1_234_567, "1.23 s"),
-        ] {
-            assert_eq!(format_micros(micros), text);
-        }
     }
 }

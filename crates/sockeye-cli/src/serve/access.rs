@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail, ensure};
-use sockeye::{Endpoint, Host, Model};
+use sockeye::{Endpoint, Host};
 use sockeye_proto::challenge::Digest;
 use sockeye_services::auth::{Guard, Login, Policy, Register, Scheme, Secret, read_secret};
 use sockeye_services::catalog::Service;
@@ -47,17 +47,14 @@ impl Access {
         let local = is_local(endpoint);
         let scheme = said.scheme.unwrap_or(match service.login {
             Login::Own => Scheme::Scram,
-            Login::InFront if service.keeps && !local => Scheme::Scram,
+            Login::InFront if !local => Scheme::Scram,
             Login::InFront => Scheme::None,
         });
         said.check(service, endpoint, scheme)?;
         let digest = said.digest.unwrap_or_default();
         let mut warnings = Vec::new();
         if let Some(danger) = danger(endpoint, scheme, digest).filter(|_| !local) {
-            ensure!(
-                said.insecure,
-                "{danger}; serve it at tls:// with auth=scram, or insist with insecure=true"
-            );
+            ensure!(said.insecure, "{}", said.ways_out(service, endpoint, &danger));
             warnings.push(danger);
         }
         if scheme == Scheme::None && service.keeps && !local {
@@ -85,19 +82,6 @@ impl Access {
         })
     }
 
-    /// What an operator should hear at start when it is served under this model.
-    pub(super) fn warnings_under(&self, model: Model) -> Vec<String> {
-        let uncounted = self.policy.scheme == Scheme::Challenge && !model.shares_memory();
-        let why = format!(
-            "under {model} nobody counts wrong answers to challenges: the secret has to be long and random"
-        );
-        self.warnings
-            .iter()
-            .cloned()
-            .chain(uncounted.then_some(why))
-            .collect()
-    }
-
     /// What stands in front of the service, if anything does.
     pub(super) fn guard(&self, service: &Service, data: Option<&Data>) -> sockeye::Result<Option<Guard>> {
         match (service.login, self.policy.scheme) {
@@ -113,6 +97,22 @@ impl Access {
 }
 
 impl Said {
+    /// What can be done where something is not to be had without insisting.
+    fn ways_out(&self, service: &Service, endpoint: &Endpoint, danger: &str) -> String {
+        if self.scheme.is_some() {
+            return format!("{danger}; serve it at tls:// with auth=scram, or insist with insecure=true");
+        }
+        let (name, at) = (service.name, endpoint.to_string());
+        let tls = match endpoint {
+            Endpoint::Tcp(_) => at.replacen("tcp://", "tls://", 1),
+            _ => "tls://HOST:PORT".to_owned(),
+        };
+        format!(
+            "beyond this machine its peers log in, unless you say otherwise, and {danger}. Serve it as {name}@{tls} (accounts: \
+             `sockeye user add NAME`), or to everybody by saying so: {name}@{at}?auth=none"
+        )
+    }
+
     fn check(&self, service: &Service, endpoint: &Endpoint, scheme: Scheme) -> Result<()> {
         let challenge = scheme == Scheme::Challenge;
         if challenge {
@@ -229,7 +229,35 @@ mod tests {
         }
         let access = plan("tls://0.0.0.0:1", &said).expect("the usual way");
         assert!(access.warnings.is_empty() && access.has_accounts());
-        assert!(plan("udp://0.0.0.0:1", &Said::default()).is_ok());
+    }
+
+    #[test]
+    fn beyond_this_machine_peers_log_in_unless_they_need_not_by_name() {
+        for open in ["tcp://127.0.0.1:1", "tls://[::1]:1", "unix:@x", "udp://0.0.0.0:1"] {
+            let access = plan(open, &Said::default()).expect(open);
+            assert_eq!(access.policy.scheme, Scheme::None, "{open}");
+        }
+        let access = plan("tls://0.0.0.0:1", &Said::default()).expect("with accounts");
+        assert_eq!(access.policy.scheme, Scheme::Scram);
+        assert!(access.warnings.is_empty() && access.has_accounts());
+        for (plain, ways) in [
+            (
+                "tcp://0.0.0.0:1",
+                ["echo@tls://0.0.0.0:1 ", "echo@tcp://0.0.0.0:1?auth=none"],
+            ),
+            ("tcp://:1", ["echo@tls://:1 ", "echo@tcp://:1?auth=none"]),
+            (
+                "vsock://2:1",
+                ["echo@tls://HOST:PORT ", "echo@vsock://2:1?auth=none"],
+            ),
+        ] {
+            let error = plan(plain, &Said::default()).err().expect(plain).to_string();
+            for words in ways.into_iter().chain(["sockeye user add NAME"]) {
+                assert!(error.contains(words), "{error}");
+            }
+            let access = plan(plain, &scheme(Scheme::None)).expect("nothing is kept");
+            assert!(access.warnings.is_empty() && !access.has_accounts(), "{plain}");
+        }
     }
 
     #[test]

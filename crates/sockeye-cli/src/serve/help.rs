@@ -12,10 +12,11 @@ const EXAMPLES: &str = "\
 Examples:
   sockeye serve                   every service, on loopback, at its usual port
   sockeye serve echo              one service at its usual port
-  sockeye serve echo@tcp://0.0.0.0:7 echo@udp://0.0.0.0:7
-  sockeye serve --model uring --workers 0 echo@tcp://[::]:8080
+  sockeye serve files@tls://0.0.0.0:9000               those with an account
+  sockeye serve 'echo@tcp://0.0.0.0:7?auth=none' echo@udp://0.0.0.0:7
+  sockeye serve --model uring --workers 0 echo@tcp://[::1]:8080
   sockeye serve 'echo@tcp://127.0.0.1:0?model=process&connections=100'
-  sockeye serve 'reply@tcp://:7788?encoding=gbk&rule=* =>! thank you !'
+  sockeye serve 'reply@tcp://:7788?auth=none&rule=* =>! thank you !'
   sockeye serve 'reply@tls://:8443?rules=answers.txt&cert=chain.pem&key=key.pem'
   sockeye serve --announce --name kitchen files@tls://0.0.0.0:9000
   sockeye serve echo@unix:///run/echo.sock hello@unix:@hello

@@ -223,7 +223,7 @@ pub(super) const KNOBS: &[Knob] = &[
             draft.access.scheme = Some(text.parse()?);
             Ok(())
         },
-        "what peers prove: none, challenge, scram (their password), cert",
+        "what peers prove: none, challenge, scram (their password), cert (none on loopback, else scram; files: scram)",
     ),
     knob(
         "register",

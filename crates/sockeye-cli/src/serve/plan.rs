@@ -151,7 +151,7 @@ fn of_endpoint(
         guard: access.guard(service, data)?,
         client_authority: draft.access.client_authority,
         keeps,
-        warnings: access.warnings_under(model),
+        warnings: access.warnings,
         endpoint,
     })
 }

@@ -9,9 +9,9 @@ use sockeye_services::discovery::Announced;
 
 use super::start::Serving;
 use crate::exit::tell;
-use crate::harmless::harmless;
 use crate::hex::hex;
 use crate::ports::{self, Owner, Port};
+use crate::terminal::harmless;
 
 /// How to say it.
 #[derive(Clone, Copy)]

@@ -1,5 +1,7 @@
 //! Who a client is, and whom it trusts: peers and servers that prove it to each other.
 
+mod guesses;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -218,7 +220,18 @@ fn what_a_listener_cannot_ask_for_is_refused() {
             "echo@tcp://127.0.0.1:0?auth=challenge".to_owned(),
             "secret-file=PATH",
         ),
-        ("shop@tcp://0.0.0.0:0".to_owned(), "insist with insecure=true"),
+        (
+            "shop@tcp://0.0.0.0:0?auth=scram".to_owned(),
+            "insist with insecure=true",
+        ),
+        (
+            "shop@tcp://0.0.0.0:0".to_owned(),
+            "shop@tcp://0.0.0.0:0?auth=none",
+        ),
+        (
+            "echo@tcp://0.0.0.0:0".to_owned(),
+            "Serve it as echo@tls://0.0.0.0:0",
+        ),
         (
             format!("echo@tls://0.0.0.0:0?auth=challenge&digest=md5&secret-file={hush}"),
             "a digest by MD5",

@@ -1,5 +1,6 @@
 //! The file service as a process of its own: killed, out of disk, out of descriptors, beset by strangers.
 
+mod broken;
 mod disk;
 mod kills;
 mod strangers;

@@ -216,8 +216,8 @@ impl Host {
         Background::start(command)
     }
 
-    /// Starts the binary; what it prints on its standard output is there to be waited for.
+    /// Starts the binary; what it prints on either of its outputs is there to be waited for.
     pub(crate) fn listen(&self, args: &[&str]) -> Background {
-        Background::printing(self.sockeye(args))
+        Background::heard(self.sockeye(args))
     }
 }

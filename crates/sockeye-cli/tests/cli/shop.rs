@@ -1,9 +1,11 @@
 //! `sockeye shop`, and the shop that it visits.
 
 mod admin;
+mod broken;
 mod disk;
 mod kills;
 mod old_client;
+mod race;
 mod script;
 mod user;
 
@@ -31,14 +33,19 @@ impl Customer {
     }
 
     fn at(address: &str) -> Option<Self> {
+        Self::greeted(address, "?")
+    }
+
+    /// The same, by words that end so.
+    fn greeted(address: &str, end: &str) -> Option<Self> {
         let stream = TcpStream::connect(address).ok()?;
         stream.set_read_timeout(Some(crate::sockeye::PATIENCE)).ok()?;
         stream.set_nodelay(true).ok()?;
         let mut customer = Customer(BufReader::new(stream));
-        // Its end, in UTF-8; a greeting has no newline.
-        let mut greeting = Vec::new();
-        while !greeting.ends_with("?".as_bytes()) {
-            let read = customer.0.read_until(b'?', &mut greeting).ok()?;
+        // A greeting has no newline.
+        let (mut greeting, last) = (Vec::new(), *end.as_bytes().last()?);
+        while !greeting.ends_with(end.as_bytes()) {
+            let read = customer.0.read_until(last, &mut greeting).ok()?;
             (read > 0).then_some(())?;
         }
         Some(customer)

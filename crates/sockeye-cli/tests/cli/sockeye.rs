@@ -65,23 +65,35 @@ impl Background {
     pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
         let stderr = child.stderr.take().expect("a pipe");
-        Self::hear(child, stderr)
+        Self::hear(child, [Box::new(stderr)])
     }
 
     /// Starts a program and reads its standard output.
     pub(crate) fn printing(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
         let stdout = child.stdout.take().expect("a pipe");
-        Self::hear(child, stdout)
+        Self::hear(child, [Box::new(stdout)])
     }
 
-    fn hear(child: Child, from: impl Read + Send + 'static) -> Self {
+    /// Starts a program and reads both its outputs, each in its order.
+    pub(crate) fn heard(mut command: Command) -> Self {
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("it starts");
+        let stdout = child.stdout.take().expect("a pipe");
+        let stderr = child.stderr.take().expect("a pipe");
+        Self::hear(child, [Box::new(stdout), Box::new(stderr)])
+    }
+
+    fn hear<const N: usize>(child: Child, outputs: [Box<dyn Read + Send>; N]) -> Self {
         let (teller, lines) = channel();
-        thread::spawn(move || {
-            for line in BufReader::new(from).lines().map_while(Result::ok) {
-                let _ = teller.send(line); // the test may have heard enough
-            }
-        });
+        for output in outputs {
+            let teller = teller.clone();
+            thread::spawn(move || {
+                for line in BufReader::new(output).lines().map_while(Result::ok) {
+                    let _ = teller.send(line); // the test may have heard enough
+                }
+            });
+        }
         Background { child, lines }
     }
 

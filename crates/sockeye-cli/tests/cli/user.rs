@@ -1,5 +1,7 @@
 //! `sockeye user`.
 
+mod quota;
+
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -2,6 +2,7 @@
 
 mod challenge;
 mod chargen;
+mod damaged;
 mod daytime;
 mod files;
 mod frames;

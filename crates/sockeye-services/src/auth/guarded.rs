@@ -56,7 +56,7 @@ impl Guard {
                     Error::new("authenticate", Class::General, why)
                         .advise("name its file with secret-file=PATH")
                 })?;
-                How::Challenge(secret, Table::new(password::random()?))
+                How::Challenge(secret, Table::new(password::random()?)?)
             }
             Scheme::Scram => How::Scram(gate()?),
             Scheme::Cert => How::Cert(gate()?),

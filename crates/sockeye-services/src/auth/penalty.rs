@@ -52,15 +52,19 @@ impl Penalty {
     #[must_use]
     pub fn after_failure(self, now: i64, free: i64) -> Self {
         let forgotten = (now - self.last).max(0) / FORGET;
-        let failures = (self.failures - forgotten).max(0) + 1;
+        Penalty::since((self.failures - forgotten).max(0) + 1, now, free)
+    }
+
+    /// So many failures, the last of them at this time.
+    pub(super) fn since(failures: i64, last: i64, free: i64) -> Self {
         let wait = match failures - free {
             ..=0 => 0,
             many => FIRST.saturating_mul(1 << (many - 1).min(16)).min(LONGEST),
         };
         Penalty {
             failures,
-            last: now,
-            free_at: now + wait,
+            last,
+            free_at: last + wait,
         }
     }
 

@@ -6,12 +6,13 @@
 use super::place::{Complete, Place};
 use super::record;
 use super::trouble::{self, Outcome};
-use rustix::fs::{self, OFlags};
+use rustix::fs::{self, AtFlags, OFlags};
 use rustix::io::Errno;
 use sockeye_proto::files::{Code, Failure, Hash, Path, Receipt, Upload};
 use std::fs::File;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
@@ -197,15 +198,18 @@ impl Batch {
     /// Gives all of them their names; the answers, in order.
     async fn commit(self, place: Place) -> Answers {
         let Batch { waiting, bytes, sync } = self;
-        let ids: Vec<Option<u64>> = waiting.iter().map(|(id, _)| *id).collect();
-        let done = place.work(move |place| Ok(commit(place, waiting, sync))).await;
-        let (outcomes, growth) = match done {
+        let complete = waiting.iter().filter_map(|(_, outcome)| outcome.as_ref().ok());
+        let files: Arc<[Complete]> = complete.cloned().collect();
+        let (receipts, growth) = match commit(&place, &files, sync).await {
             Ok(done) => done,
-            // What is left is swept away at the next start, and counted as reserved until then.
-            Err(failure) => return ids.into_iter().map(|id| (id, Err(failure.clone()))).collect(),
+            Err(failure) => (vec![Err(failure); files.len()], undo(&place, &files)),
         };
         place.settle(bytes, growth).await;
-        ids.into_iter().zip(outcomes).collect()
+        let mut receipts = receipts.into_iter();
+        let lost = || Err(Failure::new(Code::Io, "nothing came of it"));
+        let answer =
+            |(id, outcome): Waiting| (id, outcome.and_then(|_| receipts.next().unwrap_or_else(lost)));
+        waiting.into_iter().map(answer).collect()
     }
 }
 
@@ -241,29 +245,36 @@ impl Arriving {
     }
 }
 
-fn commit(place: &Place, waiting: Vec<Waiting>, sync: bool) -> (Vec<Outcome<Receipt>>, i64) {
-    let files: Vec<Complete> = waiting
-        .iter()
-        .filter_map(|(_, outcome)| outcome.clone().ok())
-        .collect();
-    if sync && let Err(error) = force(place, &files) {
-        let failure = trouble::of("force the files to the disk", error);
-        files
-            .iter()
-            .for_each(|file| place.pending.unlink(&file.temporary));
-        let refused = |(_, outcome): Waiting| outcome.and_then(|_| Err(failure.clone()));
-        return (waiting.into_iter().map(refused).collect(), 0);
+/// Forces files to the disk and gives them their names; what came of each, and how much more is kept. If it fails as a whole,
+/// files may be left without a name.
+async fn commit(place: &Place, files: &Arc<[Complete]>, sync: bool) -> Outcome<(Vec<Outcome<Receipt>>, i64)> {
+    if sync {
+        let files = files.clone();
+        let forced = move |place: &Place| {
+            force(place, &files).map_err(|error| trouble::of("force the files to the disk", error))
+        };
+        place.work(forced).await?;
     }
-    let (receipts, growth) = place.publish(&files, sync);
-    for (file, receipt) in files.iter().zip(&receipts) {
-        if receipt.is_err() {
-            place.pending.unlink(&file.temporary);
+    let quiet = place.quiet().await?;
+    let files = files.clone();
+    let named = move |place: &Place| {
+        let (receipts, growth) = place.publish(&files, sync, quiet);
+        for (file, receipt) in files.iter().zip(&receipts) {
+            if receipt.is_err() {
+                place.pending.unlink(&file.temporary);
+            }
         }
-    }
-    let mut receipts = receipts.into_iter();
-    let lost = || Err(Failure::new(Code::Io, "nothing came of it"));
-    let outcome = |(_, outcome): Waiting| outcome.and_then(|_| receipts.next().unwrap_or_else(lost));
-    (waiting.into_iter().map(outcome).collect(), growth)
+        Ok((receipts, growth))
+    };
+    place.work(named).await
+}
+
+/// Forgets files that got no name; says how much more is kept by those that did. It is done here: the background is what has
+/// failed, perhaps because too many wait for it.
+fn undo(place: &Place, files: &[Complete]) -> i64 {
+    let unlink = |file: &Complete| fs::unlinkat(&place.pending, &file.temporary, AtFlags::empty());
+    let named = files.iter().filter(|file| unlink(file) == Err(Errno::NOENT));
+    named.map(|file| file.size as i64).sum()
 }
 
 fn force(place: &Place, files: &[Complete]) -> Result<(), Errno> {

@@ -5,6 +5,7 @@ mod sending;
 use super::batch::{Answers, Small};
 use super::login::{Login, in_time};
 use super::place::Place;
+use super::tree::Quiet;
 use super::trouble::Outcome;
 use super::upload::Live;
 use super::wire::{Next, Waited, Wire};
@@ -117,7 +118,7 @@ impl<'c> Dialogue<'c> {
         let refusal = Failure::new(Code::Denied, "log in first");
         self.wire.answer::<()>(head.id, Err(refusal)).await?;
         self.wire.flush().await?;
-        in_time(self.wire.drop_bytes(follows)).await?
+        in_time(self.files.patience, self.wire.drop_bytes(follows)).await?
     }
 
     async fn farewell(&mut self, failure: Failure) -> Result<()> {
@@ -158,7 +159,7 @@ impl<'c> Dialogue<'c> {
             }
         }
         self.wire.flush().await?;
-        let logged_in = self.login.user().is_some();
+        let (logged_in, patience) = (self.login.user().is_some(), self.files.patience);
         let mut frame = pin!(self.wire.frame(true, waited));
         let small = &mut self.small;
         let event = poll_fn(|cx| match frame.as_mut().poll(cx) {
@@ -167,7 +168,7 @@ impl<'c> Dialogue<'c> {
         });
         match logged_in {
             true => event.await,
-            false => in_time(event).await?,
+            false => in_time(patience, event).await?,
         }
     }
 
@@ -299,14 +300,14 @@ impl<'c> Dialogue<'c> {
                 .await
             }
             "remove" => {
-                self.freeing(place, head, frame, |place, about: Remove, freed| {
-                    requests::remove(place, &about, freed)
+                self.freeing(place, head, frame, |place, about: Remove, freed, quiet| {
+                    requests::remove(place, &about, freed, quiet)
                 })
                 .await
             }
             "move" => {
-                self.freeing(place, head, frame, |place, about: Move, freed| {
-                    requests::rename(place, &about, freed)
+                self.freeing(place, head, frame, |place, about: Move, freed, quiet| {
+                    requests::rename(place, &about, freed, quiet)
                 })
                 .await
             }
@@ -367,25 +368,25 @@ impl<'c> Dialogue<'c> {
         self.answer(head, outcome).await
     }
 
-    /// One that says how many bytes fewer are kept, even if it fails.
+    /// One that changes names, and says how many bytes fewer are kept, even if it fails.
     async fn freeing<A: DeserializeOwned + Send + 'static>(
         &mut self,
         place: &Place,
         head: &Head,
         frame: &[u8],
-        job: impl FnOnce(&Place, A, &mut u64) -> Outcome<Nothing> + Send + 'static,
+        job: impl FnOnce(&Place, A, &mut u64, Quiet) -> Outcome<Nothing> + Send + 'static,
     ) -> Step {
-        let done = match read::<A>(frame) {
-            Ok(about) => {
-                let counted = move |place: &Place| {
-                    let mut freed = 0;
-                    let outcome = job(place, about, &mut freed);
-                    Ok((outcome, freed))
-                };
-                place.work(counted).await
-            }
-            Err(failure) => Err(failure),
+        let done = async {
+            let about = read::<A>(frame)?;
+            let quiet = place.quiet().await?;
+            let counted = move |place: &Place| {
+                let mut freed = 0;
+                let outcome = job(place, about, &mut freed, quiet);
+                Ok((outcome, freed))
+            };
+            place.work(counted).await
         };
+        let done = done.await;
         let (outcome, freed) = done.unwrap_or_else(|failure| (Err(failure), 0));
         place.settle(0, -(freed as i64)).await;
         self.answer(head, outcome).await

@@ -12,6 +12,10 @@ use sockeye_proto::frames;
 use std::fs::File;
 use std::time::Duration;
 
+/// What must come of a file in the time that a login may take. That is 17 KiB a second: a telephone's line is not given up, and
+/// who trickles holds neither a connection nor the room that is reserved.
+const STRETCH: u64 = 1 << 20;
+
 /// Takes an upload into `anonymous/USER/FILENAME`. What is refused is read all the same, to its end or to that of the time
 /// for a login: nobody knows who it is that sends.
 pub(super) async fn upload(
@@ -20,7 +24,7 @@ pub(super) async fn upload(
     wire: &mut Wire<'_>,
     user: &str,
 ) -> Result<()> {
-    let Some(wanted) = in_time(second_frame(wire)).await?? else {
+    let Some(wanted) = in_time(files.patience, second_frame(wire)).await?? else {
         return Ok(());
     };
     let refused = |failure: Failure| {
@@ -33,20 +37,25 @@ pub(super) async fn upload(
         Ok(begun) => begun,
         Err(failure) => {
             let refusal = refused(failure); // logged before a wait that may fail
-            in_time(wire.drop_bytes(size)).await??;
+            in_time(files.patience, wire.drop_bytes(size)).await??;
             return Err(refusal);
         }
     };
     let temporary = format!("old-{:x}", place.tag);
-    let received = receive(&place, wire, &temporary, size).await;
+    let received = receive(&place, wire, &temporary, size, files.patience).await;
     let published = match received {
         Ok(Ok((file, hash))) => {
-            let temporary = temporary.clone();
-            place
-                .work(move |place| Ok(publish(place, path, temporary, size, &file, hash)))
-                .await
+            let complete = Complete {
+                path,
+                temporary: temporary.clone(),
+                size,
+                mtime: super::place::now(),
+                hash,
+                clobber: true,
+            };
+            publish(&place, complete, file).await
         }
-        Ok(Err(failure)) => Ok((Err(failure), 0)),
+        Ok(Err(failure)) => Err(failure),
         Err(error) => {
             place.pending.unlink(&temporary);
             place.settle(size, 0).await;
@@ -87,27 +96,35 @@ async fn begin(
     Ok((place, path))
 }
 
-/// The file, complete, and its hash; or why it can't be written, when all was read.
+/// The file, complete, and its hash; or why it can't be written, when all was read. Each stretch of it must come in time.
 async fn receive(
     place: &Place,
     wire: &mut Wire<'_>,
     temporary: &str,
     size: u64,
+    patience: Duration,
 ) -> Result<Outcome<(File, Hash)>> {
     let mut file = place.pending.temporary(temporary).map_err(of_file);
     let mut hasher = blake3::Hasher::new();
     let (mut at, mut waited) = (0, Duration::ZERO);
     while at < size {
-        let Waited::For(chunk) = wire.bytes(size - at, &mut waited).await? else {
-            continue;
-        };
-        if let Ok(open) = &file {
-            hasher.update(&chunk);
-            if let Err(error) = tree::write_at(open, &chunk, at) {
-                file = Err(of_file(error));
+        let end = (at + STRETCH).min(size);
+        let stretch = async {
+            while at < end {
+                let Waited::For(chunk) = wire.bytes(end - at, &mut waited).await? else {
+                    continue;
+                };
+                if let Ok(open) = &file {
+                    hasher.update(&chunk);
+                    if let Err(error) = tree::write_at(open, &chunk, at) {
+                        file = Err(of_file(error));
+                    }
+                }
+                at += chunk.len() as u64;
             }
-        }
-        at += chunk.len() as u64;
+            Ok::<_, Error>(())
+        };
+        in_time(patience, stretch).await??;
     }
     Ok(file.map(|file| (file, Hash(*hasher.finalize().as_bytes()))))
 }
@@ -116,30 +133,21 @@ fn of_file(error: rustix::io::Errno) -> Failure {
     trouble::of("write the file", error)
 }
 
-fn publish(
-    place: &Place,
-    path: Path,
-    temporary: String,
-    size: u64,
-    file: &File,
-    hash: Hash,
-) -> (Outcome<()>, i64) {
-    let mtime = super::place::now();
-    let forced = record::write(file, mtime, &hash).and_then(|()| fs::fsync(file));
-    if let Err(error) = forced {
-        return (Err(of_file(error)), 0);
-    }
-    let complete = Complete {
-        path,
-        temporary,
-        size,
-        mtime,
-        hash,
-        clobber: true,
+/// Forces the file to the disk and gives it its name; says how much more is kept, too.
+async fn publish(place: &Place, complete: Complete, file: File) -> Outcome<(Outcome<()>, i64)> {
+    let (mtime, hash) = (complete.mtime, complete.hash);
+    let forced = place.work(move |_| {
+        let forced = record::write(&file, mtime, &hash).and_then(|()| fs::fsync(&file));
+        forced.map_err(of_file)
+    });
+    forced.await?;
+    let quiet = place.quiet().await?;
+    let named = move |place: &Place| {
+        let (outcomes, growth) = place.publish(&[complete], true, quiet);
+        Ok((
+            outcomes.into_iter().try_for_each(|outcome| outcome.map(drop)),
+            growth,
+        ))
     };
-    let (outcomes, growth) = place.publish(&[complete], true);
-    (
-        outcomes.into_iter().try_for_each(|outcome| outcome.map(drop)),
-        growth,
-    )
+    place.work(named).await
 }

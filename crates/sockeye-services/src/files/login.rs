@@ -1,13 +1,14 @@
 //! Who the client is.
 
 use super::place::Owner;
-use crate::auth::{self, Gate, LOGIN_TIME, Register, Scheme};
+use crate::auth::{self, Gate, Register, Scheme};
 use crate::settings::Settings;
 use serde_json::Value;
 use sockeye::{Class, Connection, Error, Result};
 use sockeye_proto::{frames, scram};
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What the one user is called where nobody logs in; an account of this name has other files.
 const EVERYBODY: &str = "local";
@@ -119,10 +120,10 @@ impl Login {
     }
 }
 
-/// Before somebody has logged in, each word of theirs must come in time.
-pub(super) async fn in_time<T>(waited: impl Future<Output = T>) -> Result<T> {
-    match sockeye::time::timeout(LOGIN_TIME, waited).await {
-        Err(error) if error.class() == Class::Timeout => Err(Error::timed_out("log in", LOGIN_TIME)),
+/// As long as nobody knows who it is, each word of theirs must come in time.
+pub(super) async fn in_time<T>(limit: Duration, waited: impl Future<Output = T>) -> Result<T> {
+    match sockeye::time::timeout(limit, waited).await {
+        Err(error) if error.class() == Class::Timeout => Err(Error::timed_out("hear from a stranger", limit)),
         other => other,
     }
 }

@@ -26,7 +26,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// A plan is a path and some numbers.
@@ -49,6 +49,25 @@ pub(super) struct Plan {
     /// When it was about to get its name, with the hash that it has.
     #[serde(default)]
     pub(super) committed: Option<(Hash, Mtime)>,
+    /// Of what is not forced to the disk: from which start of the system on it is there. After another one nobody knows
+    /// which of its bytes are.
+    #[serde(default)]
+    pub(super) boot: Option<String>,
+}
+
+impl Plan {
+    /// Whether what was noted of it is true still.
+    fn holds(&self) -> bool {
+        self.sync || (self.boot.is_some() && self.boot.as_deref() == this_boot())
+    }
+}
+
+/// Which start of the system this is.
+pub(super) fn this_boot() -> Option<&'static str> {
+    static BOOT: OnceLock<Option<String>> = OnceLock::new();
+    let read = || std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
+    BOOT.get_or_init(|| read().map(|id| id.trim().to_owned()))
+        .as_deref()
 }
 
 /// The folder of one user's unfinished uploads. Cheap to clone.
@@ -144,11 +163,7 @@ impl Pending {
 
     /// What is planned of an upload; nothing where there is none, or nothing sensible.
     pub(super) fn plan(&self, name: UploadName) -> Result<Option<Plan>> {
-        self.read_plan(&file_name(name, "json"))
-    }
-
-    fn read_plan(&self, name: &str) -> Result<Option<Plan>> {
-        let file = match self.open(name, OFlags::RDONLY) {
+        let file = match self.open(&file_name(name, "json"), OFlags::RDONLY) {
             Err(Errno::NOENT) => return Ok(None),
             other => other?,
         };

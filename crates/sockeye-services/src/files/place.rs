@@ -14,8 +14,11 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// How often a connection tries to be the one that counts.
+/// How often a connection tries to be the one that counts, or that changes names.
 const TRY_AGAIN: Duration = Duration::from_millis(5);
+/// How long it tries to be the one that changes names: others move a folder of a million files meanwhile, or give a thousand
+/// files their names on a disk that is busy.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// No user's name has a `*`.
 const ANONYMOUS: &str = "*anonymous";
@@ -121,8 +124,8 @@ impl Place {
             return Ok(());
         }
         // Not in the background, where those who hold the lock for a moment only would keep the counter out.
-        let root = Tree::of(self.root.folder("").map_err(failed)?);
-        let _quiet: Quiet<'_> = loop {
+        let root = Arc::new(Tree::of(self.root.folder("").map_err(failed)?));
+        let _quiet: Quiet = loop {
             match root.try_quiet().map_err(failed)? {
                 Some(quiet) => break quiet,
                 None => sockeye::time::sleep(TRY_AGAIN).await.map_err(trouble::busy)?,
@@ -202,11 +205,35 @@ impl Place {
         off_loop(move || job(&place)).await.map_err(trouble::busy)?
     }
 
+    /// Waits until nobody else changes names, and no thread waits with it: there are few, and they are everybody's.
+    pub(super) async fn quiet(&self) -> Outcome<Quiet> {
+        let failed = |error| trouble::of("lock your folder", error);
+        let mut waited = Duration::ZERO;
+        loop {
+            if let Some(quiet) = self.root.try_quiet().map_err(failed)? {
+                return Ok(quiet);
+            }
+            if waited >= PATIENCE {
+                let why = "another connection of yours changes names and doesn't come to an end; try again";
+                return Err(Failure::new(Code::Busy, why));
+            }
+            sockeye::time::sleep(TRY_AGAIN).await.map_err(trouble::busy)?;
+            waited += TRY_AGAIN;
+        }
+    }
+
     /// Gives complete files their names, all in one go. Their bytes are on the disk already, if they are to be; with `sync`
     /// so are the names when this returns. Says how much more is kept than before, too.
-    pub(super) fn publish(&self, files: &[Complete], sync: bool) -> (Vec<Outcome<Receipt>>, i64) {
+    pub(super) fn publish(
+        &self,
+        files: &[Complete],
+        sync: bool,
+        quiet: Quiet,
+    ) -> (Vec<Outcome<Receipt>>, i64) {
         let mut folders = BTreeMap::new();
-        let named = self.name_all(files, &mut folders, sync);
+        let name = |file| self.name(file, &mut folders, sync);
+        let named: Vec<Outcome<Named>> = files.iter().map(name).collect();
+        drop(quiet);
         let growth = named.iter().flatten().map(|named| named.growth).sum();
         let forced = match sync {
             true => folders
@@ -225,24 +252,6 @@ impl Place {
             })
         };
         (named.into_iter().map(receipt).collect(), growth)
-    }
-
-    fn name_all(
-        &self,
-        files: &[Complete],
-        folders: &mut BTreeMap<String, OwnedFd>,
-        sync: bool,
-    ) -> Vec<Outcome<Named>> {
-        let quiet = match self.root.quiet() {
-            Ok(quiet) => quiet,
-            Err(error) => {
-                let failure = trouble::of("lock your folder", error);
-                return files.iter().map(|_| Err(failure.clone())).collect();
-            }
-        };
-        let outcomes = files.iter().map(|file| self.name(file, folders, sync)).collect();
-        drop(quiet);
-        outcomes
     }
 
     fn name(&self, file: &Complete, folders: &mut BTreeMap<String, OwnedFd>, sync: bool) -> Outcome<Named> {

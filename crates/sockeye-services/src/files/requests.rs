@@ -2,7 +2,7 @@
 
 use super::place::Place;
 use super::record;
-use super::tree::{self, delete_all, mtime_of};
+use super::tree::{self, Quiet, delete_all, mtime_of};
 use super::trouble::{self, Outcome, path, path_below};
 use crate::background::off_loop;
 use rustix::fs::{self, AtFlags, FileType, RenameFlags};
@@ -54,15 +54,21 @@ pub(super) fn mkdir(place: &Place, wanted: &Mkdir) -> Outcome<Nothing> {
 }
 
 /// Adds to `freed` how many bytes fewer are kept, even where it fails.
-pub(super) fn remove(place: &Place, wanted: &Remove, freed: &mut u64) -> Outcome<Nothing> {
+pub(super) fn remove(place: &Place, wanted: &Remove, freed: &mut u64, quiet: Quiet) -> Outcome<Nothing> {
     let path = path_below(&wanted.path)?;
-    remove_at(place, &path, wanted.recursive, freed).map_err(|error| trouble::at(&path, error))?;
+    let removed = remove_at(place, &path, wanted.recursive, freed, quiet);
+    removed.map_err(|error| trouble::at(&path, error))?;
     Ok(Nothing {})
 }
 
-fn remove_at(place: &Place, path: &Path, recursive: bool, freed: &mut u64) -> Result<(), Errno> {
+fn remove_at(
+    place: &Place,
+    path: &Path,
+    recursive: bool,
+    freed: &mut u64,
+    quiet: Quiet,
+) -> Result<(), Errno> {
     let spot = place.root.spot(path)?;
-    let quiet = place.root.quiet()?;
     let stat = spot.stat()?;
     let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
     if !is_folder {
@@ -87,17 +93,13 @@ fn remove_at(place: &Place, path: &Path, recursive: bool, freed: &mut u64) -> Re
 }
 
 /// Adds to `freed` how many bytes fewer are kept: those of a file that was replaced.
-pub(super) fn rename(place: &Place, wanted: &Move, freed: &mut u64) -> Outcome<Nothing> {
+pub(super) fn rename(place: &Place, wanted: &Move, freed: &mut u64, quiet: Quiet) -> Outcome<Nothing> {
     let (from, to) = (path_below(&wanted.path)?, path_below(&wanted.to)?);
     let source = place
         .root
         .spot(&from)
         .map_err(|error| trouble::at(&from, error))?;
     let target = place.root.spot(&to).map_err(|error| trouble::at(&to, error))?;
-    let _quiet = place
-        .root
-        .quiet()
-        .map_err(|error| trouble::of("lock your folder", error))?;
     if !place
         .root
         .fits(&from, &to)
@@ -131,6 +133,7 @@ pub(super) fn rename(place: &Place, wanted: &Move, freed: &mut u64) -> Outcome<N
         Err(Errno::EXIST) => return Err(trouble::at(&to, Errno::EXIST)),
         Err(error) => return Err(trouble::at(&from, error)),
     }
+    drop(quiet);
     let forced = fs::fsync(&target.folder).and_then(|()| fs::fsync(&source.folder));
     forced.map_err(|error| trouble::of("force the folder to the disk", error))?;
     Ok(Nothing {})

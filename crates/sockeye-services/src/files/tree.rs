@@ -12,6 +12,7 @@ use rustix::io::{Errno, Result};
 use sockeye_proto::files::{MAX_DEPTH, MAX_PATH, Path};
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub(super) use listing::list;
@@ -87,10 +88,11 @@ pub(super) fn folder_in(folder: impl AsFd, name: &str) -> Result<OwnedFd> {
 #[derive(Debug)]
 pub(super) struct Tree(OwnedFd);
 
-/// While it is there, nobody else changes names in the tree: neither another thread nor another process.
-pub(super) struct Quiet<'t>(&'t Tree);
+/// While it is there, nobody else changes names in the tree: neither another thread nor another process. There is one at
+/// a time for each [`Tree`], as a connection has one request at a time.
+pub(super) struct Quiet(Arc<Tree>);
 
-impl Drop for Quiet<'_> {
+impl Drop for Quiet {
     fn drop(&mut self) {
         let _ = fs::flock(&self.0.0, FlockOperation::Unlock); // the descriptor's end would do it, too
     }
@@ -114,20 +116,10 @@ impl Tree {
         Tree(folder)
     }
 
-    /// Keeps everybody else from changing names; held for a few calls only.
-    pub(super) fn quiet(&self) -> Result<Quiet<'_>> {
-        while let Err(error) = fs::flock(&self.0, FlockOperation::LockExclusive) {
-            if error != Errno::INTR {
-                return Err(error);
-            }
-        }
-        Ok(Quiet(self))
-    }
-
-    /// Whether nobody else is changing names just now.
-    pub(super) fn try_quiet(&self) -> Result<Option<Quiet<'_>>> {
+    /// Keeps everybody else from changing names, unless somebody is at it just now.
+    pub(super) fn try_quiet(self: &Arc<Self>) -> Result<Option<Quiet>> {
         match fs::flock(&self.0, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Quiet(self))),
+            Ok(()) => Ok(Some(Quiet(self.clone()))),
             Err(Errno::WOULDBLOCK | Errno::INTR) => Ok(None),
             Err(error) => Err(error),
         }

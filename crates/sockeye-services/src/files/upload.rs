@@ -6,7 +6,7 @@
 use super::pending::{Claim, Pending, Plan, durable_units, offset_after};
 use super::place::{Complete, Place, now};
 use super::record;
-use super::tree::{read_at, write_at};
+use super::tree::{Quiet, read_at, write_at};
 use super::trouble::{self, Outcome};
 use super::units::{self, Unit};
 use super::wire::{Waited, Wire};
@@ -291,9 +291,14 @@ impl Live {
     pub(super) async fn commit(mut self, place: &Place, hash: Option<Hash>) -> Outcome<Receipt> {
         self.drain().await?;
         let (name, files) = (self.name, self.files.clone());
-        let size = files.plan.size;
+        let (size, sync) = (files.plan.size, files.plan.sync);
+        let completed = place.work(move |place| Ok(completed(place, name, &files, hash)));
+        let (completed, freed) = completed.await?;
+        place.settle(if freed { size } else { 0 }, 0).await;
+        let complete = completed?;
+        let quiet = place.quiet().await?;
         let (outcome, freed, growth) = place
-            .work(move |place| Ok(finish(place, name, &files, hash)))
+            .work(move |place| Ok(named(place, name, complete, sync, quiet)))
             .await?;
         place.settle(if freed { size } else { 0 }, growth).await;
         outcome
@@ -409,24 +414,32 @@ fn note_unit(files: &Files, number: u64, value: &units::Value) -> Result<(), Err
     }
 }
 
-/// The end of an upload: its outcome, whether its reservation ended, and how much more is kept.
-fn finish(
+/// An upload without its name, and whether its reservation ended instead.
+fn completed(
     place: &Place,
     name: UploadName,
     files: &Files,
     hash: Option<Hash>,
+) -> (Outcome<Complete>, bool) {
+    let completed = complete(place, name, files, hash);
+    let over = completed
+        .as_ref()
+        .is_err_and(|failure| failure.code == Code::Mismatch);
+    if over && let Err(failure) = discard(&place.pending, name) {
+        return (Err(failure), false);
+    }
+    (completed, over)
+}
+
+/// The end of an upload: its outcome, whether its reservation ended, and how much more is kept.
+fn named(
+    place: &Place,
+    name: UploadName,
+    complete: Complete,
+    sync: bool,
+    quiet: Quiet,
 ) -> (Outcome<Receipt>, bool, i64) {
-    let complete = match complete(place, name, files, hash) {
-        Ok(complete) => complete,
-        Err(failure) => {
-            let over = failure.code == Code::Mismatch;
-            if over && let Err(failure) = discard(&place.pending, name) {
-                return (Err(failure), false, 0);
-            }
-            return (Err(failure), over, 0);
-        }
-    };
-    let (receipts, growth) = place.publish(&[complete], files.plan.sync);
+    let (receipts, growth) = place.publish(&[complete], sync, quiet);
     let receipt = receipts.into_iter().next();
     let receipt = receipt.unwrap_or_else(|| Err(Failure::new(Code::Io, "nothing came of it")));
     let named = matches!(place.pending.has_part(name), Ok(false));

@@ -110,6 +110,35 @@ fn offer(row: Row) -> Result<Offer, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Rows that are nearly right, and text of any kind.
+        #[test]
+        fn no_file_of_goods_does_more_than_fail(
+            rows in prop::collection::vec(("(\\[\\[good\\]\\]|\\[good\\]|)", "(name|price|stock|x)", "[\"0-9.e+-]{0,9}|\"[瓜糖a-z0-9 ]{0,9}\"|nan|inf|[0-9]{15,25}"), 0..9),
+            text in any::<String>(),
+        ) {
+            let rows: String = rows.iter().map(|(head, name, value)| format!("{head}\n{name} = {value}\n")).collect();
+            for text in [rows, text] {
+                for good in parse(&text).unwrap_or_default() {
+                    prop_assert!((Money::ZERO..=MOST_MONEY).contains(&good.price) && good.stock <= MOST_STOCK);
+                }
+            }
+        }
+
+        #[test]
+        fn a_file_of_goods_that_was_damaged_is_read_or_refused(at in 0..60_usize, length in 0..9_usize, with in "[\\]\"=#0-9\n糖]{0,3}") {
+            let good = "[[good]]\nname = \"sugar\"\nprice = 4.1\nstock = 7\n";
+            let at = at % good.len();
+            let text = format!("{}{with}{}", &good[..at], &good[(at + length).min(good.len())..]);
+            if let Ok(goods) = parse(&text) {
+                prop_assert!((1..=MOST_GOODS).contains(&goods.len()));
+            }
+        }
+    }
 
     #[test]
     fn a_file_of_goods_is_read_to_the_cent() {

@@ -40,6 +40,9 @@ pub trait Quotas {
     /// Says what was counted in the folder itself.
     fn recount<'a>(&'a self, owner: &str, counted: Usage) -> Answer<'a, ()>;
 
-    /// Sets the limit of an owner, or takes it away.
+    /// All owners who have limits of their own, with them.
+    fn limits(&self) -> Answer<'_, Vec<(String, u64)>>;
+
+    /// Sets the limit of an owner, or takes it away. It goes before the usual one.
     fn set_limit<'a>(&'a self, owner: &str, limit: Option<u64>) -> Answer<'a, ()>;
 }

@@ -5,6 +5,7 @@ use sockeye::{Endpoint, Model, Running, Server};
 use sockeye_proto::frames::{Decoder, decode, encode};
 use sockeye_services::catalog;
 use sockeye_services::data::Data;
+use sockeye_services::files::FileService;
 use sockeye_services::settings::Settings;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -75,6 +76,23 @@ pub(crate) fn serve_in(folder: &Path, model: Model, mut settings: Settings) -> S
         running: Some(running),
         data: folder.to_owned(),
         _folder: None,
+    }
+}
+
+/// One that gives strangers this time for each of their words.
+pub(crate) fn serve_patiently(patience: Duration, mut settings: Settings) -> Served {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = Data::at(folder.path());
+    data.open().expect("a data folder");
+    settings.data = Some(data);
+    let service = FileService::from_settings(&settings).expect("settings that make sense");
+    let server = Server::bind("tcp://127.0.0.1:0").expect("bind");
+    let running = server.start(service.patience(patience)).expect("start");
+    Served {
+        endpoint: running.endpoint(),
+        running: Some(running),
+        data: folder.path().to_owned(),
+        _folder: Some(folder),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Every request, and what it refuses.
 
 use super::client::{Client, hash, models, name, plan, serve};
+use rustix::fs::{FlockOperation, flock};
 use serde_json::json;
 use sockeye::Model;
 use sockeye_proto::frames::encode;
@@ -142,6 +143,37 @@ fn what_makes_no_sense_is_refused_and_the_dialogue_goes_on() {
         json!({"path": "file", "to": "folder/inner", "clobber": true}),
     );
     assert_eq!(client.get("quota", json!({}))["used"], 1);
+}
+
+#[test]
+fn who_waits_to_change_names_holds_up_nobody_else() {
+    let served = serve(Model::default(), Settings::new());
+    let mut first = Client::of(&served);
+    first.small("a", b"abc").expect("a receipt");
+    // Somebody else changes names for long.
+    let root = std::fs::File::open(served.file("")).expect("the root");
+    flock(&root, FlockOperation::LockExclusive).expect("a lock");
+    let mut waiting: Vec<Client> = (0..12).map(|_| Client::of(&served)).collect();
+    for (number, client) in waiting.iter_mut().enumerate() {
+        match number % 3 {
+            0 => client.send("remove", json!({"path": format!("b{number}")})),
+            1 => client.send("move", json!({"path": format!("b{number}"), "to": "c"})),
+            _ => client.send_small(&format!("d{number}"), b"x", json!({})),
+        };
+    }
+    // What changes no names needs the same threads.
+    for _ in 0..20 {
+        first.get("verify", json!({"path": "a"}));
+        first.get("list", json!({"path": ""}));
+        Client::of(&served).get("stat", json!({"path": "a"}));
+    }
+    drop(root);
+    for (number, client) in waiting.iter_mut().enumerate() {
+        match number % 3 {
+            2 => drop(client.answer().expect("a receipt")),
+            _ => assert_eq!(client.answer(), Err("not-found".into())),
+        }
+    }
 }
 
 #[test]

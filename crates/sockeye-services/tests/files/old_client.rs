@@ -1,10 +1,12 @@
 //! The tutorial's client, as a Python program.
 
-use super::client::{Client, Served, serve};
+use super::client::{Client, Served, serve, serve_patiently};
 use serde_json::json;
 use sockeye::Model;
+use sockeye_proto::frames::encode;
 use sockeye_services::settings::Settings;
 use std::process::Command;
+use std::time::Duration;
 
 /// Sends two frames and the bytes, and reads nothing.
 const PROGRAM: &str = r#"
@@ -72,6 +74,36 @@ fn its_files_come_where_they_are_allowed() {
             "no account has its files"
         );
     }
+}
+
+#[test]
+fn one_that_trickles_is_given_up_and_so_is_its_room() {
+    let settings = Settings::new()
+        .set("anonymous", "true")
+        .set("anonymous-quota", "4MiB");
+    // Enough for a mebibyte on any machine.
+    let served = serve_patiently(Duration::from_secs(2), settings);
+    let mut client = Client::of(&served);
+    client.raw(&encode(&json!({"operate": "upload", "user": "xiaoming"})).expect("a frame"));
+    client.raw(&encode(&json!({"filename": "slow.mp4", "filesize": 3 << 20})).expect("a frame"));
+    client.raw(&vec![b'x'; 1 << 20]); // this much came in time
+    client.raw(b"and");
+    assert!(client.frame().is_none(), "it is closed");
+    let folder = served.data.join("files");
+    assert!(!folder.join("anonymous/xiaoming").exists());
+    upload(&served, "xiaoming", "fast.mp4", 2 << 20);
+    assert_eq!(
+        std::fs::read_dir(folder.join("anonymous/xiaoming"))
+            .expect("a folder")
+            .count(),
+        1
+    );
+    assert_eq!(
+        std::fs::read_dir(folder.join("uploads/*anonymous"))
+            .expect("a folder")
+            .count(),
+        0
+    );
 }
 
 #[test]

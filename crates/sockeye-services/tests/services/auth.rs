@@ -17,6 +17,7 @@ use sockeye_services::data::Data;
 use sockeye_services::settings::Settings;
 use sockeye_services::store::Added;
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
@@ -39,7 +40,13 @@ pub(crate) struct Accounts {
 impl Accounts {
     /// With these users, who all have the same password.
     pub(crate) fn of(names: &[&str]) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        Self::below(&std::env::temp_dir(), names)
+    }
+
+    /// The same in this folder, if it is there.
+    pub(crate) fn below(folder: &Path, names: &[&str]) -> Self {
+        let folder = tempfile::tempdir_in(folder).or_else(|_| tempfile::tempdir());
+        let folder = folder.expect("a folder");
         let data = Data::at(folder.path());
         data.open().expect("a folder of ours");
         let verifier = new_verifier(PASSWORD).expect("a good password");

@@ -2,6 +2,7 @@
 
 mod serving;
 
+mod ask;
 mod auth;
 mod chargen;
 mod conversation;

@@ -3,14 +3,17 @@
 use crate::address::Address;
 use crate::buffer::Chunk;
 use crate::error::{Class, Error};
-use crate::model::{MESSAGE, Received, Route};
+use crate::model::{Arrival, MESSAGE, Received, Route};
 use rustix::net::SocketAddrAny;
+use std::time::SystemTime;
 
 /// A datagram, who sent it, and where to: what [`Datagram::recv_message`](crate::Datagram::recv_message) brings.
 pub struct Message {
     bytes: Chunk,
     pub(super) route: Option<Route>,
     local: Option<Address>,
+    interface: Option<u32>,
+    arrived: Option<Arrival>,
 }
 
 impl Message {
@@ -18,6 +21,8 @@ impl Message {
     pub(super) fn new(received: Received, port: u16) -> Self {
         Message {
             local: received.local.map(|end| end.address(port)),
+            interface: received.local.map(|end| end.interface()),
+            arrived: received.arrived,
             bytes: received.bytes,
             route: received.from.map(|to| Route {
                 to,
@@ -42,9 +47,21 @@ impl Message {
     }
 
     /// The address that it was sent to, on a UDP socket that is bound to all of the machine's: one of them, or a group's or
-    /// one of broadcast. `None` on others, where [`Datagram::local`](crate::Datagram::local) says it.
+    /// one of broadcast. `None` on others, where [`Datagram::local`](crate::Datagram::local) says it, unless
+    /// [`packet_info`](crate::Options::packet_info) asks for it.
     pub fn local(&self) -> Option<&Address> {
         self.local.as_ref()
+    }
+
+    /// The number of the interface that it came in by ([`interface_name`](crate::interface_name)), told where
+    /// [`local`](Self::local) is.
+    pub fn interface(&self) -> Option<u32> {
+        self.interface
+    }
+
+    /// When the kernel got it, if [`timestamps`](crate::Options::timestamps) asks for it.
+    pub fn arrived(&self) -> Option<SystemTime> {
+        self.arrived.map(Arrival::time)
     }
 }
 

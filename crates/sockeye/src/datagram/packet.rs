@@ -4,11 +4,12 @@ use super::message::{no_address, peer};
 use crate::address::Address;
 use crate::buffer::Chunk;
 use crate::error::{Class, Error, Result};
-use crate::model::{PacketLink, Received, Route};
+use crate::model::{Arrival, PacketLink, Received, Route};
 use rustix::net::SocketAddrAny;
 use std::cell::{Cell, RefCell};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::rc::Rc;
+use std::time::SystemTime;
 use tokio::sync::Notify;
 
 /// Answers that may wait for their peers: several batches. Further ones are refused, as a full send buffer would do.
@@ -82,6 +83,17 @@ impl Packet {
             Some(end) => end.address(self.socket.bound.port().unwrap_or(0)),
             None => self.socket.bound.clone(),
         }
+    }
+
+    /// The number of the interface that it came in by ([`interface_name`](crate::interface_name)), if the server listens at
+    /// all addresses or [`packet_info`](crate::Options::packet_info) asks for it.
+    pub fn interface(&self) -> Option<u32> {
+        self.received.local.map(|end| end.interface())
+    }
+
+    /// When the kernel got it, if [`timestamps`](crate::Options::timestamps) asks for it.
+    pub fn arrived(&self) -> Option<SystemTime> {
+        self.received.arrived.map(Arrival::time)
     }
 
     /// Sends a packet back, from the address that this one was sent to. The answers of packets that arrived together leave

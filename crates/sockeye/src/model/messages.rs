@@ -33,6 +33,7 @@ pub(super) fn receive(fd: BorrowedFd<'_>, flags: RecvFlags) -> rustix::io::Resul
             length,
             from: None,
             local: None,
+            arrived: None,
         })
     })
 }

@@ -1,11 +1,14 @@
 //! Many datagrams in one call: `recvmmsg(2)` and `sendmmsg(2)`.
 
+mod arrival;
 mod local_end;
 
 use super::{MESSAGE, Received, Route};
+use crate::address::{Address, local_address};
 use crate::buffer::{Chunk, Lender, Loans};
+pub(crate) use arrival::Arrival;
 use local_end::Control;
-pub(crate) use local_end::{LocalEnd, ask_for_local_end};
+pub(crate) use local_end::LocalEnd;
 use rustix::io::Errno;
 use rustix::net::addr::SocketAddrStorage;
 use rustix::net::{AddressFamily, SocketAddrAny, sockopt};
@@ -33,24 +36,37 @@ pub(crate) struct Batch {
     room: usize,
     /// The last to come back is the next to go, for it is in the cache.
     free: RefCell<Vec<u16>>,
-    /// For each of a batch, on a socket that is bound to all addresses.
-    controls: RefCell<Vec<Control>>,
+    /// For each of a batch, what the kernel tells of it, on a socket that is told.
+    controls: RefCell<Vec<u64>>,
+    /// How many words of it each has.
+    told: usize,
+}
+
+/// Has the kernel tell what is wanted of each datagram, and tells how much room that takes, in words of 8 bytes, at whose
+/// alignment the kernel writes.
+pub(crate) fn ask(fd: BorrowedFd<'_>) -> usize {
+    let Ok(Address::Inet(bound)) = local_address(fd) else {
+        return 0;
+    };
+    let (ends, times) = (local_end::ask(fd, bound.ip()), arrival::is_asked(fd));
+    let bytes = usize::from(ends) * Control::SIZE + usize::from(times) * local_end::space::<libc::timespec>();
+    bytes.div_ceil(size_of::<u64>())
 }
 
 impl Batch {
-    /// `told` says that each datagram comes with its [`LocalEnd`].
-    pub(crate) fn new(fd: BorrowedFd<'_>, told: bool) -> Rc<Self> {
+    /// `told` is what [`ask`] has said.
+    pub(crate) fn new(fd: BorrowedFd<'_>, told: usize) -> Rc<Self> {
         let room = match sockopt::socket_domain(fd) {
             Ok(AddressFamily::INET | AddressFamily::INET6) => IP_ROOM,
             _ => MESSAGE,
         };
-        let controls = if told { BATCH } else { 0 };
         let memory = Box::leak(vec![0u8; MEMORY].into_boxed_slice());
         Rc::new(Batch {
             memory: NonNull::from(memory).cast(),
             room,
             free: RefCell::new((0..(MEMORY / room) as u16).collect()),
-            controls: RefCell::new(vec![Control::EMPTY; controls]),
+            controls: RefCell::new(vec![0; told * BATCH]),
+            told,
         })
     }
 
@@ -112,17 +128,15 @@ impl Batch {
             header.msg_iovlen = 1;
         }
         let mut controls = self.controls.borrow_mut();
-        for (header, control) in headers.iter_mut().zip(controls.iter_mut()) {
-            header.msg_hdr.msg_control = std::ptr::from_mut(control).cast();
-            header.msg_hdr.msg_controllen = Control::SIZE as _;
+        for (header, control) in headers.iter_mut().zip(controls.chunks_mut(self.told.max(1))) {
+            header.msg_hdr.msg_control = control.as_mut_ptr().cast();
+            header.msg_hdr.msg_controllen = size_of_val(control) as _;
         }
         // MSG_TRUNC has the kernel tell how long a datagram was that didn't fit.
-        let flags = libc::MSG_TRUNC
-            | if may_block {
-                libc::MSG_WAITFORONE
-            } else {
-                libc::MSG_DONTWAIT
-            };
+        let waits = match may_block {
+            true => libc::MSG_WAITFORONE,
+            false => libc::MSG_DONTWAIT,
+        };
         // SAFETY: the first `wanted` headers point to names, vectors, rooms and perhaps control messages that outlive
         // the call, each its own.
         let count = unsafe {
@@ -130,7 +144,7 @@ impl Batch {
                 fd.as_raw_fd(),
                 headers.as_mut_ptr(),
                 wanted as u32,
-                flags as _,
+                (libc::MSG_TRUNC | waits) as _,
                 std::ptr::null_mut(),
             )
         };
@@ -141,6 +155,7 @@ impl Batch {
             // SAFETY: the kernel has written as many bytes to this room, which nobody gets again before `give_back`.
             let bytes = unsafe { loans.chunk(self.at(*slot), length.min(self.room), *slot) };
             let is_scarce = free.len() - index <= self.scarce();
+            let (local, arrived) = LocalEnd::read(&header.msg_hdr);
             into.push(Received {
                 bytes: if is_scarce {
                     Chunk::from(bytes.to_vec())
@@ -149,7 +164,8 @@ impl Batch {
                 },
                 length,
                 from: name_of(name, header.msg_hdr.msg_namelen),
-                local: LocalEnd::read(&header.msg_hdr),
+                local,
+                arrived,
             });
         }
         Ok(count)

@@ -261,8 +261,8 @@ impl<R: Reactor> AcceptLink for Socket<R> {
 /// A datagram socket with the memory that its batches are received into.
 pub(crate) struct Packets<R: Reactor> {
     socket: Socket<R>,
-    /// Whether it is told where each datagram came to.
-    told: bool,
+    /// How much it is told of each datagram.
+    told: usize,
     /// Made when it is first needed.
     batch: Option<(Rc<mmsg::Batch>, Loans)>,
 }
@@ -270,7 +270,7 @@ pub(crate) struct Packets<R: Reactor> {
 impl<R: Reactor> Packets<R> {
     pub(crate) fn new(reactor: Rc<R>, fd: OwnedFd) -> io::Result<Self> {
         Ok(Packets {
-            told: mmsg::ask_for_local_end(fd.as_fd()),
+            told: mmsg::ask(fd.as_fd()),
             socket: Socket::new(reactor, fd)?,
             batch: None,
         })

@@ -69,6 +69,9 @@ impl Options {
         set("set SO_BROADCAST", self.broadcast, |on| {
             sockopt::set_socket_broadcast(fd, on)
         })?;
+        set("set SO_TIMESTAMPNS", self.timestamps, |on| {
+            raw::set_int(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, on.into())
+        })?;
         self.apply_tcp(fd)?;
         self.apply_ip(fd)?;
         // Last, because the kernel derives a priority of its own whenever IP_TOS is set.
@@ -132,12 +135,18 @@ impl Options {
             set("set IPV6_MULTICAST_LOOP", self.multicast_loop, |on| {
                 sockopt::set_ipv6_multicast_loop(fd, on)
             })?;
+            set("set IPV6_RECVPKTINFO", self.packet_info, |on| {
+                raw::set_int(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, on.into())
+            })?;
         }
         // A socket of IPv6 speaks IPv4 as well, with these settings.
         let only_v6 = v6 && sockopt::ipv6_v6only(fd).unwrap_or(false);
         if !only_v6 {
             set("set IP_TTL", self.ttl, |ttl| sockopt::set_ip_ttl(fd, ttl.into()))?;
             set("set IP_TOS", self.tos, |tos| sockopt::set_ip_tos(fd, tos))?;
+            set("set IP_PKTINFO", self.packet_info, |on| {
+                raw::set_int(fd, libc::IPPROTO_IP, libc::IP_PKTINFO, on.into())
+            })?;
         }
         if !v6 {
             set("set IP_MULTICAST_TTL", self.multicast_ttl, |ttl| {

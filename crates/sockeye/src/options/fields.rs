@@ -107,6 +107,12 @@ options! {
     linger: Option<Duration>;
     /// Allows datagrams to broadcast addresses: `SO_BROADCAST`.
     broadcast: bool;
+    /// Has the kernel note when each datagram arrives, for [`Message::arrived`](crate::Message::arrived): `SO_TIMESTAMPNS`.
+    timestamps: bool;
+    /// Has the kernel tell by which interface and for which address each datagram came, for
+    /// [`Message::interface`](crate::Message::interface): `IP_PKTINFO`, `IPV6_RECVPKTINFO`. A socket that is bound to all
+    /// addresses is told anyway.
+    packet_info: bool;
     /// How many routers a packet may pass, 1 to 255: `IP_TTL`, `IPV6_UNICAST_HOPS`.
     ttl: u8;
     /// The byte for type of service (RFC 2474): `IP_TOS`, `IPV6_TCLASS`.

@@ -51,6 +51,8 @@ impl Options {
         }
         if inet && !stream {
             list.add("broadcast", sockopt::socket_broadcast(fd));
+            let timestamps = raw::int(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS);
+            list.add("timestamps", timestamps.map(|on| on != 0));
             read_multicast(fd, family, &mut list);
         }
         list.found
@@ -125,12 +127,16 @@ fn read_v6(fd: BorrowedFd<'_>, list: &mut List) {
 
 fn read_multicast(fd: BorrowedFd<'_>, family: AddressFamily, list: &mut List) {
     if family == AddressFamily::INET6 {
+        let told = raw::int(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO);
+        list.add("packet_info", told.map(|on| on != 0));
         list.add("multicast_ttl", sockopt::ipv6_multicast_hops(fd));
         list.add("multicast_loop", sockopt::ipv6_multicast_loop(fd));
         // 0 is no interface in particular.
         let interface = sockopt::ipv6_multicast_if(fd).ok().filter(|index| *index != 0);
         list.add("multicast_interface", interface.ok_or(()));
     } else {
+        let told = raw::int(fd, libc::IPPROTO_IP, libc::IP_PKTINFO);
+        list.add("packet_info", told.map(|on| on != 0));
         list.add("multicast_ttl", sockopt::ip_multicast_ttl(fd));
         list.add("multicast_loop", sockopt::ip_multicast_loop(fd));
     }

@@ -184,6 +184,8 @@ fn ipv6_has_its_own_names_for_the_same() {
         ("multicast_ttl", "3"),
         ("multicast_loop", "false"),
         ("multicast_interface", "lo"),
+        ("packet_info", "true"),
+        ("timestamps", "true"),
         ("join", "ff02::4711%lo"),
     ]);
     options.apply_before_bind(&socket).expect("before");
@@ -195,6 +197,8 @@ fn ipv6_has_its_own_names_for_the_same() {
         ("multicast_ttl", "3"),
         ("multicast_loop", "false"),
         ("multicast_interface", "1"),
+        ("packet_info", "true"),
+        ("timestamps", "true"),
     ] {
         assert_eq!(value(&socket, name).as_deref(), Some(expected), "{name}");
     }

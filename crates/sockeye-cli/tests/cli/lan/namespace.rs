@@ -54,7 +54,7 @@ impl Namespace {
     /// Asks until an interface is in this state: the kernel brings links up by and by.
     #[track_caller]
     pub(super) fn wait_for(&self, interface: &str, state: &str) {
-        /// Each asks takes a millisecond or more.
+        /// Each takes a millisecond or more.
         const TRIES: usize = 100_000;
         let told = || ip(&["-n", &self.0, "-d", "-o", "link", "show", "dev", interface]);
         let comes = (0..TRIES).any(|_| told().expect("it is there").contains(state));

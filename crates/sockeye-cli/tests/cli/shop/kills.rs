@@ -19,6 +19,8 @@ use crate::sockeye::{Background, kills, sockeye};
 const CUSTOMERS: usize = 8;
 /// A round ends after some of so many purchases.
 const LONGEST: u64 = 120;
+/// More than are bought.
+const STOCK: u32 = 1_000_000;
 
 /// A customer who pays for exactly what was bought: until it is acknowledged, the same purchase is asked for again.
 #[derive(Default)]
@@ -57,7 +59,7 @@ fn no_purchase_is_lost_or_made_twice_by_kills() {
             ..Shopper::default()
         })
         .collect();
-    let stock = stock_up(folder.path());
+    stock_up(folder.path(), STOCK);
     for round in 0..kills() {
         let model = Model::ALL[round % Model::ALL.len()];
         let serving = start(folder.path(), model);
@@ -100,7 +102,7 @@ fn no_purchase_is_lost_or_made_twice_by_kills() {
     assert!(report.is_right(), "{report:?}");
     let (melon, melons) = &report.goods[0];
     assert_eq!(*melons, sold);
-    assert_eq!(i64::from(melon.stock.expect("a stock")), i64::from(stock) - sold);
+    assert_eq!(i64::from(melon.stock.expect("a stock")), i64::from(STOCK) - sold);
     assert_eq!(report.takings, Money::from_cents(200 * sold));
     assert_eq!(report.owed, report.takings);
     eprintln!(
@@ -117,23 +119,22 @@ fn start(folder: &Path, model: Model) -> Serving {
     Serving::of(Background::start(command), 1)
 }
 
-fn stock_up(folder: &Path) -> u32 {
+pub(super) fn stock_up(folder: &Path, melons: u32) {
     use sockeye_services::store::till::Offer;
     let data = Data::at(folder);
     data.visit().expect("a folder");
     let melon = Offer {
         name: "西瓜".parse().expect("a name"),
         price: Money::from_cents(200),
-        stock: 1_000_000,
+        stock: melons,
     };
     let store = data.store().expect("a store");
-    block_on(store.offer(vec![melon.clone()], true, 0))
+    block_on(store.offer(vec![melon], true, 0))
         .expect("a model")
         .expect("offered");
-    melon.stock
 }
 
-fn report(folder: &Path) -> sockeye_services::store::till::Report {
+pub(super) fn report(folder: &Path) -> sockeye_services::store::till::Report {
     let data = Data::at(folder);
     data.visit().expect("a folder");
     let store = data.store().expect("a store");

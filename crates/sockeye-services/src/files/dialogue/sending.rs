@@ -1,7 +1,7 @@
 //! The requests that bring bytes: uploads that go on, and small files.
 
 use super::{Dialogue, MOST_LIVE, ON, Step, read};
-use crate::files::pending::Plan;
+use crate::files::pending::{Plan, this_boot};
 use crate::files::place::Place;
 use crate::files::trouble::{self, Outcome};
 use crate::files::upload::{Beginning, Live};
@@ -35,6 +35,7 @@ impl Dialogue<'_> {
             clobber: upload.clobber,
             sync: upload.sync,
             committed: None,
+            boot: this_boot().filter(|_| !upload.sync).map(str::to_owned),
         };
         Ok(match Live::begin(place, name, path, plan).await? {
             Beginning::Finished(receipt) => Begun {

@@ -1,6 +1,6 @@
 //! What lies in the folder while nobody is at work on it: how much of it there may be, and when it goes.
 
-use super::{Claim, Pending, file_name};
+use super::{Claim, Pending, Plan, file_name};
 use rustix::fs::{self, AtFlags, Dir, OFlags};
 use rustix::io::{Errno, Result};
 use sockeye_proto::files::UploadName;
@@ -85,7 +85,7 @@ impl Pending {
                 }
                 continue;
             };
-            match (self.plan(upload)?, ending) {
+            match (self.plan(upload)?.filter(Plan::holds), ending) {
                 (None, _) => self.discard(upload)?,
                 (Some(plan), "json") if self.has_part(upload)? => reserved += plan.size,
                 (Some(_), "units" | "lock" | "new") if !self.has_part(upload)? => self.unlink(name),
@@ -99,9 +99,18 @@ impl Pending {
     pub(in crate::files) fn sweep(&self, now: SystemTime) -> Result<u64> {
         let mut freed = 0;
         for name in self.names()? {
-            let Some(upload) = name.strip_suffix(".json").and_then(|stem| stem.parse().ok()) else {
+            let (stem, ending) = name.split_once('.').unwrap_or((&name, ""));
+            let Ok(upload) = stem.parse() else {
                 continue;
             };
+            match ending {
+                "json" => {}
+                "lock" => {
+                    self.drop_lock(upload)?;
+                    continue;
+                }
+                _ => continue,
+            }
             let Some(untouched) = self.untouched(upload, now)? else {
                 continue;
             };
@@ -116,6 +125,17 @@ impl Pending {
             }
         }
         Ok(freed)
+    }
+
+    /// Forgets the lock of an upload that isn't there: somebody was killed who waited for it.
+    fn drop_lock(&self, name: UploadName) -> Result<()> {
+        if !self.has_part(name)?
+            && let Some(claim) = self.idle(name)?
+            && !self.has_part(name)?
+        {
+            self.release(name, claim);
+        }
+        Ok(())
     }
 
     /// How long ago anything of an upload was written; nothing if it is gone.
@@ -135,7 +155,7 @@ impl Pending {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Plan;
+    use super::super::this_boot;
     use super::*;
     use sockeye_proto::files::{Hash, Mtime};
     use std::fs::File;
@@ -153,6 +173,7 @@ mod tests {
             clobber: false,
             sync: false,
             committed: None,
+            boot: this_boot().map(str::to_owned),
         }
     }
 
@@ -189,6 +210,69 @@ mod tests {
         assert!(pending.plan(claimed).expect("a folder").is_some());
         drop(claim);
         assert_eq!(pending.sweep(now + UPLOADS_LAST * 2).expect("a folder"), 20);
+    }
+
+    #[test]
+    fn what_was_not_forced_to_the_disk_is_forgotten_after_another_start_of_the_system() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pending = pending(&folder);
+        let before = Some("before".to_owned());
+        let plans = [
+            (plan(1), true),
+            (
+                Plan {
+                    boot: before.clone(),
+                    ..plan(2)
+                },
+                false,
+            ),
+            (
+                Plan {
+                    boot: None,
+                    ..plan(4)
+                },
+                false,
+            ),
+            (
+                Plan {
+                    boot: before,
+                    sync: true,
+                    ..plan(8)
+                },
+                true,
+            ),
+        ];
+        let name = |number: usize| UploadName([number as u8; 16]);
+        for (number, (plan, _)) in plans.iter().enumerate() {
+            pending.begin(name(number), plan).expect("files");
+        }
+        assert_eq!(pending.recover().expect("a folder"), 1 + 8);
+        for (number, (_, kept)) in plans.iter().enumerate() {
+            let (plan, part) = (pending.plan(name(number)), pending.has_part(name(number)));
+            assert_eq!(
+                (plan.expect("a folder").is_some(), part),
+                (*kept, Ok(*kept)),
+                "{number}"
+            );
+        }
+    }
+
+    #[test]
+    fn locks_of_nothing_go_and_those_that_somebody_has_stay() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pending = pending(&folder);
+        let [begun, waited, held] = [1, 2, 3].map(|number| UploadName([number; 16]));
+        let claim = |name| {
+            sockeye::block_on(pending.claim(name))
+                .expect("a model")
+                .expect("a claim")
+        };
+        pending.begin(begun, &plan(1)).expect("files");
+        drop((claim(begun), claim(waited)));
+        let _held = claim(held);
+        pending.sweep(SystemTime::now()).expect("a folder");
+        let there = [begun, waited, held].map(|name| folder.path().join(file_name(name, "lock")).exists());
+        assert_eq!(there, [true, false, true]);
     }
 
     #[test]

@@ -93,6 +93,22 @@ impl Quotas for Sqlite {
         })
     }
 
+    fn limits(&self) -> Answer<'_, Vec<(String, u64)>> {
+        self.read(|conn| {
+            Box::pin(async move {
+                let sql = "SELECT owner, most FROM quotas WHERE most IS NOT NULL ORDER BY owner";
+                let rows = sqlx::query(sql).fetch_all(conn).await?;
+                let limit = |row: &SqliteRow| {
+                    Ok((
+                        row.try_get(0)?,
+                        u64::try_from(row.try_get::<i64, _>(1)?).unwrap_or(0),
+                    ))
+                };
+                rows.iter().map(limit).collect()
+            })
+        })
+    }
+
     fn set_limit<'a>(&'a self, owner: &str, limit: Option<u64>) -> Answer<'a, ()> {
         let owner = owner.to_owned();
         self.write(move |conn| {
@@ -181,6 +197,9 @@ mod tests {
             let refused = store.reserve("ann", 51, Some(100)).await.expect("an answer");
             assert_eq!(refused, Reserved::Refused(Usage { used: 50, ..counted }));
             store.set_limit("ann", Some(200)).await.expect("a row");
+            store.set_limit("eve", None).await.expect("a row");
+            let limits = store.limits().await.expect("rows");
+            assert_eq!(limits, [("ann".to_owned(), 200)]);
             assert_eq!(
                 store.reserve("ann", 51, Some(100)).await.expect("room"),
                 Reserved::Granted(Some(99))

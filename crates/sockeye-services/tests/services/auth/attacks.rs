@@ -12,6 +12,7 @@ use sockeye_services::auth::client::log_in;
 use sockeye_services::auth::penalty::Attempt;
 use sockeye_services::auth::{Dialogue, Gate, Guard};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -65,9 +66,13 @@ async fn guess(dialogue: &mut Dialogue, user: &str, guess: u16) -> Value {
     dialogue.answer(&proof(&guess)).await
 }
 
+/// All through the dialogue itself.
+const GUESSES: u16 = 10_000;
+
 #[test]
 fn guessing_goes_on_at_a_pace_at_which_it_is_hopeless() {
-    let accounts = Accounts::of(&["anna"]);
+    // Each guess is noted on the disk: one that is memory is faster, where there is one.
+    let accounts = Accounts::below(Path::new("/dev/shm"), &["anna"]);
     let now = Arc::new(AtomicI64::new(1_000_000));
     let clock = now.clone();
     let gate = Arc::new(
@@ -75,28 +80,39 @@ fn guessing_goes_on_at_a_pace_at_which_it_is_hopeless() {
             .gate()
             .clock(Arc::new(move || clock.load(Ordering::Relaxed))),
     );
-    for user in ["anna", "nobody"] {
+    for (user, guesses) in [("anna", GUESSES), ("nobody", 60)] {
         let begun = now.load(Ordering::Relaxed);
-        let mut looked_at = 0;
-        for number in 0..120 {
-            let answer = block_on(async { guess(&mut dialogue_of(&gate), user, number).await });
-            let answer = answer.expect("a model");
-            match code(&answer) {
-                "denied" => looked_at += 1,
-                // The guesser comes again at the very moment when it may.
-                "wait" => {
-                    let seconds = answer["error"]["seconds"].as_i64().expect("how long");
-                    assert!((1..=31).contains(&seconds), "nobody is kept out for ever");
-                    now.fetch_add(seconds * 1000, Ordering::Relaxed);
+        let guessing = async {
+            let (mut looked_at, mut sent) = (0, 0);
+            while looked_at < guesses {
+                let answer = guess(&mut dialogue_of(&gate), user, looked_at).await;
+                sent += 1;
+                match code(&answer) {
+                    "denied" => looked_at += 1,
+                    // The guesser comes again at the very moment when it may.
+                    "wait" => {
+                        let seconds = answer["error"]["seconds"].as_i64().expect("how long");
+                        assert!((1..=31).contains(&seconds), "nobody is kept out for ever");
+                        now.fetch_add(seconds * 1000, Ordering::Relaxed);
+                    }
+                    other => panic!("{other}: {answer}"),
                 }
-                other => panic!("{other}: {answer}"),
             }
-        }
+            sent
+        };
+        let sent: i64 = block_on(guessing).expect("a model");
         // The first twenty are free; then each has to wait, soon for half a minute: 10,000 take days.
-        assert_eq!(looked_at, 20 + 100 / 2, "{user}");
+        let waits = i64::from(guesses) - 21;
+        assert_eq!(sent, i64::from(guesses) + waits, "{user}");
         let took = now.load(Ordering::Relaxed) - begun;
-        assert!(took > 40 * 30_000, "{user}: {took}");
+        assert!(took > (waits - 5) * 30_000, "{user}: {took}");
     }
+    assert!(now.load(Ordering::Relaxed) > 3 * 24 * 60 * 60 * 1000, "days");
+    // Its owner waits half a minute, and is let in.
+    now.fetch_add(31_000, Ordering::Relaxed);
+    let served = guarded("tcp://127.0.0.1:0", Model::default(), Guard::scram(gate));
+    let owner = client(async { log_in(&mut dial(&served).await?, "anna", PASSWORD).await });
+    owner.expect("the right password");
 }
 
 #[test]
@@ -327,6 +343,62 @@ fn a_login_that_never_ends_is_given_up() {
         slow.expect_end("");
         assert_eq!(served.next_reason(), "timed out: log in: timed out after 50ms");
     });
+}
+
+#[test]
+fn no_request_does_more_than_fail() {
+    let accounts = Accounts::below(Path::new("/dev/shm"), &["anna"]);
+    let gate = Arc::new(accounts.gate());
+    let seed = fastrand::u64(..);
+    eprintln!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut value = move |good: Value| match random.u8(..40) {
+        0 => json!(null),
+        1 => json!(random.i64(..)),
+        2 => json!([good]),
+        3 => json!({ "a": good }),
+        4 => json!("x".repeat(random.usize(..9000))),
+        5 => json!(STANDARD.encode((0..random.usize(..99)).map(|_| random.u8(..)).collect::<Vec<_>>())),
+        6 => {
+            let mut text: Vec<char> = good.as_str().unwrap_or("").chars().collect();
+            text.insert(random.usize(..=text.len()), random.char('\0'..'\u{200}'));
+            json!(text.into_iter().collect::<String>())
+        }
+        _ => good,
+    };
+    let asked = block_on(async {
+        let mut told = std::collections::BTreeMap::<String, u32>::new();
+        for _ in 0..3000 {
+            let mut dialogue = dialogue_of(&gate);
+            for operate in ["login", "proof", "register", "password"] {
+                let request = json!({
+                    "id": value(json!(1)), "operate": operate, "user": value(json!("bert")),
+                    "mechanism": value(json!(PLAIN)), "message": value(json!(STANDARD.encode("n,,n=anna,r=abc"))),
+                    "invite": value(json!(null)), "salt": value(json!(STANDARD.encode([1; 16]))),
+                    "iterations": value(json!(600_000)), "stored_key": value(json!(STANDARD.encode([1; 32]))),
+                    "server_key": value(json!(STANDARD.encode([1; 32]))),
+                });
+                let answer = dialogue.answer(&request).await;
+                let known = answer["error"]["code"].as_str().unwrap_or("ok");
+                *told.entry(format!("{operate} {known}")).or_default() += 1;
+                assert!(
+                    dialogue.user().is_none() && known != "unavailable",
+                    "{request}: {answer}"
+                );
+            }
+        }
+        told
+    });
+    let told = asked.expect("a model");
+    for some in [
+        "login ok",
+        "login malformed",
+        "proof denied",
+        "register closed",
+        "password login",
+    ] {
+        assert!(told.contains_key(some), "{told:?}");
+    }
 }
 
 #[test]

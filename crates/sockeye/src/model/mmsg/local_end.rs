@@ -1,7 +1,8 @@
 //! Which of this machine's addresses a datagram came to, so that its answer leaves from there: `IP_PKTINFO` (ip(7)) and
 //! `IPV6_PKTINFO` (RFC 3542, section 6).
 
-use crate::address::{Address, local_address};
+use super::arrival::Arrival;
+use crate::address::Address;
 use crate::options::raw;
 use libc::{in_pktinfo, in6_addr, in6_pktinfo};
 use std::mem::{MaybeUninit, size_of};
@@ -16,12 +17,12 @@ pub(crate) struct Control([u8; Self::SIZE]);
 
 impl Control {
     pub(super) const SIZE: usize = space::<in_pktinfo>() + space::<in6_pktinfo>();
-    pub(super) const EMPTY: Control = Control([0; Self::SIZE]);
+    const EMPTY: Control = Control([0; Self::SIZE]);
 }
 
 /// What a control message of this type takes.
 #[allow(unsafe_code)]
-const fn space<T>() -> usize {
+pub(super) const fn space<T>() -> usize {
     // SAFETY: this only computes.
     unsafe { libc::CMSG_SPACE(size_of::<T>() as u32) as usize }
 }
@@ -41,13 +42,16 @@ enum Source {
     V6(in6_pktinfo),
 }
 
-/// Has the kernel tell our end of each datagram, on a socket that is bound to all addresses. On others it is known.
-pub(crate) fn ask_for_local_end(fd: BorrowedFd<'_>) -> bool {
-    let Ok(Address::Inet(bound)) = local_address(fd) else {
-        return false;
-    };
-    if !bound.ip().is_unspecified() {
-        return false;
+/// Has the kernel tell our end of each datagram, on a socket that is bound to all addresses. On others it is known, and told
+/// if the socket's options ask for it.
+pub(super) fn ask(fd: BorrowedFd<'_>, bound: IpAddr) -> bool {
+    if !bound.is_unspecified() {
+        return [
+            (libc::IPPROTO_IP, libc::IP_PKTINFO),
+            (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
+        ]
+        .into_iter()
+        .any(|(level, name)| raw::int(fd, level, name).is_ok_and(|on| on != 0));
     }
     // A socket of IPv6 may have peers of IPv4. One that refuses answers from where the routes say.
     let v4 = raw::set_int(fd, libc::IPPROTO_IP, libc::IP_PKTINFO, 1).is_ok();
@@ -66,10 +70,16 @@ impl LocalEnd {
         }
     }
 
+    /// The number of the interface that the datagram came in by.
+    pub(crate) fn interface(&self) -> u32 {
+        self.interface
+    }
+
     /// What the kernel told of a datagram.
     #[allow(unsafe_code)]
-    pub(super) fn read(header: &libc::msghdr) -> Option<LocalEnd> {
+    pub(super) fn read(header: &libc::msghdr) -> (Option<LocalEnd>, Option<Arrival>) {
         let mut found: Option<LocalEnd> = None;
+        let mut arrived = None;
         // SAFETY: the kernel has written control messages, as many bytes as the header says.
         let mut next = unsafe { libc::CMSG_FIRSTHDR(header) };
         // SAFETY: it is null, or points to a control message.
@@ -91,12 +101,16 @@ impl LocalEnd {
                     let source = found.map_or(v6.source, |v4| v4.source);
                     found = Some(LocalEnd { source, ..v6 });
                 }
+                (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) if holds(size_of::<libc::timespec>()) => {
+                    // SAFETY: this kind has this type, and all of it is there.
+                    arrived = Arrival::of(unsafe { data.cast::<libc::timespec>().read_unaligned() });
+                }
                 _ => {}
             }
             // SAFETY: as the first one.
             next = unsafe { libc::CMSG_NXTHDR(header, message) };
         }
-        found
+        (found, arrived)
     }
 
     /// The kernel names the address to answer from beside the one that the datagram was sent to: they differ for groups

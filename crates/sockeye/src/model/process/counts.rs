@@ -1,5 +1,6 @@
 //! Byte counts in memory that the acceptor shares with its children: what a child has counted is known even if it is killed.
 
+use crate::mapping;
 use crate::server::registry::Counts;
 use std::io;
 use std::sync::atomic::Ordering;
@@ -37,17 +38,8 @@ impl Pool {
 
 #[allow(unsafe_code)]
 fn slots() -> io::Result<&'static [Slot]> {
-    let (protection, flags) = (
-        libc::PROT_READ | libc::PROT_WRITE,
-        libc::MAP_SHARED | libc::MAP_ANONYMOUS,
-    );
-    let size = AT_ONCE * size_of::<Slot>();
-    // SAFETY: a new mapping at an address of the kernel's choice touches no memory that is in use.
-    let start = unsafe { libc::mmap(std::ptr::null_mut(), size, protection, flags, -1, 0) };
-    if start == libc::MAP_FAILED {
-        return Err(io::Error::last_os_error());
-    }
+    let start = mapping::zeros(AT_ONCE * size_of::<Slot>())?;
     // SAFETY: it is that large, aligned to a page, never unmapped, and zeros are what atomic integers may be; whatever
     // process writes to it does so through these atomics.
-    Ok(unsafe { std::slice::from_raw_parts(start.cast::<Slot>(), AT_ONCE) })
+    Ok(unsafe { std::slice::from_raw_parts(start.cast::<Slot>().as_ptr(), AT_ONCE) })
 }

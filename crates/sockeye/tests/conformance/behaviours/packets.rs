@@ -3,16 +3,19 @@
 use super::behaviours;
 use crate::client::{connect, receive_some, send, send_packet};
 use crate::dice::Dice;
+use crate::driven::client;
 use crate::served::Served;
 use crate::spec::{Spec, own_address};
 use socket2::Socket;
-use sockeye::Model;
-use std::net::TcpListener;
+use sockeye::{Address, Datagram, Message, Model, Options, Result, interface_name};
+use std::net::{TcpListener, UdpSocket};
+use std::time::SystemTime;
 
 behaviours![
     packets_of_any_size_come_back_whole,
     packets_of_many_peers_are_told_apart,
     packets_are_answered_from_the_address_that_they_were_sent_to,
+    what_is_asked_for_is_told_of_a_packet_and_nothing_else,
     a_packet_that_waits_holds_up_no_other,
     a_panic_hurts_its_own_packet_only,
     packets_beyond_the_limit_are_dropped_and_told,
@@ -92,6 +95,53 @@ fn packets_are_answered_from_the_address_that_they_were_sent_to(model: Model) {
         format!("udp://{}", String::from_utf8_lossy(&receive_some(&client))),
         served.endpoint().to_string()
     );
+}
+
+/// What comes to a socket of these options.
+async fn told(endpoint: &str, options: Options) -> Result<(Message, Address)> {
+    let mut socket = Datagram::bind_with(endpoint, &options).await?;
+    let port = socket.endpoint().port().expect("UDP has ports");
+    let here = if endpoint.contains('[') {
+        "::1"
+    } else {
+        "127.0.0.1"
+    };
+    let sender = UdpSocket::bind((here, 0)).expect("bind");
+    sender.send_to(b"dog", (here, port)).expect("send");
+    Ok((socket.recv_message().await?, socket.local()?))
+}
+
+fn what_is_asked_for_is_told_of_a_packet_and_nothing_else(model: Model) {
+    let begun = SystemTime::now();
+    let all = Options::new().timestamps(true).packet_info(true);
+    for host in ["127.0.0.1", "[::1]", "0.0.0.0", ""] {
+        let endpoint = format!("udp://{host}:0");
+        let (mut message, bound) = client(model, told(&endpoint, all.clone()));
+        assert_eq!(&message.take()[..], b"dog");
+        let interface = message.interface().and_then(interface_name);
+        assert_eq!(interface.as_deref(), Some("lo"), "{host}");
+        let local = message.local().expect("it was asked for");
+        assert!(local.is_loopback() && local.port() == bound.port(), "{local}");
+        // The clock may be set meanwhile, but hardly by an hour.
+        let arrived = message.arrived().expect("it was asked for");
+        let hour = std::time::Duration::from_secs(3600);
+        assert!(begun - hour < arrived && arrived < SystemTime::now() + hour);
+
+        let (message, _) = client(model, told(&endpoint, Options::new()));
+        let is_open = matches!(host, "0.0.0.0" | "");
+        assert_eq!(message.interface().is_some(), is_open, "{host}");
+        assert_eq!(message.arrived(), None);
+    }
+    let timed = client(model, told("udp://127.0.0.1:0", Options::new().timestamps(true))).0;
+    assert!(timed.arrived().is_some() && timed.interface().is_none());
+    let placed = client(model, told("udp://0.0.0.0:0", Options::new().timestamps(true))).0;
+    assert!(placed.arrived().is_some() && placed.interface().is_some());
+
+    let spec = Spec::new(model, "told").with("endpoint", "udp://0.0.0.0:0");
+    let served = Served::of(&spec);
+    let port = served.endpoint().port().expect("UDP has ports");
+    let peer = connect(&format!("udp://127.0.0.1:{port}").parse().expect("an endpoint"));
+    exchange(&peer, b"lo false");
 }
 
 /// What a packet's handler waits for: it has dialled here, and is told when the test says so.

@@ -1,12 +1,13 @@
 //! The handlers of packets.
 
 use crate::spec::Spec;
-use sockeye::{Class, Error, Packet, PacketHandler, Result, Running, Server, dial};
+use sockeye::{Class, Error, Packet, PacketHandler, Result, Running, Server, dial, interface_name};
 
 pub(super) fn start(spec: &Spec, server: Server) -> Result<Running> {
     match spec.text("handler").unwrap_or_default() {
         "echo" => server.start_packets(Echo),
         "where" => server.start_packets(Where),
+        "told" => server.start_packets(Told),
         "moody" => server.start_packets(Moody),
         other => Err(super::unknown(other)),
     }
@@ -28,6 +29,19 @@ struct Where;
 impl PacketHandler for Where {
     async fn handle(&self, packet: Packet) -> Result<()> {
         packet.reply(packet.local().to_string()).await
+    }
+}
+
+/// Says by which interface a packet came in, and whether it knows when.
+struct Told;
+
+impl PacketHandler for Told {
+    async fn handle(&self, packet: Packet) -> Result<()> {
+        let interface = packet.interface().and_then(interface_name);
+        let name = interface.unwrap_or_default();
+        packet
+            .reply(format!("{name} {}", packet.arrived().is_some()))
+            .await
     }
 }
 

@@ -1,0 +1,191 @@
+//! `sockeye ask`: one question to one peer, over datagrams, and when to stop waiting.
+
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use serde::Serialize;
+use sockeye::{Endpoint, Host, format_duration};
+use sockeye_proto::ask::{End, MAX_TRIES, Policy};
+use sockeye_services::ask::{Answer, Ask};
+
+use crate::cli::span;
+use crate::content::{Content, Format, json_line};
+use crate::discovered::{Place, Wanted};
+use crate::exit::{self, Usage};
+use crate::terminal;
+
+const EXAMPLES: &str = "\
+Examples:
+  sockeye ask udp://127.0.0.1:8007 hello           one question, the first answer
+  sockeye ask udp://example.org:7788 你好 --encoding gbk
+  sockeye ask udp://10.0.0.2:8000 status --tries 5 --timeout 10s
+  sockeye ask udp://10.0.0.2:8000 list --silence 500ms   all answers, until none comes for so long
+  sockeye ask udp://10.0.0.2:8000 list --answers 3       three answers
+  sockeye ask unixgram:/run/app.sock ping --hex
+  sockeye ask @kitchen/echo hello                  whom `sockeye discover` has found
+
+The question is asked again where no answer comes, each time with twice the patience; all tries share --timeout. To ask
+everybody on a network: sockeye broadcast --wait 2s.
+
+Exit codes:
+  0  answered
+  1  no answer, fewer than --answers, or nobody has the port
+  2  the arguments make no sense";
+
+/// Ask over UDP, and print the answer
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Whom: udp://HOST:PORT, unixgram:…, or a name that is announced: @kitchen/echo
+    endpoint: Place,
+    /// What to send
+    text: String,
+    /// Stop after so many answers (1, with --silence all)
+    #[arg(long, value_name = "N")]
+    answers: Option<NonZeroUsize>,
+    /// After an answer, stop when no other comes for so long
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    silence: Option<Duration>,
+    /// Ask so often at the most
+    #[arg(long, value_name = "N", default_value = "3", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_TRIES)))]
+    tries: u32,
+    /// How long to wait for the first answer, all tries together
+    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = span)]
+    timeout: Duration,
+    #[command(flatten)]
+    format: Format,
+}
+
+/// What programs are told, a line each.
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+enum Event {
+    Answer {
+        after_us: u64,
+        tries: u32,
+        #[serde(flatten)]
+        content: Content,
+    },
+    End {
+        why: &'static str,
+        answers: usize,
+        tries: u32,
+    },
+}
+
+pub(crate) fn run(args: Args) -> Result<ExitCode> {
+    let question = args.format.encode(&args.text).map_err(Usage::new)?;
+    let there = args.endpoint.find(Wanted {
+        service: None,
+        packets: true,
+    })?;
+    let endpoint = one_peer(&there.endpoint)?;
+    let policy = Policy {
+        timeout: args.timeout,
+        tries: args.tries,
+        answers: args
+            .answers
+            .or(args.silence.is_none().then_some(NonZeroUsize::MIN)),
+        silence: args.silence,
+    };
+    sockeye::block_on(ask(endpoint, question, policy, args.format))?
+}
+
+/// Streams and crowds are for other commands.
+fn one_peer(endpoint: &Endpoint) -> Result<&Endpoint, Usage> {
+    if !endpoint.is_packet() {
+        let why = format!("{endpoint} carries a stream; ask is for datagrams: udp://HOST:PORT, unixgram:…");
+        return Err(Usage::new(why));
+    }
+    let many = match endpoint.host_port().map(|at| &at.host) {
+        Some(Host::V4(ip)) => ip.is_multicast() || ip.is_broadcast(),
+        Some(Host::V6(ip, _)) => ip.is_multicast(),
+        _ => false,
+    };
+    match many {
+        true => Err(Usage::new(format!(
+            "{endpoint} is more than one peer; ask them by sockeye broadcast --to … --wait 2s"
+        ))),
+        false => Ok(endpoint),
+    }
+}
+
+async fn ask(endpoint: &Endpoint, question: Vec<u8>, policy: Policy, format: Format) -> Result<ExitCode> {
+    let mut ask = Ask::dial(endpoint, question, policy).await?;
+    while let Some(answer) = ask.next().await? {
+        if !terminal::print(&printed(&answer, ask.asked(), &format)) {
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+    let (answers, tries) = (ask.answers(), ask.asked());
+    let why = match ask.end() {
+        Some(End::Enough) => "enough",
+        Some(End::Silence) => "silence",
+        Some(End::TimedOut) | None => "timeout",
+    };
+    if format.json {
+        terminal::print(&json_line(&Event::End { why, answers, tries }));
+    }
+    if why != "timeout" {
+        return Ok(ExitCode::SUCCESS);
+    }
+    exit::tell(&format!("sockeye: {}", too_few(&policy, answers, tries)));
+    Ok(ExitCode::FAILURE)
+}
+
+fn printed(answer: &Answer, tries: u32, format: &Format) -> String {
+    if format.json {
+        return json_line(&Event::Answer {
+            after_us: u64::try_from(answer.after.as_micros()).unwrap_or(u64::MAX),
+            tries,
+            content: format.content(&answer.bytes),
+        });
+    }
+    format.answer(&answer.bytes)
+}
+
+/// `no answer in 3 s (3 tries)`.
+fn too_few(policy: &Policy, answers: usize, tries: u32) -> String {
+    let time = format_duration(policy.timeout);
+    let at = time.find(|c: char| !c.is_ascii_digit()).unwrap_or(time.len());
+    let (number, unit) = time.split_at(at);
+    let plural = if tries == 1 { "try" } else { "tries" };
+    let heard = match (answers, policy.answers) {
+        (0, _) | (_, None) => "no answer".to_owned(),
+        (some, Some(wanted)) => format!("{some} of {wanted} answers"),
+    };
+    format!("{heard} in {number} {unit} ({tries} {plural})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_what_it_has_waited_for() {
+        let three = Policy::default();
+        assert_eq!(too_few(&three, 0, 3), "no answer in 3 s (3 tries)");
+        let some = Policy {
+            timeout: Duration::from_millis(1500),
+            answers: NonZeroUsize::new(4),
+            ..three
+        };
+        assert_eq!(too_few(&some, 2, 1), "2 of 4 answers in 1500 ms (1 try)");
+    }
+
+    #[test]
+    fn one_peer_is_asked() {
+        let read = |text: &str| one_peer(&text.parse().expect("an endpoint")).map(drop);
+        assert!(read("udp://h:53").is_ok() && read("unixgram:@x").is_ok());
+        for (text, part) in [
+            ("tcp://h:80", "carries a stream"),
+            ("udp://255.255.255.255:8000", "sockeye broadcast"),
+            ("udp://[ff02::1%lo]:8000", "sockeye broadcast"),
+        ] {
+            let error = read(text).expect_err(text).to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

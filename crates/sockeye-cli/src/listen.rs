@@ -1,0 +1,235 @@
+//! `sockeye listen`: every datagram that comes, with its peer, its time, and the interface that it came in by.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use anyhow::Result;
+use serde::Serialize;
+use sockeye::{Datagram, Endpoint, Host, Membership, Message, Options, interface_name, interfaces};
+use sockeye_services::reply::Reply;
+use sockeye_services::settings::Settings;
+
+use crate::content::{Content, Format, json_line, plain, time_of_day, unix_time};
+use crate::exit::{self, Usage};
+use crate::terminal;
+
+const EXAMPLES: &str = "\
+Examples:
+  sockeye listen udp://:8000                              what is sent or broadcast to port 8000
+  sockeye listen udp://:8000 --count 1 --hex              the first datagram, byte by byte
+  sockeye listen udp://:5353 --group 224.0.0.251          a group, on every interface
+  sockeye listen udp://:8000 --group ff02::4711%eth0      on one of them
+  sockeye listen udp://:8000 --answer 'ping => pong ;; * => 你好'
+  sockeye listen udp://127.0.0.1:8000 --json              for programs
+  sockeye listen unixgram:/run/app.sock                   within the machine
+
+A broadcast is heard where the endpoint names no host. Times are those of the kernel, in UTC.
+
+Exit codes:
+  0  so many datagrams came as were asked for
+  1  the address can't be had, or receiving failed
+  2  the arguments make no sense";
+
+/// Print every datagram that comes
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Where to listen: udp://HOST:PORT (no HOST: all addresses), unixgram:…
+    endpoint: Endpoint,
+    /// Join a multicast group, on every interface unless one is named: GROUP or GROUP%INTERFACE; repeats
+    #[arg(long, value_name = "GROUP")]
+    group: Vec<Membership>,
+    /// Hear only what comes in by this interface; groups are joined on it
+    #[arg(long, value_name = "NAME")]
+    interface: Option<String>,
+    /// Answer by rules, `PATTERN => ANSWER`, as the service reply does; `;;` parts several
+    #[arg(long, value_name = "RULES")]
+    answer: Option<String>,
+    /// Stop after so many datagrams
+    #[arg(long, value_name = "N")]
+    count: Option<NonZeroUsize>,
+    #[command(flatten)]
+    format: Format,
+}
+
+/// What will be done.
+struct Plan {
+    endpoint: Endpoint,
+    options: Options,
+    answers: Option<Reply>,
+    count: Option<NonZeroUsize>,
+    format: Format,
+}
+
+pub(crate) fn run(args: Args) -> Result<ExitCode> {
+    let plan = Plan::new(args)?;
+    sockeye::block_on(plan.listen())??;
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Plan {
+    fn new(args: Args) -> Result<Self> {
+        let endpoint = args.endpoint;
+        if !endpoint.is_packet() {
+            let why =
+                format!("{endpoint} carries a stream; listen is for datagrams: udp://:8000, unixgram:…");
+            return Err(Usage::new(why).into());
+        }
+        let is_udp = endpoint.host_port().is_some();
+        if !is_udp && (args.interface.is_some() || !args.group.is_empty()) {
+            return Err(Usage::new(format!("{endpoint} has no interfaces and no groups")).into());
+        }
+        let mut options = match is_udp {
+            true => Options::new().timestamps(true).packet_info(true),
+            false => Options::new(),
+        };
+        let groups = joins(&endpoint, args.group, args.interface.as_deref())?;
+        if !groups.is_empty() {
+            // Programs that listen to a group share its port, and each hears all.
+            options = options.reuse_address(true);
+        }
+        options = groups.into_iter().fold(options, Options::join);
+        if let Some(name) = args.interface {
+            options = options.device(name);
+        }
+        let encoding = args.format.encoding.to_string();
+        let reply = |rules| {
+            let settings = Settings::new().set("rule", rules).set("encoding", encoding);
+            Reply::from_settings(&settings)
+                .map_err(|error| Usage::new(format!("--answer: {}", error.cause())))
+        };
+        Ok(Plan {
+            endpoint,
+            options,
+            answers: args.answer.map(reply).transpose()?,
+            count: args.count,
+            format: args.format,
+        })
+    }
+
+    async fn listen(&self) -> sockeye::Result<()> {
+        let mut socket = Datagram::bind_with(&self.endpoint, &self.options).await?;
+        exit::tell(&format!("listening at {}", socket.endpoint()));
+        let mut names = HashMap::new();
+        let mut left = self.count.map(NonZeroUsize::get);
+        while left != Some(0) {
+            let message = match socket.recv_message().await {
+                Ok(message) => message,
+                // One that is too long is lost, and the next is as usual; what the kernel refuses it will refuse again.
+                Err(error) if error.raw_os_error().is_none() => {
+                    exit::tell(&format!("sockeye: {error}"));
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let arrived = message.arrived().unwrap_or_else(SystemTime::now);
+            let answer = self
+                .answers
+                .as_ref()
+                .and_then(|rules| rules.to_datagram(message.data()));
+            let heard = Heard::new(&message, arrived, &mut names, answer.as_deref(), &self.format);
+            if !terminal::print(&heard.printed(message.data(), &self.format)) {
+                break;
+            }
+            if let Some(answer) = &answer
+                && let Err(error) = socket.reply(&message, answer).await
+            {
+                exit::tell(&format!("sockeye: {error}"));
+            }
+            left = left.map(|count| count - 1);
+        }
+        Ok(())
+    }
+}
+
+/// The groups to join: those that are named, and the one that the endpoint itself is.
+fn joins(endpoint: &Endpoint, named: Vec<Membership>, only: Option<&str>) -> Result<Vec<Membership>> {
+    let mut groups = named;
+    let host = endpoint.host_port().map(|at| &at.host);
+    let own = match host {
+        Some(Host::V4(group)) if group.is_multicast() => Some((IpAddr::V4(*group), None)),
+        Some(Host::V6(group, scope)) if group.is_multicast() => Some((IpAddr::V6(*group), scope.clone())),
+        _ => None,
+    };
+    groups.extend(own.map(|(group, interface)| Membership { group, interface }));
+    let mut joins = Vec::new();
+    for membership in groups {
+        let on = |interface: &str| Membership {
+            group: membership.group,
+            interface: Some(interface.to_owned()),
+        };
+        match (&membership.interface, only) {
+            (Some(_), _) => joins.push(membership),
+            (None, Some(only)) => joins.push(on(only)),
+            (None, None) => {
+                let all = interfaces()?;
+                let speaks = |one: &&sockeye::Interface| match membership.group {
+                    IpAddr::V4(_) => one.is_usable() && one.v4().is_some(),
+                    IpAddr::V6(_) => one.is_usable() && one.has_v6(),
+                };
+                let before = joins.len();
+                joins.extend(all.iter().filter(speaks).map(|one| on(&one.name)));
+                if joins.len() == before {
+                    joins.push(membership); // the routes may know more
+                }
+            }
+        }
+    }
+    Ok(joins)
+}
+
+/// A datagram for programs.
+#[derive(Serialize)]
+struct Heard {
+    /// Seconds since 1970.
+    time: f64,
+    #[serde(skip)]
+    clock: String,
+    peer: String,
+    local: Option<String>,
+    interface: Option<String>,
+    #[serde(flatten)]
+    content: Content,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<Content>,
+}
+
+impl Heard {
+    fn new(
+        message: &Message,
+        arrived: SystemTime,
+        names: &mut HashMap<u32, Option<String>>,
+        answer: Option<&[u8]>,
+        format: &Format,
+    ) -> Self {
+        let name = |index| {
+            names
+                .entry(index)
+                .or_insert_with(|| interface_name(index))
+                .clone()
+        };
+        Heard {
+            time: unix_time(arrived),
+            clock: time_of_day(arrived),
+            peer: plain(&message.peer()),
+            local: message.local().map(plain),
+            interface: message.interface().and_then(name),
+            content: format.content(message.data()),
+            answer: answer.map(|bytes| format.content(bytes)),
+        }
+    }
+
+    fn printed(&self, bytes: &[u8], format: &Format) -> String {
+        if format.json {
+            return json_line(self);
+        }
+        let interface = self
+            .interface
+            .as_deref()
+            .map_or(String::new(), |name| format!("  {name}"));
+        format.line(&format!("{}  {}{interface}  ", self.clock, self.peer), bytes)
+    }
+}

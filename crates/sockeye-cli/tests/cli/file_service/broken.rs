@@ -1,0 +1,226 @@
+//! A disk that fails.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::{Client, OPEN, hash};
+use crate::faults::Faulty;
+use crate::sockeye::{run, words};
+
+/// What fails, and of which descriptors; whether small files, which are not gone on with, meet it, too.
+const BREAKS: &[(&[&str], &str, bool)] = &[
+    // Bytes, on their way into a file.
+    (
+        &["write", "pwrite64", "pwritev", "writev", "splice"],
+        "/files/uploads/",
+        true,
+    ),
+    (&["pwrite64", "splice"], ".part", false),
+    // Bytes, on their way to the disk.
+    (
+        &["fsync", "fdatasync", "syncfs", "sync_file_range"],
+        "/files/uploads/",
+        true,
+    ),
+    (&["fsync", "syncfs"], "/files/uploads/", true),
+    (&["fdatasync"], "/files/uploads/", false),
+    (&["fdatasync"], ".part", false),
+    (&["fdatasync"], ".units", false),
+    (&["fsync"], ".part", false),
+    // Names.
+    (&["renameat2", "renameat", "linkat"], "/files/everybody", true),
+    (&["renameat2", "renameat", "linkat"], "/files/uploads", false),
+];
+
+const LARGE: usize = (1 << 20) + 7;
+/// More than are forced to the disk one by one.
+const MANY: usize = 20;
+
+fn served(data: &Path) -> Option<Faulty> {
+    Faulty::serve(&["--data", &data.to_string_lossy(), "--model", "epoll"], OPEN)
+}
+
+/// A large file, as far as it gets.
+fn put_large(client: &mut Client, path: &str, name: &str) -> Result<Value, String> {
+    let bytes = vec![5; LARGE];
+    let plan = json!({"upload": name, "path": path, "size": LARGE, "mtime": "7", "hash": hash(&bytes)});
+    let begun = client.ask("upload", plan).expect("an answer")?;
+    if let Some(receipt) = begun.get("receipt") {
+        return Ok(receipt.clone()); // it had its name already
+    }
+    let offset = begun["offset"].as_u64().expect("an offset") as usize;
+    let rest = &bytes[offset..];
+    client
+        .send(
+            "data",
+            json!({"upload": name, "offset": offset, "follows": rest.len()}),
+        )
+        .and_then(|()| client.raw(rest))
+        .expect("sent");
+    client.answer().expect("an answer").1?;
+    client.ask("commit", json!({"upload": name})).expect("an answer")
+}
+
+/// Small ones, all at once.
+fn put_small(client: &mut Client, folder: &str, count: usize) -> Vec<Result<Value, String>> {
+    for number in 0..count {
+        client
+            .send_small(&format!("{folder}/{number}"), &[7; 500])
+            .expect("sent");
+    }
+    (0..count)
+        .map(|_| client.answer().expect("an answer").1)
+        .collect()
+}
+
+fn quota(client: &mut Client) -> Value {
+    client
+        .ask("quota", json!({}))
+        .expect("an answer")
+        .expect("a quota")
+}
+
+/// The sum of what is to be seen.
+fn listed(client: &mut Client) -> (usize, u64) {
+    let list = client
+        .ask("list", json!({"path": "", "recursive": true}))
+        .expect("an answer");
+    let list = list.expect("a list");
+    let files = list["entries"]
+        .as_array()
+        .expect("entries")
+        .iter()
+        .filter(|entry| entry["kind"] == "file");
+    let sizes: Vec<u64> = files.map(|file| file["size"].as_u64().expect("a size")).collect();
+    (sizes.len(), sizes.iter().sum())
+}
+
+#[test]
+fn what_the_disk_has_not_taken_is_not_acknowledged_and_has_no_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let Some(faulty) = served(folder.path()) else {
+        return;
+    };
+    let mut client = Client::at(faulty.serving.address(0)).expect("a server");
+    put_small(&mut client, "before", 1)
+        .pop()
+        .expect("one")
+        .expect("the disk works");
+    for (at, (calls, part, small)) in BREAKS.iter().enumerate() {
+        let (there, before) = (listed(&mut client), quota(&mut client));
+        faulty.fail(calls, part);
+        let name = format!("{at:032x}");
+        assert_eq!(
+            put_large(&mut client, &format!("large{at}"), &name),
+            Err("io".to_owned()),
+            "{calls:?}"
+        );
+        for count in [1, MANY].into_iter().filter(|_| *small) {
+            for outcome in put_small(&mut client, &format!("small{at}-{count}"), count) {
+                assert_eq!(outcome, Err("io".to_owned()), "{calls:?}, {count} small ones");
+            }
+        }
+        // It lives, and what is there can be had.
+        assert_eq!(listed(&mut client), there, "{calls:?}");
+        let mut other = Client::at(faulty.serving.address(0)).expect("a server");
+        other
+            .ask("stat", json!({"path": "before/0"}))
+            .expect("an answer")
+            .expect("it is there");
+        let failed = faulty.mend();
+        assert!(!failed.is_empty(), "nothing has failed: {calls:?}");
+        eprintln!("{calls:?}: {} calls failed", failed.lines().count());
+        let abandoned = client.ask("abandon", json!({"upload": name})).expect("an answer");
+        let never_begun = Err("not-found".to_owned());
+        assert!(abandoned.is_ok() || abandoned == never_begun, "{abandoned:?}");
+        assert_eq!(quota(&mut client), before, "{calls:?}");
+        // With a disk that works, so does everything.
+        put_large(&mut client, &format!("large{at}"), &name).expect("a receipt");
+        let kept = put_small(&mut client, &format!("small{at}"), MANY)
+            .into_iter()
+            .filter(Result::is_ok);
+        assert_eq!(kept.count(), MANY);
+    }
+    let (count, sum) = listed(&mut client);
+    assert_eq!(count, 1 + BREAKS.len() * (1 + MANY));
+    assert_eq!(
+        quota(&mut client),
+        json!({"used": sum, "reserved": 0, "limit": null})
+    );
+}
+
+#[test]
+fn a_name_that_may_not_last_is_not_acknowledged_and_is_counted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let Some(faulty) = served(folder.path()) else {
+        return;
+    };
+    let mut client = Client::at(faulty.serving.address(0)).expect("a server");
+    client
+        .ask("mkdir", json!({"path": "new"}))
+        .expect("an answer")
+        .expect("the disk works");
+    // The files are forced to the disk, and their folder is not.
+    faulty.fail(&["fsync"], "/files/everybody/new");
+    for count in [1, MANY] {
+        for outcome in put_small(&mut client, "new", count) {
+            assert_eq!(outcome, Err("io".to_owned()), "{count} small ones");
+        }
+    }
+    let name = "ab".repeat(16);
+    assert_eq!(put_large(&mut client, "new/large", &name), Err("io".to_owned()));
+    let removed = client.ask("remove", json!({"path": "new/0"})).expect("an answer");
+    assert_eq!(removed, Err("io".to_owned()));
+    let made = client
+        .ask("mkdir", json!({"path": "new/folder"}))
+        .expect("an answer");
+    assert_eq!(made, Err("io".to_owned()));
+    let (_, sum) = listed(&mut client);
+    assert_eq!(
+        quota(&mut client),
+        json!({"used": sum, "reserved": 0, "limit": null})
+    );
+    assert!(faulty.mend().contains("fsync"));
+    // Who asks again has it, for good.
+    for outcome in put_small(&mut client, "new", MANY) {
+        outcome.expect("a receipt");
+    }
+    put_large(&mut client, "new/large", &name).expect("a receipt");
+    let (count, sum) = listed(&mut client);
+    assert_eq!(count, MANY + 1);
+    assert_eq!(
+        quota(&mut client),
+        json!({"used": sum, "reserved": 0, "limit": null})
+    );
+}
+
+#[test]
+fn our_client_says_what_has_failed_and_goes_on_when_it_works_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let Some(faulty) = served(folder.path()) else {
+        return;
+    };
+    let source = folder.path().join("source");
+    fs::write(&source, vec![9; LARGE]).expect("a file");
+    let (source, endpoint) = (
+        source.to_string_lossy(),
+        format!("tcp://{}", faulty.serving.address(0)),
+    );
+    let put = || run(&["files", "put", &endpoint, &source]);
+    faulty.fail(&["fdatasync"], "/files/uploads/");
+    let failed = put();
+    assert_eq!(failed.status.code(), Some(1), "{}", words(&failed));
+    assert!(
+        words(&failed).to_lowercase().contains("input/output error"),
+        "{}",
+        words(&failed)
+    );
+    assert!(!folder.path().join("files/everybody/source").exists());
+    assert!(faulty.mend().contains("fdatasync"));
+    let done = put();
+    assert!(done.status.success(), "{}", words(&done));
+    let kept = fs::read(folder.path().join("files/everybody/source")).expect("the file");
+    assert!(kept == [9; LARGE]);
+}
