@@ -22,7 +22,7 @@ pub(super) fn start(serving: &[Serving], name: &str, report: Report) -> Option<A
     if offers.is_empty() {
         report.warning(
             "nothing is announced: no listener can be reached from other machines; serve at 0.0.0.0 or [::], such as \
-             echo@tcp://0.0.0.0:8080",
+             files@tls://0.0.0.0:9000",
         );
         return None;
     }

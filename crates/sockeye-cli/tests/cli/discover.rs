@@ -70,7 +70,11 @@ fn three_hosts_discover_each_other_and_see_who_goes() {
         .iter()
         .zip(names)
         .map(|(host, name)| {
-            Server::announced(host, name, &["echo@tcp://[::]:8080", "echo@udp://0.0.0.0:8080"])
+            Server::announced(
+                host,
+                name,
+                &["echo@tcp://[::]:8080?auth=none", "echo@udp://0.0.0.0:8080"],
+            )
         })
         .collect();
     let watching: Vec<Background> = lan.hosts.iter().map(|host| watch(host, &[])).collect();
@@ -117,7 +121,7 @@ fn a_server_announces_itself_under_every_model() {
     let allowed = |model: &Model| !model.shares_memory() || sockeye::run(*model, async {}).is_ok();
     for model in Model::ALL.into_iter().filter(allowed) {
         let name = model.name();
-        let listener = format!("echo@tcp://0.0.0.0:0?model={name}");
+        let listener = format!("echo@tcp://0.0.0.0:0?auth=none&model={name}");
         let server = Server::announced(&lan.hosts[0], name, &[&listener]);
         seen.line_with(&format!("+ {name}  echo  tcp://{}:", lan.hosts[0].v4()));
         server.end();
@@ -132,13 +136,16 @@ fn two_servers_of_one_name_rename_themselves() {
         panic!("three hosts")
     };
     let seen = watch(third, &[]);
-    let kitchen = Server::announced(first, "kitchen", &["echo@tcp://0.0.0.0:8080"]);
+    let kitchen = Server::announced(first, "kitchen", &["echo@tcp://0.0.0.0:8080?auth=none"]);
     seen.line_with("+ kitchen  echo");
     // All that it has takes the other name, though the first has no discard.
     let other = Server::start(
         second,
         "kitchen",
-        &["discard@tcp://0.0.0.0:9", "echo@tcp://0.0.0.0:7"],
+        &[
+            "discard@tcp://0.0.0.0:9?auth=none",
+            "echo@tcp://0.0.0.0:7?auth=none",
+        ],
     );
     other
         .serving
@@ -156,7 +163,7 @@ fn two_servers_of_one_name_rename_themselves() {
     // Its name is free when it goes.
     kitchen.end();
     seen.line_with("- kitchen  echo");
-    let again = Server::announced(first, "kitchen", &["echo@tcp://0.0.0.0:8080"]);
+    let again = Server::announced(first, "kitchen", &["echo@tcp://0.0.0.0:8080?auth=none"]);
     seen.line_with("+ kitchen  echo");
     drop((other, again));
 }
@@ -165,7 +172,8 @@ fn two_servers_of_one_name_rename_themselves() {
 fn two_that_ask_for_a_name_at_once_are_told_apart() {
     let Some(lan) = Lan::new(3) else { return };
     let seen = watch(&lan.hosts[2], &["echo"]);
-    let _both = [0, 1].map(|host| Server::start(&lan.hosts[host], "twin", &["echo@tcp://0.0.0.0:8080"]));
+    let _both =
+        [0, 1].map(|host| Server::start(&lan.hosts[host], "twin", &["echo@tcp://0.0.0.0:8080?auth=none"]));
     let mut names: Vec<String> = Vec::new();
     while names.len() < 2 {
         let line = seen.line().expect("a line");
@@ -190,7 +198,7 @@ fn what_only_this_machine_reaches_is_not_announced() {
     let both = Server::start(
         host,
         "both",
-        &["echo@tcp://127.0.0.1:0", "discard@tcp://0.0.0.0:9"],
+        &["echo@tcp://127.0.0.1:0", "discard@tcp://0.0.0.0:9?auth=none"],
     );
     both.serving.line_with("not announced: echo tcp://127.0.0.1:");
     both.serving.line_with("announced discard as both");
@@ -222,7 +230,7 @@ fn where_there_is_no_network_that_is_said() {
         );
     }
     // What will be up later is announced then.
-    let server = Server::start(host, "early", &["echo@tcp://0.0.0.0:0"]);
+    let server = Server::start(host, "early", &["echo@tcp://0.0.0.0:0?auth=none"]);
     server.serving.line_with("listening echo");
     let up = host
         .command(std::process::Command::new("ip").args(["link", "set", "eth0", "up"]))

@@ -150,9 +150,9 @@ fn a_name_stands_for_what_it_offers() {
         home: home.path(),
     };
     let listeners = [
-        "echo@tcp://[::]:8080",
+        "echo@tcp://[::]:8080?auth=none",
         "echo@udp://[::]:8080",
-        "discard@tcp://[::]:9",
+        "discard@tcp://[::]:9?auth=none",
     ];
     let _server = Server::announced(&lan.hosts[1], "kitchen", &listeners);
     let there = lan.hosts[1].v4();
@@ -170,6 +170,7 @@ fn a_name_stands_for_what_it_offers() {
         let json = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(json.contains(&format!(r#""target": "{endpoint}""#)), "{json}");
     }
+    assert_eq!(client.done(&["ask", "@kitchen/echo", "hello"]), "hello\n");
     client.refused(
         &["info", "@kitchen"],
         "say which, as @kitchen/discard, @kitchen/echo",

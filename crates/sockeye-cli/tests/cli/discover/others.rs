@@ -115,7 +115,7 @@ fn beside_avahi_on_one_machine_both_are_heard() {
         return;
     };
     let _published = avahi.start("avahi-publish", &["-s", "printer", "_ipp._tcp", "631"]);
-    let _server = Server::announced(&lan.hosts[0], "kitchen", &["echo@tcp://0.0.0.0:8080"]);
+    let _server = Server::announced(&lan.hosts[0], "kitchen", &["echo@tcp://0.0.0.0:8080?auth=none"]);
     let seen = watch(&lan.hosts[1], &["echo", "_ipp._tcp"]);
     let mut lines = [(); 2].map(|()| seen.line().expect("a line"));
     lines.sort();
@@ -177,7 +177,7 @@ fn zeroconf_of_python_sees_what_is_announced_and_is_seen() {
     let mut snake = Background::printing(program);
     snake.line_with("registered");
     seen.line_with(&format!("+ snake  echo  tcp://{}:7  eth0", there.v4()));
-    let server = Server::announced(here, "kitchen", &["echo@tcp://0.0.0.0:8080"]);
+    let server = Server::announced(here, "kitchen", &["echo@tcp://0.0.0.0:8080?auth=none"]);
     let came = snake.line_with("came kitchen._sockeye-echo._tcp.local.");
     assert!(
         came.contains(&format!(

@@ -36,7 +36,7 @@ fn nothing_is_heard_nor_answered_beyond_a_router() {
     let Some((near, far, _router)) = Lan::joined(2, 2) else {
         return;
     };
-    let listeners = ["echo@tcp://[::]:8080", "echo@udp://[::]:8080"];
+    let listeners = ["echo@tcp://[::]:8080?auth=none", "echo@udp://[::]:8080"];
     let _there = Server::announced(&near.hosts[0], "near", &listeners);
     let _here = Server::announced(&far.hosts[0], "far", &listeners);
     watch(&near.hosts[1], &[]).line_with("+ near  echo");
