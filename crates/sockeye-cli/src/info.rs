@@ -43,7 +43,7 @@ Examples:
   sockeye info example.org 80 --all --reverse   every address, and their names
   sockeye info udp://127.0.0.1:8013             whether UDP is refused there
   sockeye info unix:///run/sockeye.sock         a Unix socket
-  sockeye info @kitchen/echo                    what `sockeye discover` has found
+  sockeye info @kitchen/echo                    one that is announced
   sockeye info example.org 443 --tls --json     for programs
 
 Exit codes:

@@ -28,7 +28,7 @@ Examples:
   sockeye shop                                the shop on this machine
   sockeye shop shop.example.org               one elsewhere, at the usual port
   sockeye shop tcp://[::1]:9999 --encoding utf-8
-  sockeye shop @kitchen                       one that announces itself (sockeye discover)
+  sockeye shop @kitchen                       one that sockeye discover lists
   sockeye shop tls://shop.example.org:9999 --user anna
   printf 'buy 2 西瓜\\nbalance\\n' | sockeye shop localhost
   sockeye shop admin add 'green tea' 3.5 100  while it is open, or not
