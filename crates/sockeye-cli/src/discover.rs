@@ -104,7 +104,7 @@ fn list(mut browser: Browser, until: Instant, json: bool) -> Result<ExitCode> {
         found.retain(|one| Some(one) != gone.as_ref());
         found.extend(come);
     }
-    found.sort_by(|one, other| (&one.kind, &one.name).cmp(&(&other.kind, &other.name)));
+    found.sort_by(|one, other| (&one.name, &one.kind).cmp(&(&other.name, &other.kind)));
     let lines = match json {
         true => found.iter().map(|one| json::line(None, one)).collect(),
         false => table::of(&found),

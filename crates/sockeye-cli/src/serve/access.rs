@@ -108,7 +108,7 @@ impl Said {
             _ => "tls://HOST:PORT".to_owned(),
         };
         format!(
-            "beyond this machine its peers log in, unless you say otherwise, and {danger}. Serve it as {name}@{tls} (accounts: \
+            "beyond this machine peers log in unless you say otherwise, and a login takes TLS. Serve it as {name}@{tls} (accounts: \
              `sockeye user add NAME`), or to everybody by saying so: {name}@{at}?auth=none"
         )
     }

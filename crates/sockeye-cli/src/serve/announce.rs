@@ -57,7 +57,8 @@ fn offer(serving: &Serving) -> Option<Offer> {
             version: Some(env!("CARGO_PKG_VERSION").to_owned()),
             tls: matches!(endpoint, Endpoint::Tls(_)),
             fingerprint: certificate.map(|der| fingerprint(&der)),
-            ..serving.facts.clone()
+            auth: Some(serving.scheme.to_string()),
+            encoding: serving.encoding.map(|encoding| encoding.to_string()),
         },
     })
 }

@@ -3,10 +3,10 @@
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use sockeye::{Endpoint, Limits, MAX_WORKERS, Model, Options, TlsServer};
 use sockeye_proto::text::Encoding;
-use sockeye_services::auth::Guard;
+use sockeye_services::auth::{Guard, Scheme};
 use sockeye_services::catalog::{self, Service, Starter};
 use sockeye_services::data::Data;
-use sockeye_services::discovery::{Facts, check_name, host_name};
+use sockeye_services::discovery::{check_name, host_name};
 use sockeye_services::settings::Settings;
 use sockeye_services::shop;
 use std::path::PathBuf;
@@ -41,14 +41,16 @@ pub(super) struct Listener {
     pub(super) options: Options,
     pub(super) tls: Option<TlsServer>,
     pub(super) starter: Starter,
+    /// What its peers prove.
+    pub(super) scheme: Scheme,
     /// Who is let in to it.
     pub(super) guard: Option<Guard>,
     /// Who signs the certificates of its peers.
     pub(super) client_authority: Option<PathBuf>,
     /// Whether it needs the folder for data.
     pub(super) keeps: bool,
-    /// What is said of it to those who look for services.
-    pub(super) facts: Facts,
+    /// The encoding of its texts, if it has any.
+    pub(super) encoding: Option<Encoding>,
     /// What its operator should hear.
     pub(super) warnings: Vec<String>,
 }
@@ -144,10 +146,11 @@ fn of_endpoint(
         workers: workers(&draft, args, model)?,
         spin: draft.spin,
         limits,
-        facts: facts(service, &settings)?,
+        encoding: encoding(service, &settings)?,
         tls: tls(&draft)?,
         options: draft.options,
         starter: (service.make)(&settings)?,
+        scheme: access.policy.scheme,
         guard: access.guard(service, data)?,
         client_authority: draft.access.client_authority,
         keeps,
@@ -156,19 +159,16 @@ fn of_endpoint(
     })
 }
 
-/// What it says of itself beside its certificate.
-fn facts(service: &Service, settings: &Settings) -> Result<Facts> {
-    let has_text = service.settings().any(|setting| setting.name == "encoding");
+/// The encoding of a service that speaks text.
+fn encoding(service: &Service, settings: &Settings) -> Result<Option<Encoding>> {
+    if !service.settings().any(|setting| setting.name == "encoding") {
+        return Ok(None);
+    }
     let usual = match service.name == shop::SERVICE.name {
         true => Encoding::GBK,
         false => Encoding::default(),
     };
-    let encoding = settings.parse::<Encoding>("encoding")?.unwrap_or(usual);
-    Ok(Facts {
-        auth: Some(settings.auth.scheme.to_string()),
-        encoding: has_text.then(|| encoding.to_string()),
-        ..Facts::default()
-    })
+    Ok(Some(settings.parse("encoding")?.unwrap_or(usual)))
 }
 
 /// Sorts the query into what is the listener's, the socket's and the service's.

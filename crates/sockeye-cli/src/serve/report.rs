@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 
 use serde_json::json;
 use sockeye::{Endpoint, Host, HostPort};
+use sockeye_services::auth::Scheme;
 use sockeye_services::catalog::Service;
 use sockeye_services::discovery::Announced;
 
@@ -31,6 +32,7 @@ impl Report {
                 "service": service.name,
                 "endpoint": endpoint.to_string(),
                 "model": serving.model.name(),
+                "auth": serving.scheme.to_string(),
                 "try": try_it(service, &endpoint),
             });
             if let Some(fingerprint) = fingerprint {
@@ -41,6 +43,9 @@ impl Report {
         tell(&format!("listening {} {endpoint}", service.name));
         if let Some(fingerprint) = fingerprint {
             tell(&format!("    certificate: {fingerprint} (SHA-256)"));
+        }
+        if serving.scheme == Scheme::Scram && !serving.usual {
+            tell("    accounts: sockeye user add NAME");
         }
         if serving.usual {
             tell(&format!("    try: {}", try_it(service, &endpoint)));

@@ -2,10 +2,10 @@
 
 use anyhow::{Result, bail};
 use sockeye::{Endpoint, Model, Running, Server, TlsServer};
-use sockeye_services::auth::Guard;
+use sockeye_proto::text::Encoding;
+use sockeye_services::auth::{Guard, Scheme};
 use sockeye_services::catalog::{Service, Starter};
 use sockeye_services::data::Data;
-use sockeye_services::discovery::Facts;
 
 use super::events;
 use super::plan::{Listener, Plan};
@@ -17,8 +17,9 @@ pub(super) struct Bound {
     model: Model,
     service: &'static Service,
     starter: Starter,
+    scheme: Scheme,
     guard: Option<Guard>,
-    facts: Facts,
+    encoding: Option<Encoding>,
     usual: bool,
 }
 
@@ -27,8 +28,10 @@ pub(super) struct Serving {
     pub(super) running: Running,
     pub(super) model: Model,
     pub(super) service: &'static Service,
-    /// What is said of it to those who look for services.
-    pub(super) facts: Facts,
+    /// The encoding of its texts, if it has any.
+    pub(super) encoding: Option<Encoding>,
+    /// What its peers prove.
+    pub(super) scheme: Scheme,
     /// Nobody asked for it by name.
     pub(super) usual: bool,
 }
@@ -68,8 +71,9 @@ fn bind_one(listener: Listener, usual: bool, data: Option<&Data>) -> sockeye::Re
         endpoint,
         model,
         starter,
+        scheme,
         guard,
-        facts,
+        encoding,
         ..
     } = listener;
     let mut server = Server::bind_with(&endpoint, listener.options)?
@@ -97,8 +101,9 @@ fn bind_one(listener: Listener, usual: bool, data: Option<&Data>) -> sockeye::Re
         model,
         service,
         starter,
+        scheme,
         guard,
-        facts,
+        encoding,
         usual,
     })
 }
@@ -139,7 +144,8 @@ pub(super) fn start(bound: Vec<Bound>) -> Result<Vec<Serving>> {
             running,
             model: bound.model,
             service: bound.service,
-            facts: bound.facts,
+            encoding: bound.encoding,
+            scheme: bound.scheme,
             usual: bound.usual,
         };
         serving.push((place, started));

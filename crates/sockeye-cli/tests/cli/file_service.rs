@@ -59,7 +59,11 @@ impl Client {
                 let answer: Value = decode(&frame).expect("JSON");
                 let outcome = match answer.get("ok") {
                     Some(ok) => Ok(ok.clone()),
-                    None => Err(answer["error"]["code"].as_str().expect("a code").to_owned()),
+                    None => {
+                        let error = &answer["error"];
+                        assert!(error["message"].as_str().is_some_and(|words| !words.is_empty()));
+                        Err(error["code"].as_str().expect("a code").to_owned())
+                    }
                 };
                 return Some((answer["id"].as_u64().expect("an id"), outcome));
             }

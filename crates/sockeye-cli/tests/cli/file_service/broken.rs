@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::{Client, OPEN, hash};
@@ -38,8 +39,8 @@ const LARGE: usize = (1 << 20) + 7;
 /// More than are forced to the disk one by one.
 const MANY: usize = 20;
 
-fn served(data: &Path) -> Option<Faulty> {
-    Faulty::serve(&["--data", &data.to_string_lossy(), "--model", "epoll"], OPEN)
+fn served(data: &Path, model: &str) -> Option<Faulty> {
+    Faulty::serve(&["--data", &data.to_string_lossy(), "--model", model], OPEN)
 }
 
 /// A large file, as far as it gets.
@@ -99,8 +100,17 @@ fn listed(client: &mut Client) -> (usize, u64) {
 
 #[test]
 fn what_the_disk_has_not_taken_is_not_acknowledged_and_has_no_name() {
+    not_acknowledged_under("epoll");
+}
+
+#[test]
+fn nor_is_it_where_each_client_has_a_process() {
+    not_acknowledged_under("process");
+}
+
+fn not_acknowledged_under(model: &str) {
     let folder = tempfile::tempdir().expect("a folder");
-    let Some(faulty) = served(folder.path()) else {
+    let Some(faulty) = served(folder.path(), model) else {
         return;
     };
     let mut client = Client::at(faulty.serving.address(0)).expect("a server");
@@ -154,7 +164,7 @@ fn what_the_disk_has_not_taken_is_not_acknowledged_and_has_no_name() {
 #[test]
 fn a_name_that_may_not_last_is_not_acknowledged_and_is_counted() {
     let folder = tempfile::tempdir().expect("a folder");
-    let Some(faulty) = served(folder.path()) else {
+    let Some(faulty) = served(folder.path(), "epoll") else {
         return;
     };
     let mut client = Client::at(faulty.serving.address(0)).expect("a server");
@@ -197,9 +207,49 @@ fn a_name_that_may_not_last_is_not_acknowledged_and_is_counted() {
 }
 
 #[test]
+fn books_that_fail_are_told_and_right_again_after_a_new_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let Some(mut faulty) = served(folder.path(), "epoll") else {
+        return;
+    };
+    let mut client = Client::at(faulty.serving.address(0)).expect("a server");
+    put_small(&mut client, "before", 1)
+        .pop()
+        .expect("one")
+        .expect("the disk works");
+    for calls in [&["fsync", "fdatasync"][..], &["write", "pwrite64"]] {
+        faulty.fail(calls, "sockeye.db");
+        assert_eq!(
+            put_large(&mut client, "large", &"cd".repeat(16)),
+            Err("io".to_owned())
+        );
+        for outcome in put_small(&mut client, "small", MANY) {
+            assert_eq!(outcome, Err("io".to_owned()), "{calls:?}");
+        }
+        assert_eq!(listed(&mut client), (1, 500));
+        assert!(!faulty.mend().is_empty(), "nothing has failed: {calls:?}");
+        for outcome in put_small(&mut client, "before", 1) {
+            outcome.expect("a receipt");
+        }
+    }
+    faulty.serving.program.signal(Signal::TERM);
+    drop(client);
+    faulty.serving.program.end();
+    let Some(faulty) = served(folder.path(), "epoll") else {
+        return;
+    };
+    let mut client = Client::at(faulty.serving.address(0)).expect("a server");
+    assert_eq!(
+        quota(&mut client),
+        json!({"used": 500, "reserved": 0, "limit": null})
+    );
+    put_large(&mut client, "large", &"cd".repeat(16)).expect("a receipt");
+}
+
+#[test]
 fn our_client_says_what_has_failed_and_goes_on_when_it_works_again() {
     let folder = tempfile::tempdir().expect("a folder");
-    let Some(faulty) = served(folder.path()) else {
+    let Some(faulty) = served(folder.path(), "epoll") else {
         return;
     };
     let source = folder.path().join("source");
