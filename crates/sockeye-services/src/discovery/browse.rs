@@ -44,9 +44,7 @@ pub struct Browser {
     kinds: BTreeSet<ServiceType>,
     /// Whether Sockeye's types that this version doesn't know are listened for, too.
     others: bool,
-    /// By their full names. Two that differ in capitals alone should not be, and are told apart if they are.
-    known: HashMap<String, Instance>,
-    left_out: usize,
+    known: Known,
     unchecked: usize,
 }
 
@@ -109,8 +107,7 @@ impl Browser {
             heard,
             kinds: BTreeSet::new(),
             others,
-            known: HashMap::new(),
-            left_out: 0,
+            known: Known::default(),
             unchecked: 0,
         })
     }
@@ -158,7 +155,7 @@ impl Browser {
 
     /// How many could not be kept.
     pub fn left_out(&self) -> usize {
-        self.left_out
+        self.known.left_out
     }
 
     /// The next change; `None` when there is none until then.
@@ -213,9 +210,9 @@ impl Browser {
                     return Ok(None);
                 };
                 let full = heard.fullname.clone();
-                Ok(self.resolved(full, Instance::of(kind, *heard)))
+                Ok(self.known.hear(full, Instance::of(kind, *heard)))
             }
-            ServiceEvent::ServiceRemoved(_, full) => Ok(self.known.remove(&full).map(Change::Went)),
+            ServiceEvent::ServiceRemoved(_, full) => Ok(self.known.forget(&full)),
             _ => Ok(None),
         }
     }
@@ -224,21 +221,34 @@ impl Browser {
         let kind = domain.parse().ok()?;
         self.kinds.get(&kind).cloned()
     }
+}
 
-    fn resolved(&mut self, full: String, now: Instance) -> Option<Change> {
-        if let Some(known) = self.known.get_mut(&full) {
+/// Those who are there, by their full names. Two that differ in capitals alone should not be, and are told apart if they are.
+#[derive(Default)]
+struct Known {
+    all: HashMap<String, Instance>,
+    left_out: usize,
+}
+
+impl Known {
+    fn hear(&mut self, full: String, now: Instance) -> Option<Change> {
+        if let Some(known) = self.all.get_mut(&full) {
             if *known == now {
                 return None;
             }
             let was = std::mem::replace(known, now.clone());
             return Some(Change::Changed { was, now });
         }
-        if self.known.len() == MAX_INSTANCES {
+        if self.all.len() == MAX_INSTANCES {
             self.left_out += 1;
             return None;
         }
-        self.known.insert(full, now.clone());
+        self.all.insert(full, now.clone());
         Some(Change::Came(now))
+    }
+
+    fn forget(&mut self, full: &str) -> Option<Change> {
+        self.all.remove(full).map(Change::Went)
     }
 }
 
@@ -259,5 +269,44 @@ pub fn types(until: Instant) -> Result<BTreeSet<ServiceType>> {
             Ok(_) => {}
             Err(_) => return Ok(types),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn instance(port: u16) -> Instance {
+        Instance {
+            name: "kitchen".to_owned(),
+            kind: ServiceType::of("echo", false),
+            host: "anna.local".to_owned(),
+            port,
+            addresses: Vec::new(),
+            txt: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_known_changes_and_has_a_limit() {
+        let mut known = Known::default();
+        let mut hear = |full: &str, port| known.hear(full.to_owned(), instance(port));
+        assert_eq!(hear("a", 1), Some(Change::Came(instance(1))));
+        assert_eq!(hear("a", 1), None);
+        let (was, now) = (instance(1), instance(2));
+        assert_eq!(hear("a", 2), Some(Change::Changed { was, now }));
+        for number in 1..MAX_INSTANCES {
+            assert!(hear(&number.to_string(), 1).is_some());
+        }
+        assert_eq!(hear("one too many", 1), None);
+        assert!(hear("a", 3).is_some());
+        assert_eq!(known.left_out, 1);
+        assert_eq!(known.forget("a"), Some(Change::Went(instance(3))));
+        assert_eq!(known.forget("a"), None);
+        assert!(
+            known
+                .hear("there is room again".to_owned(), instance(1))
+                .is_some()
+        );
     }
 }

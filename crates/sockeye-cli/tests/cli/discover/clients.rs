@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use super::Server;
 use crate::lan::{Host, Lan};
@@ -16,12 +16,16 @@ struct Client<'a> {
 }
 
 impl Client<'_> {
-    fn run(&self, args: &[&str]) -> Output {
+    fn command(&self, args: &[&str]) -> Command {
         let mut command = self.host.sockeye(args);
         command
             .env("XDG_CONFIG_HOME", self.home)
             .env("XDG_STATE_HOME", self.home);
-        command.output().expect("it starts")
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().expect("it starts")
     }
 
     #[track_caller]
@@ -135,7 +139,16 @@ fn a_certificate_that_was_met_by_its_address_is_the_one_that_is_expected() {
     assert_eq!(client.pins(), wrong);
     fs::remove_file(home.path().join("sockeye/pins")).expect("a file");
     client.done(&["shop", &format!("tls://{at}"), "--encoding", "utf-8"]);
-    client.done(&["shop", "@corner"]);
+    // It speaks what it announces to speak.
+    let script = home.path().join("script");
+    fs::write(&script, "list\n").expect("a file");
+    let mut visit = client.command(&["shop", "@corner"]);
+    let visit = visit
+        .stdin(fs::File::open(&script).expect("a file"))
+        .output()
+        .expect("it starts");
+    let goods = String::from_utf8_lossy(&visit.stdout).into_owned();
+    assert!(goods.contains("瓜子"), "{goods} {}", words(&visit));
     let pins = client.pins();
     let (by_address, by_name) = pins.trim_end().split_once('\n').expect("two lines");
     assert_eq!(by_address.replace(&at, "@corner/shop"), by_name);
