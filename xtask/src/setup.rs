@@ -96,6 +96,30 @@ const PACKAGES: &[Package] = &[
         Tests,
         "children and zombies of the process model",
     ),
+    package(
+        "avahi-daemon",
+        File("/usr/sbin/avahi-daemon"),
+        Tests,
+        "another responder of multicast DNS",
+    ),
+    package(
+        "avahi-utils",
+        Program("avahi-browse"),
+        Tests,
+        "what Avahi sees, and what it announces",
+    ),
+    package(
+        "dbus-daemon",
+        Program("dbus-daemon"),
+        Tests,
+        "the bus by which one talks to Avahi",
+    ),
+    package(
+        "python3-zeroconf",
+        File("/usr/lib/python3/dist-packages/zeroconf"),
+        Tests,
+        "Python's DNS-SD, as it sees and is seen",
+    ),
     package("gcc", Program("gcc"), Bench, "the reference servers in C"),
     package(
         "libc6-dev",

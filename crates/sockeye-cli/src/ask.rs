@@ -12,6 +12,7 @@ use sockeye_services::ask::{Answer, Ask};
 
 use crate::cli::span;
 use crate::content::{Content, Format, json_line};
+use crate::discovered::{Place, Wanted};
 use crate::exit::{self, Usage};
 use crate::terminal;
 
@@ -23,6 +24,7 @@ Examples:
   sockeye ask udp://10.0.0.2:8000 list --silence 500ms   all answers, until none comes for so long
   sockeye ask udp://10.0.0.2:8000 list --answers 3       three answers
   sockeye ask unixgram:/run/app.sock ping --hex
+  sockeye ask @kitchen/echo hello                  whom `sockeye discover` has found
 
 The question is asked again where no answer comes, each time with twice the patience; all tries share --timeout. To ask
 everybody on a network: sockeye broadcast --wait 2s.
@@ -36,8 +38,8 @@ Exit codes:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Whom: udp://HOST:PORT, unixgram:…
-    endpoint: Endpoint,
+    /// Whom: udp://HOST:PORT, unixgram:…, or a name that is announced: @kitchen/echo
+    endpoint: Place,
     /// What to send
     text: String,
     /// Stop after so many answers (1, with --silence all)
@@ -74,8 +76,12 @@ enum Event {
 }
 
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
-    let endpoint = one_peer(&args.endpoint)?;
     let question = args.format.encode(&args.text).map_err(Usage::new)?;
+    let there = args.endpoint.find(Wanted {
+        service: None,
+        packets: true,
+    })?;
+    let endpoint = one_peer(&there.endpoint)?;
     let policy = Policy {
         timeout: args.timeout,
         tries: args.tries,

@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use std::time::Duration;
 
-use crate::{ask, bench, broadcast, files, info, listen, log, serve, shop, user};
+use crate::{ask, bench, broadcast, discover, files, info, listen, log, serve, shop, user};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -12,6 +12,7 @@ Examples:
   sockeye serve echo@tcp://127.0.0.1:7  one service, where you want it
   sockeye info localhost 8080           who is there, and what the connection is
   sockeye info example.org https --tls  the same with TLS and its certificates
+  sockeye discover                      which services others announce here
   sockeye listen udp://:8000            every datagram that comes
   sockeye broadcast --wait 2s hello     say it to everybody, and see who answers
   sockeye ask udp://127.0.0.1:8007 hi   a question, and its answer
@@ -37,6 +38,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Serve(serve::Args),
     Info(info::Args),
+    Discover(discover::Args),
     Listen(listen::Args),
     Broadcast(broadcast::Args),
     Ask(ask::Args),
@@ -53,6 +55,7 @@ impl Command {
             Command::Serve(args) => args.json,
             // Their JSON goes to standard output.
             Command::Info(_)
+            | Command::Discover(_)
             | Command::Listen(_)
             | Command::Broadcast(_)
             | Command::Ask(_)

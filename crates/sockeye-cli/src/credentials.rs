@@ -17,6 +17,7 @@ use sockeye_proto::challenge::Digest;
 use sockeye_services::auth::{client, read_secret};
 use zeroize::Zeroizing;
 
+use crate::discovered::{Destination, Found};
 use crate::exit::{Usage, tell};
 use crate::hex;
 use pins::{Pin, Pins, Seen};
@@ -109,8 +110,12 @@ impl Credentials {
 
     /// A connection to the endpoint; over TLS to somebody who is trusted. A certificate that vouches for itself is kept in
     /// mind at the first contact, and a change of it is a hard stop.
-    pub(crate) async fn dial(&self, endpoint: &Endpoint) -> Result<Connection> {
+    ///
+    /// A server that was found by a name is known by that, wherever it is; one whose name is new, and its address isn't, has to be the
+    /// one that was met at that address.
+    pub(crate) async fn dial(&self, there: &Destination) -> Result<Connection> {
         self.check()?;
+        let endpoint = &there.endpoint;
         let Endpoint::Tls(at) = endpoint else {
             for (given, option) in [
                 (self.ca.is_some(), "--ca"),
@@ -119,6 +124,7 @@ impl Credentials {
             ] {
                 ensure!(!given, Usage::new(format!("{option} is for tls:// endpoints")));
             }
+            there.found.as_ref().map_or(Ok(()), never_met_over_tls)?;
             return Ok(sockeye::dial(endpoint).await?);
         };
         if let Some(path) = &self.ca {
@@ -130,17 +136,38 @@ impl Credentials {
             return self.dial_trusting(endpoint, TlsClient::pinned(expected)?).await;
         }
         let pins = Pins::usual()?;
-        let place = at.to_string();
-        match pins.look_up(&place)? {
-            Some(Pin::Authority) => {
+        let address = at.to_string();
+        let place = there.found.as_ref().map_or(&address, |found| &found.known_as);
+        let known = match pins.look_up(place)? {
+            Some(pin) => Some((place, pin)),
+            None => pins.look_up(&address)?.map(|pin| (&address, pin)),
+        };
+        let Some((known_as, pin)) = known else {
+            return self.first_contact(there, place, &pins).await;
+        };
+        let conn = self.dial_known(endpoint, known_as, pin, &pins).await?;
+        if known_as != place {
+            pins.remember(place, pin)?; // a change of address won't make it a stranger
+        }
+        Ok(conn)
+    }
+
+    async fn dial_known(
+        &self,
+        endpoint: &Endpoint,
+        known_as: &str,
+        pin: Pin,
+        pins: &Pins,
+    ) -> Result<Connection> {
+        match pin {
+            Pin::Authority => {
                 let dialled = self.dial_trusting(endpoint, TlsClient::system()?).await;
-                dialled.map_err(|error| unvouched(error, &place, &pins))
+                dialled.map_err(|error| unvouched(error, known_as, pins))
             }
-            Some(Pin::Fingerprint(pinned)) => {
+            Pin::Fingerprint(pinned) => {
                 let dialled = self.dial_trusting(endpoint, TlsClient::pinned(pinned)?).await;
-                dialled.map_err(|error| changed(error, &place, &pinned, &pins))
+                dialled.map_err(|error| changed(error, known_as, endpoint, &pinned, pins))
             }
-            None => self.first_contact(endpoint, &place, &pins).await,
         }
     }
 
@@ -153,7 +180,8 @@ impl Credentials {
     }
 
     /// An authority may vouch for it; else it is believed this once, and known again from then on.
-    async fn first_contact(&self, endpoint: &Endpoint, place: &str, pins: &Pins) -> Result<Connection> {
+    async fn first_contact(&self, there: &Destination, place: &str, pins: &Pins) -> Result<Connection> {
+        let endpoint = &there.endpoint;
         // A machine without a list of authorities has none that could vouch.
         if let Ok(authorities) = TlsClient::system() {
             match self.dial_trusting(endpoint, authorities).await {
@@ -169,6 +197,11 @@ impl Credentials {
         let conn = self.dial_trusting(endpoint, TlsClient::unverified()?).await?;
         let shown = conn.tls().and_then(|tls| tls.certificates.into_iter().next());
         let shown = fingerprint(&shown.context("the server showed no certificate")?);
+        let announced = there.found.as_ref().and_then(|found| found.fingerprint);
+        ensure!(
+            announced.is_none_or(|announced| announced == shown),
+            differs(place, &shown)
+        );
         match pins.remember(place, Pin::Fingerprint(shown))? {
             Seen::New => tell(&format!(
                 "{place} is new here. Its certificate vouches for itself; its fingerprint (SHA-256) is\n    {}\nCompare it \
@@ -250,6 +283,29 @@ fn distrust(error: &anyhow::Error) -> Option<Distrust> {
     error.downcast_ref().and_then(Distrust::of)
 }
 
+/// Who was met over TLS isn't met without: whoever announces the same name could be anybody.
+fn never_met_over_tls(found: &Found) -> Result<()> {
+    let Ok(pins) = Pins::usual() else {
+        return Ok(()); // nobody was ever met
+    };
+    let place = &found.known_as;
+    ensure!(
+        pins.look_up(place)?.is_none(),
+        "{place} was met over TLS before, and is announced without now: somebody else may go by its name. Nothing was sent. Ask \
+         its operator; if that is theirs, remove the line of {place} from {} and connect again",
+        pins.path().display()
+    );
+    Ok(())
+}
+
+fn differs(place: &str, shown: &[u8; 32]) -> String {
+    format!(
+        "{place} shows another certificate than it announces: somebody may be in between, or it has just been started anew. \
+         Nothing was sent. Its fingerprint (SHA-256) is\n    {}\nAsk its operator, and insist with --fingerprint, or try again",
+        hex::hex(shown)
+    )
+}
+
 fn unvouched(error: anyhow::Error, place: &str, pins: &Pins) -> anyhow::Error {
     if distrust(&error).is_none() {
         return error;
@@ -261,13 +317,19 @@ fn unvouched(error: anyhow::Error, place: &str, pins: &Pins) -> anyhow::Error {
     ))
 }
 
-fn changed(error: anyhow::Error, place: &str, pinned: &[u8; 32], pins: &Pins) -> anyhow::Error {
+fn changed(
+    error: anyhow::Error,
+    place: &str,
+    endpoint: &Endpoint,
+    pinned: &[u8; 32],
+    pins: &Pins,
+) -> anyhow::Error {
     if distrust(&error) != Some(Distrust::Another) {
         return error;
     }
     anyhow::anyhow!(
         "{place} shows another certificate than before: somebody may be in between, or its operator has changed it. Nothing \
-         was sent.\nExpected was the fingerprint (SHA-256)\n    {}\nAsk the operator; `sockeye info tls://{place}` says which \
+         was sent.\nExpected was the fingerprint (SHA-256)\n    {}\nAsk the operator; `sockeye info {endpoint}` says which \
          it is now. If the change is theirs, remove the line of {place} from {} and connect again.",
         hex::hex(pinned),
         pins.path().display()

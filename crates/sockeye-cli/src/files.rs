@@ -22,9 +22,10 @@ mod teller;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use sockeye::Endpoint;
+use sockeye_services::files::SERVICE;
 
 use crate::credentials::Credentials;
+use crate::discovered::{Place, Wanted};
 use access::Access;
 
 const EXAMPLES: &str = "\
@@ -40,6 +41,8 @@ Examples:
       What matches, into the folder `films` here.
   sockeye files ls -r tcp://127.0.0.1:9000 --user ann
       Everything that is there.
+  sockeye files ls @kitchen --user ann
+      At a server that announces itself (sockeye discover).
   sockeye files put --legacy --user xiaoming tcp://127.0.0.1:9000 a.mp4
       To the server of the old tutorial, which answers nothing.
   sockeye files tcp://127.0.0.1:9000
@@ -64,7 +67,7 @@ pub(crate) struct Args {
     #[command(subcommand)]
     what: Option<What>,
     /// Without a command: the service that the menu is about
-    endpoint: Option<Endpoint>,
+    endpoint: Option<Place>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -96,8 +99,8 @@ enum What {
 /// Where the service is, and who we are there.
 #[derive(Debug, Clone, clap::Args)]
 struct There {
-    /// The service, such as tcp://127.0.0.1:9000
-    endpoint: Endpoint,
+    /// The service, such as tcp://127.0.0.1:9000, or the name that it announces: @kitchen
+    endpoint: Place,
     #[command(flatten)]
     access: Credentials,
     /// How often to try again after the connection broke, without anything achieved in between
@@ -107,6 +110,12 @@ struct There {
     #[arg(long)]
     json: bool,
 }
+
+/// Of those that go by a name: what these are commands for.
+const WANTED: Wanted = Wanted {
+    service: Some(SERVICE.name),
+    packets: false,
+};
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     crate::descriptors::raise_limit();

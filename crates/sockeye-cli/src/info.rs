@@ -30,6 +30,7 @@ use std::time::{Duration, Instant};
 use sockeye_services::ping::{MAX_SIZE, MIN_INTERVAL};
 
 use crate::cli::span;
+use crate::discovered::{Wanted, discovered};
 use crate::exit;
 use connect::Reached;
 use failure::{Failure, Step};
@@ -47,6 +48,7 @@ Examples:
   sockeye info example.org --ping --count 10    whether it is there, and how far
   sockeye info udp://127.0.0.1:8013             whether UDP is refused there
   sockeye info unix:///run/sockeye.sock         a Unix socket
+  sockeye info @kitchen/echo                    one that is announced
   sockeye info example.org 443 --tls --json     for programs
 
 Exit codes:
@@ -60,7 +62,8 @@ Exit codes:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// A host name, an address, HOST:PORT, or an endpoint: tcp://…, tls://…, udp://…, unix:…
+    /// A host name, an address, HOST:PORT, an endpoint (tcp://…, tls://…, udp://…, unix:…), or a name that is announced:
+    /// @kitchen/echo
     host: String,
     /// The port, as a number or by its service's name; without one the name is only resolved
     #[arg(value_name = "PORT|SERVICE")]
@@ -124,6 +127,7 @@ fn size(text: &str) -> Result<usize, String> {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let args = where_announced(args)?;
     let plan = Plan::new(&args)?;
     let page = Page::for_stdout();
     let begun = Instant::now();
@@ -150,10 +154,29 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     match &report.error {
         None => Ok(ExitCode::SUCCESS),
         Some(failure) => {
-            exit::tell(&format!("sockeye: {}", page::harmless(&failure.sentence())));
+            exit::tell(&format!(
+                "sockeye: {}",
+                crate::terminal::harmless(&failure.sentence())
+            ));
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+/// A name that somebody announces gives way to where that is.
+fn where_announced(mut args: Args) -> anyhow::Result<Args> {
+    if !args.host.starts_with('@') {
+        return Ok(args);
+    }
+    if let Some(port) = &args.port {
+        let why = format!(
+            "`{}` has a port itself: leave `{port}` out",
+            args.host.escape_debug()
+        );
+        return Err(exit::Usage::new(why).into());
+    }
+    args.host = discovered(&args.host, Wanted::default())?.endpoint.to_string();
+    Ok(args)
 }
 
 /// All the steps, as far as they lead.

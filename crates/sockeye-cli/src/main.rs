@@ -11,6 +11,8 @@
 //! | [`credentials`] | who a client is and whom it trusts: options that clients have in common |
 //! | [`hex`] | fingerprints as people write them |
 //! | [`ports`] | who has a port |
+//! | [`discover`] | `sockeye discover`: which services are announced on the link |
+//! | [`discovered`] | a name that was announced, where an endpoint may stand |
 //! | [`listen`] | `sockeye listen`: every datagram that comes |
 //! | [`broadcast`] | `sockeye broadcast`: a text to everybody, and who answers |
 //! | [`ask`] | `sockeye ask`: a question over datagrams, and when to stop waiting |
@@ -27,6 +29,8 @@ mod cli;
 mod content;
 mod credentials;
 mod descriptors;
+mod discover;
+mod discovered;
 mod exit;
 mod files;
 mod hex;
@@ -53,6 +57,7 @@ fn main() -> ExitCode {
     let outcome = log::start(&cli.log, cli.command.logs_json()).and_then(|()| match cli.command {
         Command::Serve(args) => serve::run(args),
         Command::Info(args) => info::run(args),
+        Command::Discover(args) => discover::run(args),
         Command::Listen(args) => listen::run(args),
         Command::Broadcast(args) => broadcast::run(args),
         Command::Ask(args) => ask::run(args),

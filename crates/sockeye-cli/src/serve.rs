@@ -7,12 +7,14 @@
 //! | [`access`] | who may use a listener |
 //! | [`plan`] | makes listeners of the arguments, or says why they can't be had |
 //! | [`start`] | binds and starts them |
+//! | [`announce`] | has others on the network find them |
 //! | [`report`] | says where they listen, and how to try them |
 //! | [`events`] | logs what happens to them |
 //! | [`signals`] | waits for the end |
 //! | [`help`], [`columns`] | the tables of the help |
 
 mod access;
+mod announce;
 mod columns;
 mod events;
 mod help;
@@ -54,6 +56,12 @@ pub(crate) struct Args {
     /// The folder for what services keep, made for its owner alone if missing ($XDG_DATA_HOME/sockeye)
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Have others on the network find the listeners that they can reach (sockeye discover)
+    #[arg(long)]
+    announce: bool,
+    /// The name to be found by (this machine's)
+    #[arg(long, requires = "announce")]
+    name: Option<String>,
     /// Report and log in JSON, an object a line
     #[arg(long)]
     pub(crate) json: bool,
@@ -66,7 +74,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         plan.data.as_ref().map_or(Ok(()), Data::open)?;
     }
     let report = Report { json: args.json };
+    let announced_as = plan.announced_as.clone();
     let bound = start::bind(plan, &report)?;
     let serving = start::start(bound)?;
-    signals::serve_until_told(serving, &report)
+    signals::serve_until_told(serving, announced_as.as_deref(), report)
 }

@@ -15,19 +15,20 @@ mod talk;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use sockeye::Endpoint;
 use sockeye_proto::money::Money;
 use sockeye_proto::shop::GoodName;
 use sockeye_proto::text::Encoding;
 use sockeye_services::shop::SERVICE;
 
 use crate::credentials::Credentials;
+use crate::discovered::{Place, Wanted};
 
 const EXAMPLES: &str = "\
 Examples:
   sockeye shop                                the shop on this machine
   sockeye shop shop.example.org               one elsewhere, at the usual port
   sockeye shop tcp://[::1]:9999 --encoding utf-8
+  sockeye shop @kitchen                       one that sockeye discover lists
   sockeye shop tls://shop.example.org:9999 --user anna
   printf 'buy 2 西瓜\\nbalance\\n' | sockeye shop localhost
   sockeye shop admin add 'green tea' 3.5 100  while it is open, or not
@@ -49,12 +50,12 @@ Exit codes:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
-    /// The shop: HOST, HOST:PORT, or an endpoint: tcp://…, tls://…, unix:…
-    #[arg(value_name = "ENDPOINT", default_value = "127.0.0.1", value_parser = endpoint)]
-    endpoint: Endpoint,
-    /// The encoding that the shop speaks
-    #[arg(long, value_name = "LABEL", default_value = "gbk")]
-    encoding: Encoding,
+    /// The shop: HOST, HOST:PORT, an endpoint (tcp://…, tls://…, unix:…), or the name that it announces: @kitchen
+    #[arg(value_name = "ENDPOINT", default_value = "127.0.0.1", value_parser = place)]
+    endpoint: Place,
+    /// The encoding that the shop speaks (what it announces, else gbk)
+    #[arg(long, value_name = "LABEL")]
+    encoding: Option<Encoding>,
     #[command(flatten)]
     credentials: Credentials,
     #[command(subcommand)]
@@ -124,12 +125,29 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.keeper {
         Some(Keeper::Admin { data, what }) => admin::run(data, what),
         Some(Keeper::Bench(bench)) => bench::measure(&bench),
-        None => talk::run(&args.endpoint, args.encoding, &args.credentials),
+        None => visit(&args),
     }
 }
 
+fn visit(args: &Args) -> anyhow::Result<ExitCode> {
+    args.credentials.check()?;
+    let there = args.endpoint.find(Wanted {
+        service: Some(SERVICE.name),
+        packets: false,
+    })?;
+    let announced = there
+        .found
+        .as_ref()
+        .and_then(|found| found.encoding.as_deref()?.parse().ok());
+    let encoding = args.encoding.or(announced).unwrap_or(Encoding::GBK);
+    talk::run(&there, encoding, &args.credentials)
+}
+
 /// An endpoint, or what stands for one over TCP: a host, with the usual port where it names none.
-fn endpoint(text: &str) -> Result<Endpoint, String> {
+fn place(text: &str) -> Result<Place, String> {
+    if text.starts_with('@') {
+        return text.parse();
+    }
     let parsed = match text.contains("://") || text.starts_with("unix") {
         true => text.parse(),
         false => {
@@ -137,5 +155,7 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
             format!("tcp://{text}").parse().or_else(|_| with_port.parse())
         }
     };
-    parsed.map_err(|error: sockeye::Error| error.to_string())
+    parsed
+        .map(Place::At)
+        .map_err(|error: sockeye::Error| error.to_string())
 }

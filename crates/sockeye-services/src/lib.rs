@@ -22,6 +22,8 @@
 //!
 //! [`auth`] is who a peer is: in front of any handler, or in a service's own dialogue. [`data`] and [`store`] are what is kept.
 //!
+//! [`discovery`] is how services on a link find each other.
+//!
 //! A handler is a value; a server makes a service of it:
 //!
 //! ```
@@ -45,6 +47,7 @@ pub mod chargen;
 pub mod data;
 pub mod daytime;
 pub mod discard;
+pub mod discovery;
 pub mod echo;
 pub mod files;
 pub mod hello;

@@ -33,6 +33,7 @@ mod listen;
 mod listener;
 mod mapping;
 mod model;
+mod on_link;
 mod options;
 pub mod python;
 mod resolve;
@@ -56,6 +57,7 @@ pub use interface::{Interface, InterfaceAddress, interface_name, interfaces};
 pub use listener::Listener;
 pub use mapping::shared_numbers;
 pub use model::{Model, Trigger, block_on, run, spawn_local};
+pub use on_link::hear_link_multicast_only;
 pub use options::{Membership, Options};
 pub use resolve::{
     LookupError, MAX_LOOKUPS, MAX_WAITING_LOOKUPS, Resolved, host_name, host_name_blocking, interleave,

@@ -5,12 +5,13 @@ use std::process::ExitCode;
 use std::rc::Rc;
 
 use anyhow::{Context, Result};
-use sockeye::{Class, Connection, Endpoint, Error};
+use sockeye::{Class, Connection, Error};
 use sockeye_services::auth;
 use sockeye_services::files::client::{Client, Failure, Session, Watch, Who, notes};
 
-use super::There;
+use super::{There, WANTED};
 use crate::credentials::Credentials;
+use crate::discovered::Destination;
 use crate::exit::{self, Usage};
 
 #[derive(Debug, clap::Args)]
@@ -25,19 +26,20 @@ pub(super) struct Register {
 /// A way to a service.
 #[derive(Clone)]
 pub(super) struct Access {
-    endpoint: Endpoint,
+    there: Destination,
     who: Rc<Credentials>,
 }
 
 impl Access {
     pub(super) fn of(there: &There) -> Result<Self> {
-        Self::new(there.endpoint.clone(), there.access.clone())
+        there.access.check()?;
+        Self::new(there.endpoint.find(WANTED)?, there.access.clone())
     }
 
-    pub(super) fn new(endpoint: Endpoint, who: Credentials) -> Result<Self> {
+    pub(super) fn new(there: Destination, who: Credentials) -> Result<Self> {
         who.check()?;
         let who = Rc::new(who);
-        Ok(Access { endpoint, who })
+        Ok(Access { there, who })
     }
 
     pub(super) fn user(&self) -> Option<&str> {
@@ -46,7 +48,7 @@ impl Access {
 
     /// A connection on which nothing has been said.
     pub(super) async fn dial(&self) -> Result<Connection, Failure> {
-        self.who.dial(&self.endpoint).await.map_err(failure)
+        self.who.dial(&self.there).await.map_err(failure)
     }
 
     async fn session(&self) -> Result<Session, Failure> {
@@ -58,7 +60,7 @@ impl Access {
     /// A user of the service, who connects when there is something to do.
     pub(super) fn client(&self, retries: usize, watch: Rc<dyn Watch>) -> Result<Client> {
         let who = Who {
-            endpoint: self.endpoint.to_string(),
+            endpoint: self.there.known_as(),
             user: self.user().unwrap_or_default().to_owned(),
             notes: notes::folder()?,
         };
@@ -77,7 +79,7 @@ impl Access {
             .user()
             .ok_or_else(|| Usage::new("say what it is to be called: --user NAME"))?;
         let password = self.who.new_password()?;
-        let mut conn = self.who.dial(&self.endpoint).await?;
+        let mut conn = self.who.dial(&self.there).await?;
         auth::client::register(&mut conn, user, &password, invitation).await?;
         Ok(())
     }

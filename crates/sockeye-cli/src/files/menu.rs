@@ -7,16 +7,17 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
-use sockeye::Endpoint;
 use sockeye_services::files::client::get::Keep;
 use sockeye_services::files::client::put::How;
 
 use super::Access;
+use super::WANTED;
 use super::get::{FETCHING, Target, fetch};
 use super::look::{Told, list};
 use super::put::{SENDING, leave, plan};
 use super::teller::{Teller, Verb};
 use crate::credentials::Credentials;
+use crate::discovered::{Destination, Place};
 use crate::exit::{self, Usage};
 
 /// How often a transfer is tried again that was begun here.
@@ -26,30 +27,31 @@ const CHOICES: &str = "\
   1 login   2 register   3 upload   4 download   5 list   6 exit";
 
 /// Asks what to do, and does it, until there is nothing more.
-pub(super) fn run(endpoint: Option<Endpoint>) -> Result<ExitCode> {
+pub(super) fn run(place: Option<Place>) -> Result<ExitCode> {
     if !io::stdin().is_terminal() {
         let why = "say what to do: put, get, ls, rm, mv, mkdir, stat, quota, verify, register or login; the menu needs a \
                    terminal";
         return Err(Usage::new(why).into());
     }
     let mut person = Person(DefaultEditor::new().context("read from the terminal")?);
-    let endpoint = match endpoint {
-        Some(endpoint) => endpoint,
-        None => match person.asked("Service (such as tcp://127.0.0.1:9000): ")? {
-            Some(text) => text.parse()?,
+    let place = match place {
+        Some(place) => place,
+        None => match person.asked("Service (such as tcp://127.0.0.1:9000, or @kitchen): ")? {
+            Some(text) => text.parse().map_err(Usage::new)?,
             None => return Ok(ExitCode::SUCCESS),
         },
     };
-    let mut access = Access::new(endpoint.clone(), Credentials::default())?;
-    exit::tell(&format!("{endpoint}"));
+    let there = place.find(WANTED)?;
+    let mut access = Access::new(there.clone(), Credentials::default())?;
+    exit::tell(&format!("{}", there.endpoint));
     loop {
         exit::tell(CHOICES);
         let Some(choice) = person.asked("> ")? else {
             return Ok(ExitCode::SUCCESS);
         };
         let done = match choice.as_str() {
-            "1" | "login" => login(&mut person, &endpoint, &mut access),
-            "2" | "register" => register(&mut person, &endpoint, &mut access),
+            "1" | "login" => login(&mut person, &there, &mut access),
+            "2" | "register" => register(&mut person, &there, &mut access),
             "3" | "upload" => upload(&mut person, &access),
             "4" | "download" => download(&mut person, &access),
             "5" | "list" => look(&mut person, &access),
@@ -87,17 +89,17 @@ impl Person {
     }
 }
 
-fn of_user(endpoint: &Endpoint, user: String) -> Result<Access> {
+fn of_user(there: &Destination, user: String) -> Result<Access> {
     let mut who = Credentials::default();
     who.user = Some(user);
-    Access::new(endpoint.clone(), who)
+    Access::new(there.clone(), who)
 }
 
-fn login(person: &mut Person, endpoint: &Endpoint, access: &mut Access) -> Result<()> {
+fn login(person: &mut Person, there: &Destination, access: &mut Access) -> Result<()> {
     let Some(user) = person.name("User: ")? else {
         return Ok(());
     };
-    let other = of_user(endpoint, user)?;
+    let other = of_user(there, user)?;
     let mut client = other.client(0, std::rc::Rc::new(()))?;
     sockeye::block_on(async {
         let hello = client.with(async |session| session.hello().await).await?;
@@ -109,12 +111,12 @@ fn login(person: &mut Person, endpoint: &Endpoint, access: &mut Access) -> Resul
     Ok(())
 }
 
-fn register(person: &mut Person, endpoint: &Endpoint, access: &mut Access) -> Result<()> {
+fn register(person: &mut Person, there: &Destination, access: &mut Access) -> Result<()> {
     let Some(user) = person.name("Name of the account: ")? else {
         return Ok(());
     };
     let invitation = person.name("Invitation (empty if there is none): ")?;
-    let other = of_user(endpoint, user)?;
+    let other = of_user(there, user)?;
     sockeye::block_on(other.register(invitation.as_deref()))??;
     exit::tell("the account is made");
     *access = other;

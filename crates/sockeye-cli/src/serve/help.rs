@@ -18,6 +18,7 @@ Examples:
   sockeye serve 'echo@tcp://127.0.0.1:0?model=process&connections=100'
   sockeye serve 'reply@tcp://:7788?auth=none&rule=* =>! thank you !'
   sockeye serve 'reply@tls://:8443?rules=answers.txt&cert=chain.pem&key=key.pem'
+  sockeye serve --announce --name kitchen files@tls://0.0.0.0:9000
   sockeye serve echo@unix:///run/echo.sock hello@unix:@hello
 ";
 

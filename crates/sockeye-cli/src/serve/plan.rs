@@ -2,10 +2,13 @@
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use sockeye::{Endpoint, Limits, MAX_WORKERS, Model, Options, TlsServer};
+use sockeye_proto::text::Encoding;
 use sockeye_services::auth::{Guard, Scheme};
 use sockeye_services::catalog::{self, Service, Starter};
 use sockeye_services::data::Data;
+use sockeye_services::discovery::{check_name, host_name};
 use sockeye_services::settings::Settings;
+use sockeye_services::shop;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -23,6 +26,8 @@ pub(super) struct Plan {
     pub(super) usual: bool,
     /// Where those that keep something keep it; there may be no such place.
     pub(super) data: Option<Data>,
+    /// The name that others are to find them by, if they are.
+    pub(super) announced_as: Option<String>,
 }
 
 /// One service at one endpoint.
@@ -44,6 +49,8 @@ pub(super) struct Listener {
     pub(super) client_authority: Option<PathBuf>,
     /// Whether it needs the folder for data.
     pub(super) keeps: bool,
+    /// The encoding of its texts, if it has any.
+    pub(super) encoding: Option<Encoding>,
     /// What its operator should hear.
     pub(super) warnings: Vec<String>,
 }
@@ -59,6 +66,7 @@ impl Plan {
             true => catalog::ALL.iter().map(|service| service.name).collect(),
             false => args.listeners.iter().map(String::as_str).collect(),
         };
+        let announced_as = announced_as(args)?;
         let data = folder(args).ok();
         let mut listeners = Vec::new();
         for text in texts {
@@ -70,8 +78,16 @@ impl Plan {
             listeners,
             usual,
             data,
+            announced_as,
         })
     }
+}
+
+fn announced_as(args: &Args) -> Result<Option<String>, Usage> {
+    let name = args.announce.then(|| args.name.clone().unwrap_or_else(host_name));
+    let checked = name.as_deref().map_or(Ok(()), check_name);
+    checked.map_err(|error| Usage::new(error.to_string()))?;
+    Ok(name)
 }
 
 fn folder(args: &Args) -> sockeye::Result<Data> {
@@ -131,6 +147,7 @@ fn of_endpoint(
         workers: workers(&draft, args, model)?,
         spin: draft.spin,
         limits,
+        encoding: encoding(service, &settings)?,
         tls: tls(&draft)?,
         options: draft.options,
         starter: (service.make)(&settings)?,
@@ -141,6 +158,18 @@ fn of_endpoint(
         warnings: access.warnings,
         endpoint,
     })
+}
+
+/// The encoding of a service that speaks text.
+fn encoding(service: &Service, settings: &Settings) -> Result<Option<Encoding>> {
+    if !service.settings().any(|setting| setting.name == "encoding") {
+        return Ok(None);
+    }
+    let usual = match service.name == shop::SERVICE.name {
+        true => Encoding::GBK,
+        false => Encoding::default(),
+    };
+    Ok(Some(settings.parse("encoding")?.unwrap_or(usual)))
 }
 
 /// Sorts the query into what is the listener's, the socket's and the service's.

@@ -6,13 +6,16 @@ use serde_json::json;
 use sockeye::{Endpoint, Host, HostPort};
 use sockeye_services::auth::Scheme;
 use sockeye_services::catalog::Service;
+use sockeye_services::discovery::Announced;
 
 use super::start::Serving;
 use crate::exit::tell;
 use crate::hex::hex;
 use crate::ports::{self, Owner, Port};
+use crate::terminal::harmless;
 
 /// How to say it.
+#[derive(Clone, Copy)]
 pub(super) struct Report {
     pub(super) json: bool,
 }
@@ -55,6 +58,43 @@ impl Report {
             true => tell(&json!({"event": "warning", "what": what}).to_string()),
             false => tell(&format!("warning: {what}")),
         }
+    }
+
+    /// Nobody else could reach it.
+    pub(super) fn not_announced(&self, serving: &Serving) {
+        let (service, endpoint) = (serving.service.name, serving.running.endpoint());
+        match self.json {
+            true => tell(
+                &json!({"event": "not announced", "service": service, "endpoint": endpoint.to_string()})
+                    .to_string(),
+            ),
+            false => tell(&format!(
+                "not announced: {service} {endpoint}, which only this machine reaches"
+            )),
+        }
+    }
+
+    /// What has become of an announcement.
+    pub(super) fn announced(&self, what: &Announced) {
+        let (json, words) = match what {
+            Announced::As { kind, name } => {
+                let service = kind.service().unwrap_or_default();
+                let json =
+                    json!({"event": "announced", "service": service, "type": kind.to_string(), "name": name});
+                (json, format!("announced {service} as {name} ({kind})"))
+            }
+            Announced::Renamed { from, to } => {
+                let json = json!({"event": "renamed", "from": from, "to": to});
+                (
+                    json,
+                    format!("another server on this network is called {from}: this one is {to} now"),
+                )
+            }
+            Announced::Failed(why) => {
+                return self.warning(&format!("nothing is announced any more: {}", harmless(why)));
+            }
+        };
+        tell(&if self.json { json.to_string() } else { words });
     }
 
     /// Listeners that nobody asked for by name can't be had, and others can.

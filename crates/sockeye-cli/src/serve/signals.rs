@@ -8,6 +8,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use sockeye::Shutdown;
 
+use super::announce;
 use super::report::Report;
 use super::start::Serving;
 
@@ -17,9 +18,14 @@ use super::start::Serving;
 ///
 /// # Errors
 /// When a server has ended by itself, which none should.
-pub(super) fn serve_until_told(serving: Vec<Serving>, report: &Report) -> Result<ExitCode> {
+pub(super) fn serve_until_told(
+    serving: Vec<Serving>,
+    announced_as: Option<&str>,
+    report: Report,
+) -> Result<ExitCode> {
     let mut signals = Signals::new([SIGINT, SIGTERM]).context("catch signals")?;
     serving.iter().for_each(|one| report.listening(one));
+    let mut announcer = announced_as.and_then(|name| announce::start(&serving, name, report));
 
     let shutdowns: Vec<Shutdown> = serving.iter().map(|one| one.running.shutdown()).collect();
     let closer = signals.handle();
@@ -37,6 +43,7 @@ pub(super) fn serve_until_told(serving: Vec<Serving>, report: &Report) -> Result
             false => {
                 report.stopping();
                 shutdowns.iter().for_each(Shutdown::stop);
+                drop(announcer.take()); // nobody new is let in: let nobody come
             }
             true => shutdowns.iter().for_each(Shutdown::cut),
         }

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 use sockeye::{Endpoint, Model, Running, Server, TlsServer};
+use sockeye_proto::text::Encoding;
 use sockeye_services::auth::{Guard, Scheme};
 use sockeye_services::catalog::{Service, Starter};
 use sockeye_services::data::Data;
@@ -18,6 +19,7 @@ pub(super) struct Bound {
     starter: Starter,
     scheme: Scheme,
     guard: Option<Guard>,
+    encoding: Option<Encoding>,
     usual: bool,
 }
 
@@ -26,6 +28,8 @@ pub(super) struct Serving {
     pub(super) running: Running,
     pub(super) model: Model,
     pub(super) service: &'static Service,
+    /// The encoding of its texts, if it has any.
+    pub(super) encoding: Option<Encoding>,
     /// What its peers prove.
     pub(super) scheme: Scheme,
     /// Nobody asked for it by name.
@@ -69,6 +73,7 @@ fn bind_one(listener: Listener, usual: bool, data: Option<&Data>) -> sockeye::Re
         starter,
         scheme,
         guard,
+        encoding,
         ..
     } = listener;
     let mut server = Server::bind_with(&endpoint, listener.options)?
@@ -98,6 +103,7 @@ fn bind_one(listener: Listener, usual: bool, data: Option<&Data>) -> sockeye::Re
         starter,
         scheme,
         guard,
+        encoding,
         usual,
     })
 }
@@ -138,6 +144,7 @@ pub(super) fn start(bound: Vec<Bound>) -> Result<Vec<Serving>> {
             running,
             model: bound.model,
             service: bound.service,
+            encoding: bound.encoding,
             scheme: bound.scheme,
             usual: bound.usual,
         };

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
-use sockeye::{Endpoint, block_on};
+use sockeye::block_on;
 use sockeye_proto::shop::{Command, Goods, is_refusal};
 use sockeye_proto::text::Encoding;
 use sockeye_services::shop::client::Client;
@@ -17,6 +17,7 @@ use sockeye_services::text::Manner;
 
 use super::table;
 use crate::credentials::Credentials;
+use crate::discovered::Destination;
 use crate::exit::tell;
 
 /// How long an answer may take: a shop whose disk is busy may need seconds, one that needs more is gone.
@@ -24,14 +25,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The longest line of a script: the usual limit of a message, beyond which the shop would hang up.
 const MAX_LINE: u64 = 64 << 10;
 
-pub(super) fn run(endpoint: &Endpoint, encoding: Encoding, credentials: &Credentials) -> Result<ExitCode> {
+pub(super) fn run(there: &Destination, encoding: Encoding, credentials: &Credentials) -> Result<ExitCode> {
     let manner = Manner {
         encoding,
         ..Manner::default()
     };
     let at_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
     block_on(async {
-        let mut conn = credentials.dial(endpoint).await?;
+        let mut conn = credentials.dial(there).await?;
         conn.set_read_timeout(Some(PATIENCE));
         credentials.prove(&mut conn).await?;
         let mut client = Client::new(&mut conn, manner);

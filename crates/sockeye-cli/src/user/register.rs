@@ -3,16 +3,16 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use sockeye::Endpoint;
 use sockeye_services::auth::{check_password, client, read_secret};
 
 use crate::credentials::Credentials;
+use crate::discovered::{Place, Wanted};
 use crate::exit::{Usage, tell};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Where the server is, such as tls://example.org:9000
-    endpoint: Endpoint,
+    /// Where the server is, such as tls://example.org:9000, or the name that it announces: @kitchen/files
+    endpoint: Place,
     /// The file of an invitation's code, where one is needed; nobody else may read it
     #[arg(long, value_name = "FILE")]
     invitation_file: Option<PathBuf>,
@@ -29,11 +29,13 @@ pub(super) async fn run(args: Args) -> Result<()> {
     };
     let code = code.as_ref().map(|code| std::str::from_utf8(code));
     let code = code.transpose().context("the invitation's code is no UTF-8")?;
-    let mut conn = args.credentials.dial(&args.endpoint).await?;
+    args.credentials.check()?;
+    let there = args.endpoint.find(Wanted::default())?;
+    let mut conn = args.credentials.dial(&there).await?;
     let password = args.credentials.new_password()?;
     check_password(&password)?;
     client::register(&mut conn, user, &password, code).await?;
     let _ = conn.close_write().await; // a farewell: nothing depends on it
-    tell(&format!("{user} is registered at {}", args.endpoint));
+    tell(&format!("{user} is registered at {}", there.endpoint));
     Ok(())
 }

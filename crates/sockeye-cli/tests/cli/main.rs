@@ -9,6 +9,7 @@ mod ask;
 mod bench;
 mod broadcast;
 mod credentials;
+mod discover;
 mod file_service;
 mod files;
 mod info;

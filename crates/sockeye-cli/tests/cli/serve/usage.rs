@@ -157,7 +157,14 @@ fn refused(args: &[&str], expected: &str) {
 /// What is not clap's to break: the tables and examples are the same on every terminal, and fit on it.
 #[test]
 fn help_fits_on_every_terminal() {
-    for command in [&[][..], &["serve"], &["info"], &["bench"], &["user"]] {
+    for command in [
+        &[][..],
+        &["serve"],
+        &["info"],
+        &["bench"],
+        &["user"],
+        &["discover"],
+    ] {
         for help in ["-h", "--help"] {
             let shown = |columns: &str| {
                 let mut command = sockeye(&[command, &[help]].concat());

@@ -1,0 +1,196 @@
+//! Clients that are given a name.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use super::Server;
+use crate::lan::{Host, Lan};
+use crate::sockeye::words;
+use crate::user::secret;
+
+/// A client with a home of its own.
+struct Client<'a> {
+    host: &'a Host,
+    home: &'a Path,
+}
+
+impl Client<'_> {
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.host.sockeye(args);
+        command
+            .env("XDG_CONFIG_HOME", self.home)
+            .env("XDG_STATE_HOME", self.home);
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().expect("it starts")
+    }
+
+    #[track_caller]
+    fn done(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert!(output.status.success(), "{args:?}: {}", words(&output));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    #[track_caller]
+    fn refused(&self, args: &[&str], part: &str) {
+        let output = self.run(args);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {}", words(&output));
+        assert!(words(&output).contains(part), "{args:?}: {}", words(&output));
+    }
+
+    fn pins(&self) -> String {
+        fs::read_to_string(self.home.join("sockeye/pins")).expect("pins")
+    }
+}
+
+#[test]
+fn files_are_kept_at_a_name_and_its_certificate_is_pinned_to_that() {
+    let Some(lan) = Lan::new(3) else { return };
+    let home = tempfile::tempdir().expect("a folder");
+    let password = secret(home.path(), "password", "correct horse battery\n");
+    let client = Client {
+        host: &lan.hosts[0],
+        home: home.path(),
+    };
+    let files = |what: &[&'static str]| {
+        let mut all = vec!["files"];
+        all.extend(what);
+        all.extend(["--user", "ann", "--password-file"]);
+        all.into_iter()
+            .map(str::to_owned)
+            .chain([password.clone()])
+            .collect::<Vec<_>>()
+    };
+    let ls = files(&["ls", "@Kitchen"]);
+    let ls: Vec<&str> = ls.iter().map(String::as_str).collect();
+    let register = files(&["register", "@kitchen"]);
+    let register: Vec<&str> = register.iter().map(String::as_str).collect();
+
+    let server = Server::announced(
+        &lan.hosts[1],
+        "kitchen",
+        &["files@tls://0.0.0.0:9000?register=open"],
+    );
+    client.refused(
+        &["files", "ls", "@cellar"],
+        "There are\n    @kitchen/files at tls://10.9.1.2:9000",
+    );
+    client.done(&register);
+    let note = home.path().join("note.txt");
+    fs::write(&note, "milk\n").expect("a file");
+    let note = note.to_string_lossy().into_owned();
+    client.done(&[
+        "files",
+        "put",
+        "@kitchen",
+        "--user",
+        "ann",
+        "--password-file",
+        &password,
+        &note,
+    ]);
+    assert!(client.done(&ls).contains("note.txt"));
+    let pins = client.pins();
+    assert!(
+        pins.starts_with("@kitchen/files ") && pins.lines().count() == 1,
+        "{pins}"
+    );
+
+    // Whoever else goes by that name, elsewhere and with a certificate of his own, isn't trusted.
+    server.end();
+    let other = Server::announced(
+        &lan.hosts[2],
+        "Kitchen",
+        &["files@tls://0.0.0.0:9000?register=open"],
+    );
+    client.refused(&ls, "@kitchen/files shows another certificate than before");
+    other.end();
+    // Nor is anybody without.
+    let plain = ["files@tcp://0.0.0.0:9000?register=open&insecure=true"];
+    let plain = Server::announced(&lan.hosts[2], "kitchen", &plain);
+    client.refused(&ls, "was met over TLS before, and is announced without now");
+    plain.end();
+    assert_eq!(client.pins(), pins);
+}
+
+#[test]
+fn a_certificate_that_was_met_by_its_address_is_the_one_that_is_expected() {
+    let Some(lan) = Lan::new(2) else { return };
+    let home = tempfile::tempdir().expect("a folder");
+    let client = Client {
+        host: &lan.hosts[0],
+        home: home.path(),
+    };
+    let at = format!("{}:9999", lan.hosts[1].v4());
+    fs::create_dir(home.path().join("sockeye")).expect("a folder");
+    let wrong = format!("{at} {}\n", "ab".repeat(32));
+    fs::write(home.path().join("sockeye/pins"), &wrong).expect("a file");
+    let listener = "shop@tls://0.0.0.0:9999?auth=none&encoding=utf-8";
+    let _shop = Server::announced(&lan.hosts[1], "corner", &[listener]);
+    // What is announced is right, and yet it isn't what was pinned.
+    client.refused(
+        &["shop", "@corner"],
+        &format!("{at} shows another certificate than before"),
+    );
+    assert_eq!(client.pins(), wrong);
+    fs::remove_file(home.path().join("sockeye/pins")).expect("a file");
+    client.done(&["shop", &format!("tls://{at}"), "--encoding", "utf-8"]);
+    // It speaks what it announces to speak.
+    let script = home.path().join("script");
+    fs::write(&script, "list\n").expect("a file");
+    let mut visit = client.command(&["shop", "@corner"]);
+    let visit = visit
+        .stdin(fs::File::open(&script).expect("a file"))
+        .output()
+        .expect("it starts");
+    let goods = String::from_utf8_lossy(&visit.stdout).into_owned();
+    assert!(goods.contains("瓜子"), "{goods} {}", words(&visit));
+    let pins = client.pins();
+    let (by_address, by_name) = pins.trim_end().split_once('\n').expect("two lines");
+    assert_eq!(by_address.replace(&at, "@corner/shop"), by_name);
+}
+
+#[test]
+fn a_name_stands_for_what_it_offers() {
+    let Some(lan) = Lan::new(2) else { return };
+    let home = tempfile::tempdir().expect("a folder");
+    let client = Client {
+        host: &lan.hosts[0],
+        home: home.path(),
+    };
+    let listeners = [
+        "echo@tcp://[::]:8080?auth=none",
+        "echo@udp://[::]:8080",
+        "discard@tcp://[::]:9?auth=none",
+    ];
+    let _server = Server::announced(&lan.hosts[1], "kitchen", &listeners);
+    let there = lan.hosts[1].v4();
+    for (name, endpoint) in [
+        ("@kitchen/echo", format!("tcp://{there}:8080")),
+        ("@KITCHEN/echo/udp", format!("udp://{there}:8080")),
+        ("@kitchen/discard", format!("tcp://{there}:9")),
+    ] {
+        let output = client.run(&["info", name, "--json"]);
+        assert!(
+            words(&output).contains(&format!(" is {endpoint}\n")),
+            "{}",
+            words(&output)
+        );
+        let json = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(json.contains(&format!(r#""target": "{endpoint}""#)), "{json}");
+    }
+    assert_eq!(client.done(&["ask", "@kitchen/echo", "hello"]), "hello\n");
+    client.refused(
+        &["info", "@kitchen"],
+        "say which, as @kitchen/discard, @kitchen/echo",
+    );
+    client.refused(&["info", "@cellar/echo"], "@kitchen/echo at udp://");
+    client.refused(
+        &["shop", "@kitchen"],
+        "nobody on this network announces the service shop as @kitchen",
+    );
+}

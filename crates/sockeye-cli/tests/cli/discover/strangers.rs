@@ -1,0 +1,121 @@
+//! What comes from beyond the link, or from who means no good.
+
+use super::{Server, printed, watch};
+use crate::lan::Lan;
+use crate::sockeye::Background;
+
+/// Asks a machine itself, by its address, for services of echo, from any port and from that of multicast DNS; and the echo service
+/// there afterwards, many times: it prints what has answered besides.
+const ASK: &str = r#"
+import socket, struct, sys
+there = sys.argv[1]
+name = b"".join(bytes([len(part)]) + part for part in (b"_sockeye-echo", b"_tcp", b"local")) + b"\0"
+query = struct.pack(">6H", 7, 0, 1, 0, 0, 0) + name + struct.pack(">2H", 12, 1)
+family = socket.AF_INET6 if ":" in there else socket.AF_INET
+for port in (0, 5353):
+    asking = socket.socket(family, socket.SOCK_DGRAM)
+    asking.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    asking.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    asking.bind(("", port))
+    for _ in range(20):
+        asking.sendto(query, (there, 5353))
+    echo = socket.socket(family, socket.SOCK_DGRAM)
+    echo.connect((there, 8080))
+    for _ in range(200):
+        echo.send(b"x")
+        echo.recv(10)
+    asking.setblocking(False)
+    try:
+        print("answered:", asking.recvfrom(9000))
+    except BlockingIOError:
+        print("silence")
+"#;
+
+#[test]
+fn nothing_is_heard_nor_answered_beyond_a_router() {
+    let Some((near, far, _router)) = Lan::joined(2, 2) else {
+        return;
+    };
+    let listeners = ["echo@tcp://[::]:8080?auth=none", "echo@udp://[::]:8080"];
+    let _there = Server::announced(&near.hosts[0], "near", &listeners);
+    let _here = Server::announced(&far.hosts[0], "far", &listeners);
+    watch(&near.hosts[1], &[]).line_with("+ near  echo");
+    watch(&far.hosts[1], &[]).line_with("+ far  echo");
+    for (host, name) in [(&near.hosts[1], "near"), (&far.hosts[1], "far")] {
+        let list = printed(host, &["discover", "--json", "--wait", "4s"]);
+        assert_eq!(list.lines().count(), 2, "{list}");
+        assert!(
+            list.lines()
+                .all(|line| line.contains(&format!(r#""name":"{name}""#))),
+            "{list}"
+        );
+    }
+    // Neither who is beyond the router nor who is on the link is answered to an address.
+    for (host, there) in [
+        (&far.hosts[1], near.hosts[0].v4().to_string()),
+        (&far.hosts[1], near.hosts[0].v6().to_string()),
+        (&near.hosts[1], near.hosts[0].v4().to_string()),
+    ] {
+        let asked = Background::printing(host.python(ASK, &[&there]));
+        for _ in 0..2 {
+            assert_eq!(asked.line().as_deref(), Some("silence"), "{there}");
+        }
+    }
+}
+
+/// Answers every question with itself, under a name and address that somebody would rather not have.
+const LIAR: &str = r#"
+import socket, struct
+group, port = "224.0.0.251", 5353
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 255)
+s.bind(("", port))
+s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(group) + socket.inet_aton("0.0.0.0"))
+def labels(*parts):
+    return b"".join(bytes([len(part)]) + part for part in parts) + b"\0"
+kind = (b"_sockeye-echo", b"_tcp", b"local")
+def record(name, what, data):
+    return name + struct.pack(">2HIH", what, 1, 120, len(data)) + data
+def answer(name, address):
+    full, host = labels(name, *kind), labels(b"liar" + name[:2].hex().encode(), b"local")
+    txt = b"".join(bytes([len(t)]) + t for t in (b"txtvers=1", b"auth=\x1b]0;owned\x07", b"v=\xc2\x9b2J"))
+    records = [record(labels(*kind), 12, full), record(full, 33, struct.pack(">3H", 0, 0, 8080) + host),
+               record(full, 16, txt), record(host, 1, socket.inet_aton(address))]
+    return struct.pack(">6H", 0, 0x8400, 0, len(records), 0, 0) + b"".join(records)
+print("ready", flush=True)
+while True:
+    data, peer = s.recvfrom(9000)
+    if data[2] & 0x80 == 0 and b"_sockeye-echo\x04_tcp" in data:
+        s.sendto(answer(b"a\x1b[2J\x1b[H\r\nb", "10.9.1.1"), (group, port))
+        s.sendto(answer(b"elsewhere", "127.0.0.1"), (group, port))
+"#;
+
+#[test]
+fn a_liar_steers_no_terminal_and_leads_nobody_off_the_link() {
+    let Some(lan) = Lan::new(2) else { return };
+    let liar = Background::printing(lan.hosts[0].python(LIAR, &[]));
+    liar.line_with("ready");
+    let seen = watch(&lan.hosts[1], &["echo"]);
+    let line = seen.line_with("2J");
+    assert!(
+        line.starts_with(r"+ a\u{1b}[2J\u{1b}[H\r\nb  echo  tcp://10.9.1.1:8080  eth0  \u{1b}]0;owned\u{7}"),
+        "{line}"
+    );
+    let list = printed(&lan.hosts[1], &["discover", "echo"]);
+    let json = printed(&lan.hosts[1], &["discover", "echo", "--json"]);
+    for text in [list, json] {
+        assert!(text.contains("2J"), "{text}");
+        assert!(
+            !text.contains(|letter: char| letter.is_control() && letter != '\n'),
+            "{text:?}"
+        );
+    }
+    let output = lan.hosts[1].run(&["info", "@elsewhere/echo"]);
+    let told = crate::sockeye::words(&output);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(
+        told.contains("it says that it is at 127.0.0.1, which is not on this link"),
+        "{told}"
+    );
+}

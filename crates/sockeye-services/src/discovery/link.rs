@@ -1,0 +1,138 @@
+//! Multicast DNS on this machine's links.
+
+use super::failed;
+use mdns_sd::{DaemonStatus, IfKind, MDNS_PORT, ServiceDaemon};
+use sockeye::{Class, Error, Result};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// How long the thread of it may take to begin or to end: it has a few sockets to open, and a few packets to send.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The most records that are kept of what others say. A network of thousands of machines says less; who says more floods it.
+const MAX_RECORDS: i64 = 50_000;
+
+/// The link, or links: every interface that is up, but loopback.
+pub(super) struct Link {
+    pub(super) daemon: ServiceDaemon,
+}
+
+impl Link {
+    /// # Errors
+    /// When there is no thread or socket for it, or the sockets can't be kept to the link.
+    pub(super) fn open() -> Result<Self> {
+        let op = "open multicast DNS";
+        let link = Link {
+            daemon: ServiceDaemon::new().map_err(|error| failed(op, error))?,
+        };
+        let here = vec![IfKind::LoopbackV4, IfKind::LoopbackV6];
+        let begun = link
+            .daemon
+            .disable_interface(here)
+            .and_then(|()| link.daemon.status());
+        let begun = begun.map_err(|error| failed(op, error))?;
+        // It answers when it has its sockets.
+        if begun.recv_timeout(PATIENCE) != Ok(DaemonStatus::Running) {
+            return Err(Error::new(op, Class::General, "its thread does not begin"));
+        }
+        match sockeye::hear_link_multicast_only(MDNS_PORT)? {
+            0 => {
+                let why = format!("no socket can be had at port {MDNS_PORT} of UDP");
+                let advice = "another program may keep it to itself: `ss -lunp` tells which";
+                Err(Error::new(op, Class::General, why).advise(advice))
+            }
+            _ => Ok(link),
+        }
+    }
+
+    /// # Errors
+    /// When others say more than can be kept.
+    pub(super) fn check_flood(&self) -> Result<()> {
+        let metrics = self.daemon.get_metrics().ok();
+        let metrics = metrics.and_then(|metrics| metrics.recv_timeout(PATIENCE).ok());
+        let cached = |(name, count): (&String, &i64)| name.starts_with("cached-").then_some(*count);
+        let records: i64 = metrics.iter().flatten().filter_map(cached).sum();
+        if records > MAX_RECORDS {
+            let why = format!("over {MAX_RECORDS} records have been announced: somebody floods the network");
+            return Err(Error::new("listen to multicast DNS", Class::General, why));
+        }
+        Ok(())
+    }
+
+    /// Says farewell for all that was announced, and waits until that is sent.
+    pub(super) fn close(&self) {
+        if let Ok(closed) = self.daemon.shutdown() {
+            let _ = closed.recv_timeout(PATIENCE); // what hangs is not waited for
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// An interface's name and one of its networks.
+pub(super) struct Network {
+    pub(super) interface: String,
+    address: IpAddr,
+    prefix: u8,
+}
+
+impl Network {
+    pub(super) fn includes(&self, other: IpAddr) -> bool {
+        let differ = match (self.address, other) {
+            (IpAddr::V4(own), IpAddr::V4(other)) => (own.to_bits() ^ other.to_bits()).leading_zeros(),
+            (IpAddr::V6(own), IpAddr::V6(other)) => (own.to_bits() ^ other.to_bits()).leading_zeros(),
+            _ => return false,
+        };
+        differ >= self.prefix.into()
+    }
+}
+
+/// The networks of the interfaces that are up, but loopback and those that lead to a single machine.
+pub(super) fn networks() -> Result<Vec<Network>> {
+    let interfaces = if_addrs::get_if_addrs().map_err(|error| Error::io("list interfaces", error))?;
+    let usable = interfaces.into_iter();
+    let usable = usable.filter(|one| one.is_oper_up() && !one.is_loopback() && !one.is_p2p());
+    let network = |one: if_addrs::Interface| Network {
+        interface: one.name,
+        address: one.addr.ip(),
+        prefix: match one.addr {
+            if_addrs::IfAddr::V4(v4) => v4.prefixlen,
+            if_addrs::IfAddr::V6(v6) => v6.prefixlen,
+        },
+    };
+    Ok(usable.map(network).collect())
+}
+
+/// # Errors
+/// When this machine is on no network.
+pub(super) fn check_network(op: &'static str) -> Result<()> {
+    if networks()?.is_empty() {
+        let why = "this machine is on no network: no interface but loopback is up and has an address";
+        return Err(Error::new(op, Class::General, why).advise("`ip address` shows them"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_on_the_link_or_beyond() {
+        let network = |address: &str, prefix| Network {
+            interface: "eth0".to_owned(),
+            address: address.parse().expect("an address"),
+            prefix,
+        };
+        let includes = |network: &Network, other: &str| network.includes(other.parse().expect("an address"));
+        let v4 = network("10.9.1.1", 24);
+        assert!(includes(&v4, "10.9.1.200") && !includes(&v4, "10.9.2.1") && !includes(&v4, "fe80::1"));
+        let v6 = network("fe80::1", 64);
+        assert!(includes(&v6, "fe80::7") && !includes(&v6, "fd00::7"));
+        assert!(includes(&network("10.9.1.1", 32), "10.9.1.1"));
+        assert!(includes(&network("10.9.1.1", 0), "8.8.8.8"));
+    }
+}

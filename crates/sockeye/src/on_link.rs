@@ -1,0 +1,175 @@
+//! Sockets that hear nobody beyond the link.
+
+use std::fs;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+
+use socket2::{Domain, SockFilter, SockRef};
+
+use crate::error::{Error, Result};
+
+/// The filter takes a packet whole, or not at all.
+const WHOLE: u32 = u32::MAX;
+/// Where the address a packet was sent to stands in its header (RFC 791, RFC 8200), which a filter of a UDP socket finds
+/// before its data (`SKF_NET_OFF`).
+const TO_V4: u32 = libc::SKF_NET_OFF as u32 + 16;
+const TO_V6: u32 = libc::SKF_NET_OFF as u32 + 24;
+/// The port it was sent from is the first that stands in the header of UDP.
+const FROM_PORT: u32 = 0;
+/// 224.0.0.0/24, which no router forwards (RFC 5771, section 4).
+const LINK_V4: (u32, u32) = (0xffff_ff00, 0xe000_0000);
+/// `ff02::/16`, which none forwards either (RFC 4291, section 2.7).
+const LINK_V6: u32 = 0xff02;
+
+/// Makes every UDP socket that this process has at `port` deaf to all but multicast to a group of the link, sent from that
+/// port, and says how many it has. What else comes is dropped by the kernel: what was sent to an address of this machine,
+/// which may have come from anywhere, and what came from another port, which wants an answer where its sender says.
+///
+/// It is for sockets that a library keeps to itself. Those that are made later are not meant.
+///
+/// # Errors
+/// When `/proc` isn't there, or the kernel refuses the filter.
+pub fn hear_link_multicast_only(port: u16) -> Result<usize> {
+    let failed = |error: std::io::Error| Error::io("filter packets", error).at(format_args!("port {port}"));
+    let mut count = 0;
+    for entry in fs::read_dir("/proc/self/fd").map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        let number = name.to_str().and_then(|name| name.parse().ok());
+        let Some(socket) = number.and_then(own) else {
+            continue;
+        };
+        let socket = SockRef::from(&socket);
+        let at = socket.local_addr().ok().and_then(|at| at.as_socket());
+        if at.is_none_or(|at| at.port() != port) || socket.r#type().ok() != Some(socket2::Type::DGRAM) {
+            continue;
+        }
+        let filter = match socket.domain() {
+            Ok(Domain::IPV4) => of_v4(port),
+            Ok(Domain::IPV6) => of_v6(port),
+            _ => continue,
+        };
+        socket.attach_filter(&filter).map_err(failed)?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// A descriptor for what a number stands for now, whatever becomes of the number.
+fn own(number: RawFd) -> Option<OwnedFd> {
+    if number < 0 {
+        return None;
+    }
+    // SAFETY: the number is only duplicated; if nothing has it any more, the kernel says so.
+    #[allow(unsafe_code)]
+    let there = unsafe { BorrowedFd::borrow_raw(number) };
+    rustix::io::fcntl_dupfd_cloexec(there.as_fd(), 0).ok()
+}
+
+fn load(size: u32, from: u32) -> SockFilter {
+    SockFilter::new((libc::BPF_LD | size | libc::BPF_ABS) as u16, 0, 0, from)
+}
+
+/// Goes on when it is that; else over so many more.
+fn unless(value: u32, over: u8) -> SockFilter {
+    SockFilter::new(
+        (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16,
+        0,
+        over,
+        value,
+    )
+}
+
+fn take(bytes: u32) -> SockFilter {
+    SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, bytes)
+}
+
+fn of_v4(port: u16) -> Vec<SockFilter> {
+    let (mask, group) = LINK_V4;
+    vec![
+        load(libc::BPF_W, TO_V4),
+        SockFilter::new((libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16, 0, 0, mask),
+        unless(group, 3),
+        load(libc::BPF_H, FROM_PORT),
+        unless(port.into(), 1),
+        take(WHOLE),
+        take(0),
+    ]
+}
+
+fn of_v6(port: u16) -> Vec<SockFilter> {
+    vec![
+        load(libc::BPF_H, TO_V6),
+        unless(LINK_V6, 3),
+        load(libc::BPF_H, FROM_PORT),
+        unless(port.into(), 1),
+        take(WHOLE),
+        take(0),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use socket2::{Protocol, Socket, Type};
+    use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+
+    /// A group of the link that is for experiments (RFC 4727).
+    const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 254);
+    const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x114);
+
+    /// At this port, which others may have too; it sends to groups over the loopback interface.
+    fn socket(at: SocketAddr) -> UdpSocket {
+        let socket =
+            Socket::new(Domain::for_address(at), Type::DGRAM, Some(Protocol::UDP)).expect("a socket");
+        socket.set_reuse_address(true).expect("an option");
+        if at.is_ipv6() {
+            socket.set_only_v6(true).expect("an option");
+            socket.set_multicast_if_v6(1).expect("the loopback interface");
+        } else {
+            socket
+                .set_multicast_if_v4(&Ipv4Addr::LOCALHOST)
+                .expect("the loopback interface");
+        }
+        socket.bind(&at.into()).expect("a port");
+        socket.into()
+    }
+
+    fn first_heard(any: &str, local: &str, group: SocketAddr) -> Option<Vec<u8>> {
+        let ear = socket(any.parse().expect("an address"));
+        match group.ip() {
+            std::net::IpAddr::V4(group) => ear.join_multicast_v4(&group, &Ipv4Addr::LOCALHOST),
+            std::net::IpAddr::V6(group) => ear.join_multicast_v6(&group, 1),
+        }
+        .ok()?; // this machine may have no loopback interface of that family …
+        let mut at = ear.local_addr().expect("an address");
+        assert_eq!(hear_link_multicast_only(at.port()).expect("a filter"), 1);
+        let local = |port: u16| SocketAddr::new(local.parse().expect("an address"), port);
+        let group = SocketAddr::new(group.ip(), at.port());
+        let stranger = socket(local(0));
+        stranger
+            .send_to(b"to an address", local(at.port()))
+            .expect("sent");
+        stranger.send_to(b"from another port", group).ok()?; // … or none that has groups
+        at.set_ip(local(0).ip());
+        let peer = socket(at);
+        peer.send_to(b"as it should be", group).expect("sent");
+        let mut heard = [0; 64];
+        let length = ear.recv(&mut heard).expect("a packet");
+        Some(heard[..length].to_vec())
+    }
+
+    #[test]
+    fn only_what_a_group_of_the_link_hears_is_heard() {
+        let heard = first_heard("0.0.0.0:0", "127.0.0.1", SocketAddr::new(GROUP_V4.into(), 0));
+        assert_eq!(heard.as_deref(), Some(b"as it should be".as_slice()));
+        if let Some(heard) = first_heard("[::]:0", "::1", SocketAddr::new(GROUP_V6.into(), 0)) {
+            assert_eq!(heard, b"as it should be");
+        }
+    }
+
+    #[test]
+    fn a_port_that_nobody_has_is_no_failure() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        assert_eq!(hear_link_multicast_only(port).expect("nothing to do"), 0);
+    }
+}
