@@ -72,7 +72,7 @@ pub struct Question {
 /// What becomes of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It comes from this machine: it may have any answer.
+    /// It comes from loopback: it may have any answer.
     Free,
     /// It may have an answer of so many bytes.
     Limited(usize),
@@ -214,11 +214,10 @@ impl<H: PacketHandler> PacketHandler for Shielded<H> {
                 Verdict::Limited(bytes) => packet.limit_answers(bytes),
                 Verdict::Refused(why) => {
                     let port = self.shield.port;
-                    match self.shield.is_first(why) {
-                        true => {
-                            tracing::warn!(port, %peer, %why, "datagram not answered; -vv tells of the next")
-                        }
-                        false => tracing::debug!(port, %peer, %why, "datagram not answered"),
+                    if self.shield.is_first(why) {
+                        tracing::warn!(port, %peer, %why, "datagram not answered; -vv tells of the next");
+                    } else {
+                        tracing::debug!(port, %peer, %why, "datagram not answered");
                     }
                     return false;
                 }

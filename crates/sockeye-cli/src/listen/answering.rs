@@ -52,18 +52,14 @@ impl<'a> Answering<'a> {
             why.inspect(|why| tell(&format!("sockeye: {peer} is not answered: {why}; {ADVICE}")));
             return None;
         }
-        match time::timeout(PATIENCE, socket.reply(message, &answer)).await {
+        let error = match time::timeout(PATIENCE, socket.reply(message, &answer)).await {
             Ok(Ok(())) => return Some(answer),
-            Ok(Err(error)) => tell(&format!("sockeye: {error}")),
-            Err(late) if late.class() == Class::Timeout => {
-                let why = Error::timed_out("send", PATIENCE).at(plain(&message.peer()));
-                tell(&format!(
-                    "sockeye: {}",
-                    why.advise("it doesn't read what it is sent")
-                ));
-            }
-            Err(error) => tell(&format!("sockeye: {error}")),
-        }
+            Err(late) if late.class() == Class::Timeout => Error::timed_out("send", PATIENCE)
+                .at(plain(&message.peer()))
+                .advise("it doesn't read what it is sent"),
+            Ok(Err(error)) | Err(error) => error,
+        };
+        tell(&format!("sockeye: {error}"));
         None
     }
 
