@@ -95,6 +95,29 @@ fn who_stops_in_the_middle_of_a_file_has_the_answers_of_those_before_it() {
 }
 
 #[test]
+fn what_another_connection_removes_before_it_is_counted_is_counted_by_nobody() {
+    for sync in WAYS {
+        let served = serve(Model::default(), lenient());
+        let [mut ours, mut theirs] = [(), ()].map(|()| Client::of(&served));
+        for number in 0..3 {
+            ours.send_small(&format!("f{number}"), &[7; 1000], json!({"sync": sync}));
+        }
+        let about = json!({"path": "last", "size": 10, "mtime": "7", "follows": 10, "sync": sync});
+        ours.send("upload", about);
+        for _ in 0..3 {
+            outcome(&ours.frame().expect("an answer")).expect("a receipt");
+        }
+        for number in 0..3 {
+            theirs.get("remove", json!({"path": format!("f{number}")}));
+        }
+        ours.raw(&[7; 10]);
+        ours.answer().expect("a receipt");
+        let quota = json!({"used": 10, "reserved": 0, "limit": null});
+        assert_eq!(ours.get("quota", json!({})), quota, "sync {sync}");
+    }
+}
+
+#[test]
 fn a_file_that_is_there_stays_unless_the_client_says_otherwise() {
     for sync in WAYS {
         let served = serve(Model::default(), lenient());
