@@ -90,13 +90,6 @@ impl Report {
                     format!("another server on this network is called {from}: this one is {to} now"),
                 )
             }
-            Announced::NotYet(time) => {
-                return self.warning(&format!(
-                    "nothing has been announced for {}, though this machine is on a network; `sockeye discover` on another one \
-                     tells whether it is heard",
-                    format_duration(*time)
-                ));
-            }
             Announced::Paused { why, pause } => {
                 let time = format_duration(*pause);
                 return self.warning(&format!("nothing is announced for {time}: {}", harmless(why)));

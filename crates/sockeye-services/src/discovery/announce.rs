@@ -33,8 +33,6 @@ pub enum Announced {
         /// Its name from now on.
         to: String,
     },
-    /// Nothing has been announced for so long, though this machine is on a network.
-    NotYet(Duration),
     /// Nothing is announced for so long, and why; then it is tried again.
     Paused {
         /// What others do.

@@ -20,7 +20,8 @@ const CHECKED_EVERY: Duration = Duration::from_secs(2);
 /// The most records of others that are kept. It asks nobody, so there are only those that are said unasked, each for two minutes or
 /// 75: a network of a thousand machines has fewer.
 const MAX_RECORDS: i64 = 20_000;
-/// So long after its beginning something has been announced: it asks three times whether somebody has the name, within a second.
+/// So long after its beginning something has been announced, where there is a network: it asks three times whether somebody has the
+/// name, within a second.
 const EXPECTED: Duration = Duration::from_secs(10);
 
 /// Whose names those are that have one: the full names, in small letters.
@@ -139,6 +140,11 @@ impl Course {
     fn give_way(&mut self, lost: Lost) -> Result<Option<(String, Cause)>> {
         match lost {
             Lost::Flooded(error) => Ok(Some((error.to_string(), Cause::Flood))),
+            Lost::Silent => {
+                let why = "nothing could be announced, though this machine is on a network; somebody may claim every name that \
+                           it takes for itself, or it can't send";
+                Ok(Some((why.to_owned(), Cause::Silence)))
+            }
             Lost::Host => {
                 let why = "somebody on this network has every name that this machine takes for itself";
                 Ok(Some((why.to_owned(), Cause::Host)))
@@ -211,15 +217,18 @@ impl Course {
     /// Until somebody else turns out to have a name of ours. One service alone has been given another then, on one link: the server
     /// takes another with all it has, everywhere.
     fn follow(&mut self, daemon: &ServiceDaemon, events: &Receiver<DaemonEvent>) -> Result<Lost> {
-        let (mut check, mut expected) = (Instant::now(), Some(Instant::now() + EXPECTED));
+        let (mut check, mut silent_since) = (Instant::now(), None);
         loop {
             if check <= Instant::now() {
                 if let Err(flood) = check_flood(daemon, MAX_RECORDS) {
                     return Ok(Lost::Flooded(flood));
                 }
-                if expected.is_some_and(|expected| expected <= Instant::now()) {
-                    expected = None;
-                    self.check_said()?;
+                silent_since = match self.is_silent()? {
+                    true => silent_since.or(Some(Instant::now())),
+                    false => None,
+                };
+                if silent_since.is_some_and(|since| since.elapsed() >= EXPECTED) {
+                    return Ok(Lost::Silent);
                 }
                 check = Instant::now() + CHECKED_EVERY;
             }
@@ -237,13 +246,13 @@ impl Course {
         }
     }
 
-    /// What is announced nowhere, though it could be, is worth a word.
-    fn check_said(&self) -> Result<()> {
-        let reached = |network: &Network| self.offers.iter().any(|offer| offer.is_at(network.address));
-        if self.said.iter().all(|said| !said.told) && networks()?.iter().any(reached) {
-            (self.tell)(Announced::NotYet(EXPECTED));
+    /// Nothing has been announced, though something could be.
+    fn is_silent(&self) -> Result<bool> {
+        if self.said.iter().any(|said| said.told) {
+            return Ok(false);
         }
-        Ok(())
+        let reached = |network: &Network| self.offers.iter().any(|offer| offer.is_at(network.address));
+        Ok(networks()?.iter().any(reached))
     }
 
     /// It is told for each interface, and again a second later.
@@ -265,5 +274,7 @@ enum Lost {
     Name,
     /// Or that of the host.
     Host,
+    /// Nothing gets announced: who asks for a host's name and is told that it is taken takes another one by himself, and another.
+    Silent,
     Flooded(Error),
 }

@@ -16,6 +16,8 @@ pub(super) enum Cause {
     Flood,
     /// They say that the host's name is theirs.
     Host,
+    /// Nothing gets announced.
+    Silence,
 }
 
 /// Those in a row.
