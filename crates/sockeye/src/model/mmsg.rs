@@ -140,11 +140,26 @@ fn last_error() -> Errno {
     Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO)
 }
 
+/// The longest datagram that is sent together with others of its length as one: it fits an Ethernet frame under the headers of
+/// IPv6 and UDP, which are the longer ones. A network with shorter frames refuses, and gets each by itself.
+const SEGMENT: usize = 1500 - 48;
+/// What the kernel takes to be cut into datagrams, in bytes; it is little more.
+const SEGMENTED: usize = 60_000;
+
+/// Whether the kernel may be asked to cut what is sent by this socket into datagrams.
+pub(crate) fn can_cut(fd: BorrowedFd<'_>) -> bool {
+    sockopt::socket_protocol(fd) == Ok(Some(rustix::net::ipproto::UDP))
+}
+
 /// Sends as many of the first `N` as the kernel takes; at least one, or an error that concerns the first.
+///
+/// With `segment`, those of one length that follow each other to one peer go through the kernel as one, which cuts them at the
+/// end (`UDP_SEGMENT`, udp(7)): nearly all that a datagram costs is its way there.
 #[allow(unsafe_code, clippy::multiple_unsafe_ops_per_block)]
 pub(crate) fn send<'a, const N: usize>(
     fd: BorrowedFd<'_>,
     may_block: bool,
+    segment: bool,
     packets: impl Iterator<Item = (&'a [u8], &'a Route)>,
 ) -> rustix::io::Result<usize> {
     // Written as far as they are needed: to clear all of them costs more than to send one datagram's headers.
@@ -152,31 +167,138 @@ pub(crate) fn send<'a, const N: usize>(
     let mut vectors = [const { MaybeUninit::<libc::iovec>::uninit() }; N];
     let mut rooms = [const { Room::uninit() }; N];
     let mut controls = [const { MaybeUninit::<Control>::uninit() }; N];
-    let mut count = 0;
-    for (bytes, route) in packets.take(N) {
-        let vector = vectors[count].write(libc::iovec {
-            iov_base: bytes.as_ptr().cast_mut().cast(),
-            iov_len: bytes.len(),
-        });
-        // SAFETY: all-zero is a valid value of this C structure: null pointers and zero lengths.
-        let header = &mut headers[count].write(unsafe { zeroed() }).msg_hdr;
-        header.msg_iov = std::ptr::from_mut(vector);
-        header.msg_iovlen = 1;
-        route.to.write(header, &mut rooms[count]);
-        if let Some(end) = &route.from {
-            end.write(header, &mut controls[count]);
+    let vectors = vectors.as_mut_ptr().cast::<libc::iovec>();
+    let mut places = headers.iter_mut().zip(&mut rooms).zip(&mut controls);
+    // How many datagrams each message has, and the last message with what is to be known for more of them.
+    let mut counts = [0; N];
+    let (mut messages, mut open) = (0, None::<Run<'a, '_>>);
+    for (index, (bytes, route)) in packets.take(N).enumerate() {
+        // SAFETY: there is room for `N` of them, and `index` is below.
+        let vector = unsafe { vectors.add(index) };
+        // SAFETY: as above.
+        unsafe {
+            vector.write(libc::iovec {
+                iov_base: bytes.as_ptr().cast_mut().cast(),
+                iov_len: bytes.len(),
+            });
         }
-        count += 1;
+        let joined = segment && open.as_mut().is_some_and(|run| run.join(bytes, route));
+        if !joined {
+            let Some(((header, room), control)) = places.next() else {
+                break; // there are as many as datagrams
+            };
+            // SAFETY: all-zero is a valid value of this C structure: null pointers and zero lengths.
+            let header = &mut header.write(unsafe { zeroed() }).msg_hdr;
+            header.msg_iov = vector;
+            header.msg_iovlen = 1;
+            route.to.write(header, room);
+            if let Some(end) = &route.from {
+                end.write(header, control);
+            }
+            messages += 1;
+            open = Some(Run::new(bytes, route, header, control));
+        }
+        counts[messages - 1] += 1;
     }
     let flags = libc::MSG_NOSIGNAL | if may_block { 0 } else { libc::MSG_DONTWAIT };
-    // SAFETY: the first `count` headers point to names, bytes and control messages that the call only reads.
+    // SAFETY: the first `messages` headers point to names, bytes and control messages that the call only reads.
     let sent = unsafe {
         libc::sendmmsg(
             fd.as_raw_fd(),
             headers.as_mut_ptr().cast(),
-            count as u32,
+            messages as u32,
             flags as _,
         )
     };
-    usize::try_from(sent).map_err(|_| last_error())
+    let sent = usize::try_from(sent).map_err(|_| last_error())?;
+    Ok(counts[..sent].iter().sum())
+}
+
+/// A message that further datagrams may join.
+struct Run<'a, 'm> {
+    route: &'a Route,
+    /// The length of each but the last.
+    length: usize,
+    total: usize,
+    ended: bool,
+    header: &'m mut libc::msghdr,
+    control: &'m mut MaybeUninit<Control>,
+}
+
+impl<'a, 'm> Run<'a, 'm> {
+    fn new(
+        bytes: &[u8],
+        route: &'a Route,
+        header: &'m mut libc::msghdr,
+        control: &'m mut MaybeUninit<Control>,
+    ) -> Self {
+        Run {
+            route,
+            length: bytes.len(),
+            total: bytes.len(),
+            ended: !(1..=SEGMENT).contains(&bytes.len()),
+            header,
+            control,
+        }
+    }
+
+    /// Adds a datagram, whose vector follows the others, if it can be cut from the same message.
+    fn join(&mut self, bytes: &[u8], route: &Route) -> bool {
+        let fits = (1..=self.length).contains(&bytes.len()) && self.total + bytes.len() <= SEGMENTED;
+        if self.ended || !fits || !self.route.is(route) {
+            return false;
+        }
+        if self.header.msg_iovlen == 1 {
+            local_end::cut(self.header, self.control, self.length as u16);
+        }
+        self.header.msg_iovlen += 1;
+        self.total += bytes.len();
+        self.ended = bytes.len() < self.length;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::UdpSocket;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn datagrams_that_leave_as_one_arrive_as_many() {
+        for host in ["127.0.0.1:0", "[::1]:0"] {
+            let socket = || UdpSocket::bind(host).expect(host);
+            let (from, peers) = (socket(), [socket(), socket()]);
+            let routes = [0, 1].map(|peer: usize| Route {
+                to: Peer::of(&peers[peer].local_addr().expect("an address").into()).expect("an address"),
+                from: None,
+            });
+            // Runs, ends of runs, a change of peer, one without bytes, and those that are too long to be cut.
+            let lengths = [
+                10, 10, 10, 4, 4, 5, 0, 0, 7, 7, 1452, 1452, 1452, 9, 1453, 1453, 3, 3,
+            ];
+            let packets: Vec<(Vec<u8>, &Route)> = lengths
+                .iter()
+                .enumerate()
+                .map(|(number, length)| (vec![number as u8; *length], &routes[usize::from(number % 9 > 6)]))
+                .collect();
+            for segment in [true, false] {
+                assert!(can_cut(from.as_fd()));
+                let mut sent = 0;
+                while sent < packets.len() {
+                    let rest = packets[sent..].iter().map(|(bytes, route)| (&bytes[..], *route));
+                    sent += send::<8>(from.as_fd(), false, segment, rest).expect("room");
+                }
+                for (peer, route) in peers.iter().zip(&routes) {
+                    for (bytes, _) in packets.iter().filter(|(_, to)| to.is(route)) {
+                        let mut room = [0; 2000];
+                        let count = peer.recv(&mut room).expect("a datagram");
+                        assert_eq!(&room[..count], bytes, "{host}, together: {segment}");
+                    }
+                }
+            }
+        }
+        let (unix, _) = std::os::unix::net::UnixDatagram::pair().expect("a pair");
+        assert!(!can_cut(unix.as_fd()));
+    }
 }

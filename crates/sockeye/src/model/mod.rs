@@ -129,6 +129,18 @@ pub(crate) struct Route {
     pub(crate) from: Option<LocalEnd>,
 }
 
+impl Route {
+    /// Whether it is known to be the same as another.
+    fn is(&self, other: &Route) -> bool {
+        let from = match (&self.from, &other.from) {
+            (None, None) => true,
+            (Some(one), Some(other)) => one.is(other),
+            _ => false,
+        };
+        from && self.to.is(&other.to)
+    }
+}
+
 /// A datagram socket as a model drives it.
 pub(crate) trait PacketLink {
     /// Adds at least one datagram, and all that are there up to a batch.

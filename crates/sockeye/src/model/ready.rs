@@ -265,6 +265,8 @@ pub(crate) struct Packets<R: Reactor> {
     told: usize,
     /// Made when it is first needed.
     batch: Option<(Rc<mmsg::Batch>, Loans)>,
+    /// Whether the kernel cuts messages into datagrams, once it is known.
+    segments: Option<bool>,
 }
 
 impl<R: Reactor> Packets<R> {
@@ -273,6 +275,7 @@ impl<R: Reactor> Packets<R> {
             told: mmsg::ask(fd.as_fd()),
             socket: Socket::new(reactor, fd)?,
             batch: None,
+            segments: None,
         })
     }
 }
@@ -312,7 +315,7 @@ impl<R: Reactor> PacketLink for Packets<R> {
             let count = match to {
                 Some(route) => {
                     let one = std::iter::once((bytes, route));
-                    mmsg::send::<1>(fd.as_fd(), permit == Permit::Block, one).map(|_| bytes.len())
+                    mmsg::send::<1>(fd.as_fd(), permit == Permit::Block, false, one).map(|_| bytes.len())
                 }
                 None => rustix::net::send(fd, bytes, permit.send()),
             }?;
@@ -324,12 +327,21 @@ impl<R: Reactor> PacketLink for Packets<R> {
     }
 
     fn send_batch(&mut self, packets: &[(Chunk, Route)]) -> io::Result<usize> {
-        let packets = packets.iter().map(|(bytes, route)| (&**bytes, route));
-        Ok(mmsg::send::<{ mmsg::BATCH }>(
-            self.socket.fd.as_fd(),
-            false,
-            packets,
-        )?)
+        let fd = self.socket.fd.as_fd();
+        let send = |segment| {
+            let packets = packets.iter().map(|(bytes, route)| (&**bytes, route));
+            mmsg::send::<{ mmsg::BATCH }>(fd, false, segment, packets)
+        };
+        let segments = *self.segments.get_or_insert_with(|| mmsg::can_cut(fd));
+        match send(segments) {
+            // Not on this socket, or by this interface.
+            Err(Errno::INVAL | Errno::IO | Errno::MSGSIZE | Errno::OPNOTSUPP) if segments => {
+                let sent = send(false)?;
+                self.segments = Some(false);
+                Ok(sent)
+            }
+            sent => Ok(sent?),
+        }
     }
 
     fn set_limits(&mut self, read: Option<Duration>, write: Option<Duration>) {

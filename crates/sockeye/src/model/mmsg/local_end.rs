@@ -9,14 +9,14 @@ use std::mem::{MaybeUninit, size_of};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::BorrowedFd;
 
-/// The control messages of one datagram, each at the alignment that the kernel wants. A datagram of IPv4 has both kinds
-/// where the socket is of IPv6.
+/// The control messages of one datagram, each at the alignment that the kernel wants. A datagram of IPv4 has both kinds of
+/// addresses where the socket is of IPv6; one that is to be cut has the length beside.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
 pub(crate) struct Control([u8; Self::SIZE]);
 
 impl Control {
-    pub(super) const SIZE: usize = space::<in_pktinfo>() + space::<in6_pktinfo>();
+    pub(super) const SIZE: usize = space::<in_pktinfo>() + space::<in6_pktinfo>() + space::<u16>();
     const EMPTY: Control = Control([0; Self::SIZE]);
 }
 
@@ -68,6 +68,11 @@ impl LocalEnd {
             }
             ip => Address::Inet(SocketAddr::new(ip, port)),
         }
+    }
+
+    /// Whether answers leave from the same place.
+    pub(crate) fn is(&self, other: &LocalEnd) -> bool {
+        (self.address, self.interface) == (other.address, other.interface)
     }
 
     /// The number of the interface that the datagram came in by.
@@ -149,8 +154,7 @@ impl LocalEnd {
 
     /// Has a datagram leave from here; `control` is to stay until it is sent.
     pub(super) fn write(&self, header: &mut libc::msghdr, control: &mut MaybeUninit<Control>) {
-        let control = control.write(Control::EMPTY);
-        header.msg_control = std::ptr::from_mut(control).cast();
+        begin(header, control);
         match self.source {
             Source::V4(info) => put(header, libc::IPPROTO_IP, libc::IP_PKTINFO, info),
             Source::V6(info) => put(header, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info),
@@ -158,13 +162,28 @@ impl LocalEnd {
     }
 }
 
-/// Puts the one control message of a header, whose memory is a [`Control`].
+/// Has the kernel cut the bytes of a message into datagrams of this length (`UDP_SEGMENT`, udp(7)).
+pub(super) fn cut(header: &mut libc::msghdr, control: &mut MaybeUninit<Control>, length: u16) {
+    if header.msg_control.is_null() {
+        begin(header, control);
+    }
+    put(header, libc::SOL_UDP, libc::UDP_SEGMENT, length);
+}
+
+fn begin(header: &mut libc::msghdr, control: &mut MaybeUninit<Control>) {
+    header.msg_control = std::ptr::from_mut(control.write(Control::EMPTY)).cast();
+    header.msg_controllen = 0;
+}
+
+/// Adds a control message to a header, whose memory is a [`Control`].
 #[allow(unsafe_code, clippy::multiple_unsafe_ops_per_block)]
 fn put<T>(header: &mut libc::msghdr, level: i32, kind: i32, info: T) {
-    header.msg_controllen = space::<T>() as _;
-    // SAFETY: a `Control` has room and alignment for either kind.
+    let used = header.msg_controllen;
+    header.msg_controllen = (used + space::<T>()) as _;
+    // SAFETY: a `Control` has room for an address of either kind and a length, each at its alignment, and what is used is
+    // whole ones of them.
     unsafe {
-        let message = libc::CMSG_FIRSTHDR(header);
+        let message = header.msg_control.cast::<u8>().add(used).cast::<libc::cmsghdr>();
         (*message).cmsg_level = level;
         (*message).cmsg_type = kind;
         (*message).cmsg_len = libc::CMSG_LEN(size_of::<T>() as u32) as _;

@@ -43,6 +43,11 @@ impl Peer {
         })
     }
 
+    /// Whether it is known to be the same as another.
+    pub(crate) fn is(&self, other: &Peer) -> bool {
+        matches!((self, other), (Peer::Inet(one), Peer::Inet(other)) if one == other)
+    }
+
     pub(crate) fn address(&self) -> Address {
         match self {
             Peer::Inet(inet) => Address::Inet(*inet),
