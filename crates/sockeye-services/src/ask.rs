@@ -20,7 +20,7 @@
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-use sockeye::{Chunk, Class, Datagram, Endpoint, Error, Result, ToEndpoint};
+use sockeye::{Chunk, Class, Datagram, Endpoint, Error, Result, ToEndpoint, hear_troubles};
 use sockeye_proto::ask::{Asking, End, Policy, Step};
 
 /// A question to one peer, and the answers as they come.
@@ -53,6 +53,9 @@ impl Ask {
         policy: Policy,
     ) -> Result<Self> {
         let socket = Datagram::dial(endpoint).await?;
+        if let Endpoint::Udp(_) = socket.endpoint() {
+            hear_troubles(&socket)?;
+        }
         Ok(Self::over(socket, question, policy))
     }
 

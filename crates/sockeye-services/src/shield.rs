@@ -8,7 +8,7 @@
 //! | only [near](is_near) sources are answered, unless told otherwise | servers that strangers hit others with |
 //! | no port below 1024 is answered, nor a usual one of Sockeye's, nor one like the service's own | two services that answer each other for ever |
 //! | an answer has no more than [`FACTOR`] times the bytes of its question | amplification |
-//! | a source gets no more than [`RATE`] answers a second | floods, and loops that the second rule can't see |
+//! | a source gets no more than [`RATE`] answers a second | floods; loops that the second rule can't see have a bound by it |
 //!
 //! Beyond the second rule no datagram from loopback is shielded from: nobody else can be hit there, and the kernel lets none in
 //! that only pretends to come from there.

@@ -167,6 +167,22 @@ impl IcmpSocket {
     }
 }
 
+/// Has the next call of a dialled socket fail with whatever is said by ICMP of what it has sent: also that a host or a network can't
+/// be reached, which the kernel takes for a trouble that may pass, and keeps to itself otherwise (`IP_RECVERR`, ip(7)).
+///
+/// It is for sockets that are given up at the first failure: what is said stays in a queue, and the socket seems ready until then.
+///
+/// # Errors
+/// When the kernel doesn't know that.
+pub fn hear_troubles(socket: impl AsFd) -> Result<()> {
+    let fd = socket.as_fd();
+    let set = match rustix::net::sockopt::socket_domain(fd) {
+        Ok(AddressFamily::INET6) => raw::set_int(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVERR, 1),
+        _ => raw::set_int(fd, libc::IPPROTO_IP, libc::IP_RECVERR, 1),
+    };
+    set.map_err(|error| Error::io("set IP_RECVERR", error))
+}
+
 /// A ping socket or else a raw one; whether it is raw.
 fn open(peer: &SocketAddr) -> rustix::io::Result<(OwnedFd, bool)> {
     let (family, protocol) = match peer {

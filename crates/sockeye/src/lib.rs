@@ -52,7 +52,7 @@ pub use dial::{ATTEMPT_DELAY, Attempt, CONNECT_TIMEOUT, Dialer, dial};
 pub use endpoint::{Endpoint, Host, HostPort, MAX_HOST_NAME, MAX_UNIX_NAME, Port, ToEndpoint, UnixName};
 pub use error::{Class, Error, Result};
 pub use handler::{Handler, PacketHandler};
-pub use icmp::{IcmpHeard, IcmpSocket};
+pub use icmp::{IcmpHeard, IcmpSocket, hear_troubles};
 pub use interface::{Interface, InterfaceAddress, interface_name, interfaces};
 pub use listener::Listener;
 pub use mapping::shared_numbers;

@@ -255,6 +255,19 @@ fn where_no_way_leads_is_said() {
         said.contains(&format!("ask udp://{}:9: no route to host; a router", there.v4())),
         "{said}"
     );
+    // Who it says can't be reached may be back soon; and yet there is no need to wait.
+    ip(&router, "route add unreachable 10.9.7.0/24");
+    let said = ask("10.9.7.1".to_owned());
+    assert!(
+        said.contains("ask udp://10.9.7.1:9: no route to host; a router"),
+        "{said}"
+    );
+    ip(&router, "route add unreachable fd09:0:0:7::/64");
+    let said = ask("[fd09:0:0:7::1]".to_owned());
+    assert!(
+        said.contains("ask udp://[fd09:0:0:7::1]:9: network is unreachable; a router"),
+        "{said}"
+    );
     // Here nobody needs to be asked.
     ip(here, "route add unreachable 10.8.0.1");
     let said = ask("10.8.0.1".to_owned());
