@@ -57,7 +57,7 @@ pub use interface::{Interface, InterfaceAddress, interface_name, interfaces};
 pub use listener::Listener;
 pub use mapping::shared_numbers;
 pub use model::{Model, Trigger, block_on, run, spawn_local};
-pub use on_link::hear_link_multicast_only;
+pub use on_link::UdpSockets;
 pub use options::{Membership, Options};
 pub use resolve::{
     LookupError, MAX_LOOKUPS, MAX_WAITING_LOOKUPS, Resolved, host_name, host_name_blocking, interleave,

@@ -20,37 +20,100 @@ const LINK_V4: (u32, u32) = (0xffff_ff00, 0xe000_0000);
 /// `ff02::/16`, which none forwards either (RFC 4291, section 2.7).
 const LINK_V6: u32 = 0xff02;
 
-/// Makes every UDP socket that this process has at `port` deaf to all but multicast to a group of the link, sent from that
-/// port, and says how many it has. What else comes is dropped by the kernel: what was sent to an address of this machine,
-/// which may have come from anywhere, and what came from another port, which wants an answer where its sender says.
+/// The UDP sockets that this process has at a port, whoever made them; with descriptors of its own for them.
 ///
-/// It is for sockets that a library keeps to itself. Those that are made later are not meant.
-///
-/// # Errors
-/// When `/proc` isn't there, or the kernel refuses the filter.
-pub fn hear_link_multicast_only(port: u16) -> Result<usize> {
-    let failed = |error: std::io::Error| Error::io("filter packets", error).at(format_args!("port {port}"));
-    let mut count = 0;
-    for entry in fs::read_dir("/proc/self/fd").map_err(failed)? {
-        let name = entry.map_err(failed)?.file_name();
-        let number = name.to_str().and_then(|name| name.parse().ok());
-        let Some(socket) = number.and_then(own) else {
-            continue;
-        };
-        let socket = SockRef::from(&socket);
-        let at = socket.local_addr().ok().and_then(|at| at.as_socket());
-        if at.is_none_or(|at| at.port() != port) || socket.r#type().ok() != Some(socket2::Type::DGRAM) {
-            continue;
+/// It is for sockets that a library keeps to itself: those that are there before it makes them are somebody else's.
+#[derive(Debug)]
+pub struct UdpSockets {
+    port: u16,
+    all: Vec<Member>,
+}
+
+#[derive(Debug)]
+struct Member {
+    socket: OwnedFd,
+    /// The number of the socket itself, which no other has while this one lives.
+    inode: u64,
+    v6: bool,
+}
+
+impl UdpSockets {
+    /// Those that are there now.
+    ///
+    /// # Errors
+    /// When `/proc` isn't there.
+    pub fn at(port: u16) -> Result<Self> {
+        let failed = |error: std::io::Error| Error::io("find sockets", error).at(format_args!("port {port}"));
+        let mut all: Vec<Member> = Vec::new();
+        for entry in fs::read_dir("/proc/self/fd").map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            let number = name.to_str().and_then(|name| name.parse().ok());
+            let member = number.and_then(own).and_then(|socket| member(socket, port));
+            // One socket may have several descriptors.
+            all.extend(member.filter(|one| all.iter().all(|other| other.inode != one.inode)));
         }
-        let filter = match socket.domain() {
-            Ok(Domain::IPV4) => of_v4(port),
-            Ok(Domain::IPV6) => of_v6(port),
-            _ => continue,
-        };
-        socket.attach_filter(&filter).map_err(failed)?;
-        count += 1;
+        Ok(UdpSockets { port, all })
     }
-    Ok(count)
+
+    /// Those of them that aren't among the others.
+    pub fn without(mut self, others: &Self) -> Self {
+        self.all
+            .retain(|one| others.all.iter().all(|other| other.inode != one.inode));
+        self
+    }
+
+    /// Whether there is one of IPv4.
+    pub fn has_v4(&self) -> bool {
+        self.all.iter().any(|one| !one.v6)
+    }
+
+    /// Whether there is one of IPv6.
+    pub fn has_v6(&self) -> bool {
+        self.all.iter().any(|one| one.v6)
+    }
+
+    /// Makes them deaf to all but multicast to a group of the link, sent from their port. What else comes is dropped by the
+    /// kernel: what was sent to an address of this machine, which may have come from anywhere, and what came from another port,
+    /// which wants an answer where its sender says.
+    ///
+    /// # Errors
+    /// When the kernel refuses the filter.
+    pub fn hear_link_multicast_only(&self) -> Result<()> {
+        self.filter(&of_v4(self.port), &of_v6(self.port))
+    }
+
+    /// Makes them deaf to everything.
+    ///
+    /// # Errors
+    /// When the kernel refuses the filter.
+    pub fn hear_nothing(&self) -> Result<()> {
+        let nothing = [take(0)];
+        self.filter(&nothing, &nothing)
+    }
+
+    fn filter(&self, v4: &[SockFilter], v6: &[SockFilter]) -> Result<()> {
+        self.all.iter().try_for_each(|one| {
+            let attached = SockRef::from(&one.socket).attach_filter(if one.v6 { v6 } else { v4 });
+            attached
+                .map_err(|error| Error::io("filter packets", error).at(format_args!("port {}", self.port)))
+        })
+    }
+}
+
+/// A UDP socket at that port.
+fn member(owned: OwnedFd, port: u16) -> Option<Member> {
+    let socket = SockRef::from(&owned);
+    let at = socket.local_addr().ok()?.as_socket()?;
+    if at.port() != port || socket.r#type().ok() != Some(socket2::Type::DGRAM) {
+        return None;
+    }
+    let inode = rustix::fs::fstat(&owned).ok()?.st_ino;
+    let v6 = socket.domain().ok()? == Domain::IPV6;
+    Some(Member {
+        socket: owned,
+        inode,
+        v6,
+    })
 }
 
 /// A descriptor for what a number stands for now, whatever becomes of the number.
@@ -141,7 +204,9 @@ mod tests {
         }
         .ok()?; // this machine may have no loopback interface of that family …
         let mut at = ear.local_addr().expect("an address");
-        assert_eq!(hear_link_multicast_only(at.port()).expect("a filter"), 1);
+        let sockets = UdpSockets::at(at.port()).expect("sockets");
+        assert_eq!((sockets.all.len(), sockets.has_v6()), (1, group.is_ipv6()));
+        sockets.hear_link_multicast_only().expect("a filter");
         let local = |port: u16| SocketAddr::new(local.parse().expect("an address"), port);
         let group = SocketAddr::new(group.ip(), at.port());
         let stranger = socket(local(0));
@@ -154,6 +219,10 @@ mod tests {
         peer.send_to(b"as it should be", group).expect("sent");
         let mut heard = [0; 64];
         let length = ear.recv(&mut heard).expect("a packet");
+        sockets.hear_nothing().expect("a filter");
+        peer.send_to(b"as it was", group).expect("sent");
+        ear.set_nonblocking(true).expect("an option");
+        assert!(ear.recv(&mut [0; 64]).is_err());
         Some(heard[..length].to_vec())
     }
 
@@ -167,9 +236,29 @@ mod tests {
     }
 
     #[test]
+    fn who_was_there_before_hears_as_before() {
+        let loopback = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
+        let first = socket(loopback);
+        let at = first.local_addr().expect("an address");
+        let second = first.try_clone().expect("a descriptor");
+        let before = UdpSockets::at(at.port()).expect("sockets");
+        assert_eq!(before.all.len(), 1, "one socket, whatever has it");
+        let later = socket(at);
+        let sockets = UdpSockets::at(at.port()).expect("sockets").without(&before);
+        assert!(sockets.has_v4() && !sockets.has_v6() && sockets.all.len() == 1);
+        sockets.hear_nothing().expect("a filter");
+        drop((later, sockets));
+        let stranger = socket(loopback);
+        stranger.send_to(b"hello", at).expect("sent");
+        let length = second.recv(&mut [0; 64]).expect("a packet");
+        assert_eq!(length, 5);
+    }
+
+    #[test]
     fn a_port_that_nobody_has_is_no_failure() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        assert_eq!(hear_link_multicast_only(port).expect("nothing to do"), 0);
+        let none = UdpSockets::at(port).expect("nothing to do");
+        assert!(none.all.is_empty() && none.hear_link_multicast_only().is_ok());
     }
 }

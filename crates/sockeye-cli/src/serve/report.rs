@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use serde_json::json;
-use sockeye::{Endpoint, Host, HostPort};
+use sockeye::{Endpoint, Host, HostPort, format_duration};
 use sockeye_services::auth::Scheme;
 use sockeye_services::catalog::Service;
 use sockeye_services::discovery::Announced;
@@ -89,6 +89,10 @@ impl Report {
                     json,
                     format!("another server on this network is called {from}: this one is {to} now"),
                 )
+            }
+            Announced::Paused { why, pause } => {
+                let time = format_duration(*pause);
+                return self.warning(&format!("nothing is announced for {time}: {}", harmless(why)));
             }
             Announced::Failed(why) => {
                 return self.warning(&format!("nothing is announced any more: {}", harmless(why)));

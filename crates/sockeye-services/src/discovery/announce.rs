@@ -1,22 +1,20 @@
 //! Saying which services are here.
 
+mod course;
+mod setbacks;
+
 use super::link::Link;
-use super::name::{MAX_NUMBER, numbered, own_host};
-use super::offer::{joined, names};
-use super::{MAX_INSTANCES, Offer, ServiceType, check_name, failed};
-use mdns_sd::{DaemonEvent, Receiver, ServiceDaemon, ServiceEvent, ServiceInfo};
+use super::offer::joined;
+use super::{Offer, ServiceType, check_name};
+use course::Course;
 use sockeye::{Class, Error, Result};
-use std::collections::{BTreeSet, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The most that is announced. The thread of multicast DNS has a queue of 100 commands, and under another name all is taken back and
 /// said anew.
 pub const MAX_OFFERS: usize = 32;
-/// How long it is waited for those who have the name: an answer comes within 120 ms (RFC 6762, section 6), the question goes out
-/// within 50.
-const ANSWERED: Duration = Duration::from_millis(300);
 
 /// What becomes of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +32,13 @@ pub enum Announced {
         from: String,
         /// Its name from now on.
         to: String,
+    },
+    /// Nothing is announced for so long, and why; then it is tried again.
+    Paused {
+        /// What others do.
+        why: String,
+        /// How long.
+        pause: Duration,
     },
     /// Nothing is announced any more, and why.
     Failed(String),
@@ -55,8 +60,16 @@ pub enum Announced {
 /// # Ok::<(), sockeye::Error>(())
 /// ```
 pub struct Announcer {
-    slot: Arc<Mutex<Slot>>,
+    hold: Arc<Hold>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What an announcer and its thread share.
+#[derive(Default)]
+struct Hold {
+    slot: Mutex<Slot>,
+    /// Told at the end.
+    ended: Condvar,
 }
 
 /// The link by which it is announced: another one after each change of name.
@@ -64,6 +77,21 @@ pub struct Announcer {
 struct Slot {
     link: Option<Link>,
     ended: bool,
+}
+
+impl Hold {
+    fn lock(&self) -> MutexGuard<'_, Slot> {
+        // Whatever has panicked, a link is there or not.
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes all back, and waits so long, or until the end.
+    fn pause(&self, pause: Duration) {
+        let mut slot = self.lock();
+        slot.link = None;
+        let waited = self.ended.wait_timeout_while(slot, pause, |slot| !slot.ended);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
 }
 
 impl Announcer {
@@ -82,27 +110,15 @@ impl Announcer {
             );
             return Err(Error::new("announce", Class::General, why));
         }
-        let slot = Arc::new(Mutex::new(Slot::default()));
-        let mut state = State {
-            slot: slot.clone(),
-            name: name.to_owned(),
-            number: 1,
-            host: own_host(),
-            said: Vec::new(),
-            offers,
-            tell: Box::new(tell),
-        };
-        let begun = state.open()?;
-        let run = move || {
-            if let Err(error) = state.run(begun) {
-                state.tell_failure(error.to_string());
-            }
-        };
+        let hold = Arc::new(Hold::default());
+        let mut course = Course::new(hold.clone(), name, offers, Box::new(tell));
+        let begun = course.open()?;
+        let run = move || course.run(begun);
         let thread = thread::Builder::new()
             .name("sockeye-announce".to_owned())
             .spawn(run);
         Ok(Announcer {
-            slot,
+            hold,
             thread: Some(thread.map_err(|error| Error::io("start a thread", error))?),
         })
     }
@@ -110,194 +126,13 @@ impl Announcer {
 
 impl Drop for Announcer {
     fn drop(&mut self) {
-        let mut slot = lock(&self.slot);
+        let mut slot = self.hold.lock();
         slot.ended = true;
         slot.link = None; // it says farewell
         drop(slot);
+        self.hold.ended.notify_all();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join(); // its panic has been told of
         }
     }
-}
-
-fn lock(slot: &Mutex<Slot>) -> MutexGuard<'_, Slot> {
-    // Whatever has panicked, a link is there or not.
-    slot.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Whose names those are that have one: the full names, in small letters.
-fn taken(daemon: &ServiceDaemon, offers: &[Offer]) -> Result<HashSet<String>> {
-    let failed = |error| failed("announce", error);
-    let domains: BTreeSet<String> = offers.iter().map(|offer| offer.kind.domain()).collect();
-    let asked: Result<Vec<_>> = domains
-        .iter()
-        .map(|domain| daemon.browse(domain).map_err(failed))
-        .collect();
-    let until = Instant::now() + ANSWERED;
-    let mut taken = HashSet::new();
-    for answers in asked? {
-        while let Ok(event) = answers.recv_deadline(until) {
-            if let ServiceEvent::ServiceFound(_, full) = event
-                && taken.len() < MAX_INSTANCES
-            {
-                taken.insert(full.to_lowercase());
-            }
-        }
-    }
-    domains
-        .iter()
-        .try_for_each(|domain| daemon.stop_browse(domain).map_err(failed))?;
-    Ok(taken)
-}
-
-fn full_name(name: &str, kind: &ServiceType) -> String {
-    format!("{name}.{}", kind.domain()).to_lowercase()
-}
-
-struct State {
-    slot: Arc<Mutex<Slot>>,
-    name: String,
-    number: u32,
-    host: String,
-    offers: Vec<Offer>,
-    /// What has been said of each offer.
-    said: Vec<Said>,
-    tell: Box<dyn Fn(Announced) + Send>,
-}
-
-struct Said {
-    name: String,
-    full: String,
-    kind: ServiceType,
-    told: bool,
-}
-
-type Opened = (ServiceDaemon, Receiver<DaemonEvent>);
-
-impl State {
-    /// Takes back what was said, and begins anew; `None` when it has been ended.
-    fn open(&mut self) -> Result<Option<Opened>> {
-        let mut slot = lock(&self.slot);
-        self.said.clear();
-        // The farewell is over before there are sockets that could hear it, and take it for somebody else's word.
-        slot.link = None;
-        if slot.ended {
-            return Ok(None);
-        }
-        let link = slot.link.insert(Link::open()?);
-        let events = link.daemon.monitor().map_err(|error| failed("announce", error))?;
-        Ok(Some((link.daemon.clone(), events)))
-    }
-
-    fn run(&mut self, mut opened: Option<Opened>) -> Result<()> {
-        while let Some((daemon, events)) = opened {
-            let lost = self
-                .choose(&daemon)
-                .and_then(|()| self.say(&daemon))
-                .and_then(|()| self.follow(&events));
-            match lost {
-                _ if lock(&self.slot).ended => return Ok(()),
-                Err(error) => return Err(error),
-                Ok(Lost::Host) => {}
-                Ok(Lost::Name) if self.number == MAX_NUMBER => {
-                    lock(&self.slot).link = None;
-                    let why = format!(
-                        "others have its name and all up to {}",
-                        numbered(&self.name, MAX_NUMBER)
-                    );
-                    return Err(Error::new("announce", Class::General, why).at(&self.name));
-                }
-                Ok(Lost::Name) => self.renumber(self.number + 1),
-            }
-            // With another host it is news: some take what comes back within a second of its farewell for what they know already.
-            self.host = own_host();
-            opened = self.open()?;
-        }
-        Ok(())
-    }
-
-    /// Takes the first name that nobody has, as far as that is known already. Who asks for the same name just now is seen later.
-    fn choose(&mut self, daemon: &ServiceDaemon) -> Result<()> {
-        let taken = taken(daemon, &self.offers)?;
-        let names = names(&self.name, &self.offers);
-        let is_free = |number: &u32| {
-            let mut offers = names.iter().zip(&self.offers);
-            !offers.any(|(name, offer)| taken.contains(&full_name(&numbered(name, *number), &offer.kind)))
-        };
-        // With the last one it is tried in any case.
-        let free = (self.number..MAX_NUMBER).find(is_free).unwrap_or(MAX_NUMBER);
-        if free != self.number {
-            self.renumber(free);
-        }
-        Ok(())
-    }
-
-    fn renumber(&mut self, number: u32) {
-        let from = numbered(&self.name, self.number);
-        self.number = number;
-        let to = numbered(&self.name, number);
-        (self.tell)(Announced::Renamed { from, to });
-    }
-
-    fn say(&mut self, daemon: &ServiceDaemon) -> Result<()> {
-        let failed = |error| failed("announce", error);
-        for (offer, name) in self.offers.iter().zip(names(&self.name, &self.offers)) {
-            let name = numbered(&name, self.number);
-            let domain = offer.kind.domain();
-            let txt = offer.facts.to_txt();
-            let info = ServiceInfo::new(&domain, &name, &self.host, (), offer.port, &txt[..]);
-            let mut info = info.map_err(failed)?.enable_addr_auto();
-            info.set_interfaces(offer.interfaces());
-            let said = Said {
-                name,
-                full: info.get_fullname().to_owned(),
-                kind: offer.kind.clone(),
-                told: false,
-            };
-            daemon.register(info).map_err(failed)?;
-            self.said.push(said);
-        }
-        Ok(())
-    }
-
-    /// Until somebody else turns out to have a name of ours. One service alone has been given another then, on one link: the server
-    /// takes another with all it has, everywhere.
-    fn follow(&mut self, events: &Receiver<DaemonEvent>) -> Result<Lost> {
-        for event in events {
-            match event {
-                DaemonEvent::Announce(full, _) => self.announced(&full),
-                DaemonEvent::NameChange(change) if change.original == self.host => return Ok(Lost::Host),
-                DaemonEvent::NameChange(_) => return Ok(Lost::Name),
-                DaemonEvent::Error(error) => return Err(failed("announce", error)),
-                _ => {}
-            }
-        }
-        Err(Error::new(
-            "announce",
-            Class::General,
-            "multicast DNS has ended by itself",
-        ))
-    }
-
-    /// It is told for each interface, and again a second later.
-    fn announced(&mut self, full: &str) {
-        let mut untold = self.said.iter_mut().filter(|said| !said.told);
-        if let Some(said) = untold.find(|said| said.full.eq_ignore_ascii_case(full)) {
-            said.told = true;
-            (self.tell)(Announced::As {
-                kind: said.kind.clone(),
-                name: said.name.clone(),
-            });
-        }
-    }
-
-    fn tell_failure(&self, why: String) {
-        (self.tell)(Announced::Failed(why));
-    }
-}
-
-/// What somebody else has, too.
-enum Lost {
-    Name,
-    Host,
 }

@@ -1,6 +1,6 @@
 //! Hearing which services are there, and which go.
 
-use super::link::{Link, check_network};
+use super::link::{Link, check_flood, check_network};
 use super::{Instance, ServiceType, failed};
 use crate::catalog;
 use mdns_sd::ServiceEvent;
@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 pub const MAX_INSTANCES: usize = 2048;
 /// The most types that are listened for at once: each has a thread, and a query of its own.
 pub const MAX_TYPES: usize = 64;
+/// The most records that are kept of what others say. A network of thousands of machines says less; who says more floods it.
+const MAX_RECORDS: i64 = 50_000;
 /// What may wait to be looked at: everybody's answer to a query, at once.
 const MAX_WAITING: usize = 1024;
 /// So much is heard before it is looked how much is kept of it all, and so long is waited for that.
@@ -171,7 +173,7 @@ impl Browser {
             self.unchecked += 1;
             if self.unchecked == CHECKED_AFTER || heard.is_err() {
                 self.unchecked = 0;
-                self.link.check_flood()?;
+                check_flood(&self.link.daemon, MAX_RECORDS)?;
             }
             let event = match heard {
                 Ok(Heard::Of(event)) => event,

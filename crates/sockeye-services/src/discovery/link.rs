@@ -2,68 +2,97 @@
 
 use super::failed;
 use mdns_sd::{DaemonStatus, IfKind, MDNS_PORT, ServiceDaemon};
-use sockeye::{Class, Error, Result};
+use sockeye::{Class, Error, Result, UdpSockets};
 use std::net::IpAddr;
 use std::time::Duration;
 
+const OPEN: &str = "open multicast DNS";
 /// How long the thread of it may take to begin or to end: it has a few sockets to open, and a few packets to send.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The most records that are kept of what others say. A network of thousands of machines says less; who says more floods it.
-const MAX_RECORDS: i64 = 50_000;
+/// How long it may take to answer while others talk to it: who sends faster than it hears keeps it from ever answering.
+const FLOODED: Duration = Duration::from_secs(5);
+/// The most moments at which it means to look at its records again: each record that is heard, be it known or not, adds two until
+/// its time is over. A million take 16 MiB.
+const MAX_TIMERS: i64 = 1_000_000;
 
 /// The link, or links: every interface that is up, but loopback.
 pub(super) struct Link {
     pub(super) daemon: ServiceDaemon,
+    /// Its sockets; this process may have others at that port.
+    sockets: Option<UdpSockets>,
 }
 
 impl Link {
     /// # Errors
     /// When there is no thread or socket for it, or the sockets can't be kept to the link.
     pub(super) fn open() -> Result<Self> {
-        let op = "open multicast DNS";
-        let link = Link {
-            daemon: ServiceDaemon::new().map_err(|error| failed(op, error))?,
+        let others = UdpSockets::at(MDNS_PORT)?;
+        let mut link = Link {
+            daemon: ServiceDaemon::new().map_err(|error| failed(OPEN, error))?,
+            sockets: None,
         };
         let here = vec![IfKind::LoopbackV4, IfKind::LoopbackV6];
         let begun = link
             .daemon
             .disable_interface(here)
             .and_then(|()| link.daemon.status());
-        let begun = begun.map_err(|error| failed(op, error))?;
+        let begun = begun.map_err(|error| failed(OPEN, error))?;
         // It answers when it has its sockets.
-        if begun.recv_timeout(PATIENCE) != Ok(DaemonStatus::Running) {
-            return Err(Error::new(op, Class::General, "its thread does not begin"));
+        let begun = begun.recv_timeout(PATIENCE);
+        let sockets = UdpSockets::at(MDNS_PORT)?.without(&others);
+        let sockets = link.sockets.insert(sockets);
+        if begun != Ok(DaemonStatus::Running) {
+            return Err(Error::new(OPEN, Class::General, "its thread does not begin"));
         }
-        match sockeye::hear_link_multicast_only(MDNS_PORT)? {
-            0 => {
-                let why = format!("no socket can be had at port {MDNS_PORT} of UDP");
-                let advice = "another program may keep it to itself: `ss -lunp` tells which";
-                Err(Error::new(op, Class::General, why).advise(advice))
-            }
-            _ => Ok(link),
-        }
-    }
-
-    /// # Errors
-    /// When others say more than can be kept.
-    pub(super) fn check_flood(&self) -> Result<()> {
-        let metrics = self.daemon.get_metrics().ok();
-        let metrics = metrics.and_then(|metrics| metrics.recv_timeout(PATIENCE).ok());
-        let cached = |(name, count): (&String, &i64)| name.starts_with("cached-").then_some(*count);
-        let records: i64 = metrics.iter().flatten().filter_map(cached).sum();
-        if records > MAX_RECORDS {
-            let why = format!("over {MAX_RECORDS} records have been announced: somebody floods the network");
-            return Err(Error::new("listen to multicast DNS", Class::General, why));
-        }
-        Ok(())
+        sockets.hear_link_multicast_only()?;
+        check_sockets(sockets, &networks()?)?;
+        Ok(link)
     }
 
     /// Says farewell for all that was announced, and waits until that is sent.
     pub(super) fn close(&self) {
+        // Who hears without end never comes to its farewell.
+        let _ = self.sockets.as_ref().map(UdpSockets::hear_nothing); // it is closed all the same
         if let Ok(closed) = self.daemon.shutdown() {
             let _ = closed.recv_timeout(PATIENCE); // what hangs is not waited for
         }
     }
+}
+
+/// It goes on without those that it can't have, and says nothing.
+fn check_sockets(sockets: &UdpSockets, networks: &[Network]) -> Result<()> {
+    let v4 = networks.iter().any(|network| network.address.is_ipv4());
+    let v6 = networks.iter().any(|network| network.address.is_ipv6());
+    let family = match (sockets.has_v4(), sockets.has_v6()) {
+        (false, false) => "",
+        (false, _) if v4 => " over IPv4",
+        (_, false) if v6 => " over IPv6",
+        _ => return Ok(()),
+    };
+    let why = format!("no socket can be had at port {MDNS_PORT} of UDP{family}");
+    let advice = "another program may keep it to itself: `ss -lunp` tells which";
+    Err(Error::new(OPEN, Class::General, why).advise(advice))
+}
+
+/// # Errors
+/// When others say more than can be kept: more than `most` records, or so much that it doesn't come to itself.
+pub(super) fn check_flood(daemon: &ServiceDaemon, most: i64) -> Result<()> {
+    let metrics = daemon.get_metrics().ok();
+    let metrics = metrics.and_then(|metrics| metrics.recv_timeout(FLOODED).ok());
+    let why = match metrics {
+        None => "more comes than can be heard".to_owned(),
+        Some(metrics) => {
+            let cached = |(name, count): (&String, &i64)| name.starts_with("cached-").then_some(*count);
+            let records: i64 = metrics.iter().filter_map(cached).sum();
+            let timers = metrics.get("timer").copied().unwrap_or_default();
+            if records <= most && timers <= MAX_TIMERS {
+                return Ok(());
+            }
+            format!("over {most} records have been announced, or some of them again and again")
+        }
+    };
+    let why = format!("{why}: somebody floods the network");
+    Err(Error::new("listen to multicast DNS", Class::General, why))
 }
 
 impl Drop for Link {
@@ -75,7 +104,7 @@ impl Drop for Link {
 /// An interface's name and one of its networks.
 pub(super) struct Network {
     pub(super) interface: String,
-    address: IpAddr,
+    pub(super) address: IpAddr,
     prefix: u8,
 }
 

@@ -55,6 +55,11 @@ impl Reach {
 }
 
 impl Offer {
+    /// Whether others reach it at an address of this machine.
+    pub(super) fn is_at(&self, address: IpAddr) -> bool {
+        self.reach.iter().any(|reach| reach.includes(address))
+    }
+
     /// The interfaces' addresses that are to be announced for it, now and whenever there is another.
     pub(super) fn interfaces(&self) -> Vec<IfKind> {
         let reach = self.reach.clone();

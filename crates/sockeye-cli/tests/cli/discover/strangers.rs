@@ -119,3 +119,74 @@ fn a_liar_steers_no_terminal_and_leads_nobody_off_the_link() {
         "{told}"
     );
 }
+
+/// Multicast DNS, to be heard and said.
+const LINK: &str = r#"
+import socket, struct
+group, port = "224.0.0.251", 5353
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 255)
+s.bind(("", port))
+s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(group) + socket.inet_aton("0.0.0.0"))
+def record(name, what, data):
+    return name + struct.pack(">2HIH", what, 0x8001, 2**31 - 1, len(data)) + data
+def say(records):
+    s.sendto(struct.pack(">6H", 0, 0x8400, 0, len(records), 0, 0) + b"".join(records), (group, port))
+print("ready", flush=True)
+"#;
+
+/// Says more and more that nobody has asked for, and that is to be kept for ever.
+const FLOOD: &str = r#"
+number = 0
+while True:
+    number += 200
+    say([record(struct.pack(">B8sB", 8, b"%08d" % (number + i), 0), 16, b"\3a=1") for i in range(200)])
+"#;
+
+/// Has every name that a machine wants for itself.
+const CLAIM: &str = r#"
+while True:
+    data, peer = s.recvfrom(9000)
+    flags, questions, at = data[2], struct.unpack(">H", data[4:6])[0], 12
+    for _ in range(0 if flags & 0x80 else questions):
+        start = at
+        while data[at] and data[at] < 192:
+            at += data[at] + 1
+        # Its end may stand in a name before it.
+        name, at = data[start:at].removesuffix(b"\5local"), at + (6 if data[at] else 5)
+        if b"_" not in name:
+            say([record(name + b"\5local\0", 1, socket.inet_aton("10.9.1.99"))])
+"#;
+
+#[test]
+fn who_floods_the_network_fills_no_memory_of_a_server() {
+    let Some(lan) = Lan::new(2) else { return };
+    let server = Server::announced(&lan.hosts[0], "kitchen", &["echo@tcp://0.0.0.0:8080?auth=none"]);
+    let flood = Background::printing(lan.hosts[1].python(&format!("{LINK}{FLOOD}"), &[]));
+    let told = server
+        .serving
+        .line_with("warning: nothing is announced for 10s: ");
+    assert!(told.ends_with("somebody floods the network"), "{told}");
+    drop(flood);
+    server.serving.line_with("announced echo as kitchen");
+    server.end();
+}
+
+#[test]
+fn who_claims_every_host_is_not_given_way_for_ever() {
+    let Some(lan) = Lan::new(2) else { return };
+    let claim = Background::printing(lan.hosts[1].python(&format!("{LINK}{CLAIM}"), &[]));
+    claim.line_with("ready");
+    let server = Server::start(&lan.hosts[0], "kitchen", &["echo@tcp://0.0.0.0:8080?auth=none"]);
+    let told = server
+        .serving
+        .line_with("warning: nothing is announced for 10s: ");
+    assert!(
+        told.contains("somebody may claim every name that it takes for itself"),
+        "{told}"
+    );
+    drop(claim);
+    server.serving.line_with("announced echo as kitchen");
+    server.end();
+}
