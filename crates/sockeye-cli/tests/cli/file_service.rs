@@ -16,7 +16,10 @@ use sockeye_services::files::units::{Unit, whole};
 use crate::sockeye::PATIENCE;
 
 /// Everybody is the same user.
-pub(crate) const OPEN: &str = "files@tcp://127.0.0.1:0?auth=none";
+pub(crate) const OPEN: &str = "files@tcp://127.0.0.1:0?auth=none&no-sync=true";
+
+/// Whether clients want their files to be on the disk: those that need not be take another way there.
+pub(crate) const WAYS: [bool; 2] = [true, false];
 
 /// A client of raw frames. What breaks the connection is told as nothing.
 pub(crate) struct Client {
@@ -81,9 +84,9 @@ impl Client {
     }
 
     /// Sends a small file, and doesn't wait for its answer.
-    pub(crate) fn send_small(&mut self, path: &str, bytes: &[u8]) -> Option<u64> {
+    pub(crate) fn send_small(&mut self, path: &str, bytes: &[u8], sync: bool) -> Option<u64> {
         let about = json!({
-            "path": path, "size": bytes.len(), "mtime": "7", "hash": hash(bytes), "follows": bytes.len()
+            "path": path, "size": bytes.len(), "mtime": "7", "hash": hash(bytes), "follows": bytes.len(), "sync": sync
         });
         self.send("upload", about)?;
         self.raw(bytes)?;

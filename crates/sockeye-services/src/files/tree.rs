@@ -74,8 +74,15 @@ fn walk(folder: BorrowedFd<'_>, path: &str, flags: OFlags, mode: Mode) -> Result
     }
 }
 
+/// Files that have no name can't be given one: an older kernel lets only root do so, but for a way through `/proc`, which isn't
+/// there.
+static NAMELESS_FOR_EVER: AtomicBool = AtomicBool::new(false);
+
 /// Makes a file that has no name, and goes with its descriptor.
 pub(super) fn unnamed(folder: BorrowedFd<'_>) -> Result<File> {
+    if NAMELESS_FOR_EVER.load(Ordering::Relaxed) {
+        return Err(Errno::OPNOTSUPP);
+    }
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
     fs::openat(folder, ".", flags, FILE_MODE).map(File::from)
 }
@@ -86,7 +93,18 @@ pub(super) fn link(file: &File, folder: impl AsFd, name: &str) -> Result<()> {
         // Older kernels let only root do so (open(2) at O_TMPFILE).
         Err(Errno::NOENT) => {
             let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-            fs::linkat(fs::CWD, path, folder, name, AtFlags::SYMLINK_FOLLOW)
+            link_from(&path, folder, name)
+        }
+        linked => linked,
+    }
+}
+
+/// When it can't be, those that come later have names from the beginning.
+fn link_from(path: &str, folder: impl AsFd, name: &str) -> Result<()> {
+    match fs::linkat(fs::CWD, path, folder, name, AtFlags::SYMLINK_FOLLOW) {
+        Err(Errno::NOENT) if fs::readlinkat(fs::CWD, path, Vec::new()).is_err() => {
+            NAMELESS_FOR_EVER.store(true, Ordering::Relaxed);
+            Err(Errno::OPNOTSUPP)
         }
         linked => linked,
     }
@@ -262,6 +280,23 @@ mod tests {
             |folder, path| open(folder, path, OFlags::RDONLY),
             |folder, path| walk(folder, path, OFlags::RDONLY | OFlags::NOFOLLOW, Mode::empty()),
         ]
+    }
+
+    #[test]
+    fn where_files_without_a_name_can_have_none_no_more_of_them_are_made() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = File::open(folder.path()).expect("a folder");
+        let made = unnamed(folder.as_fd()).expect("a file");
+        link(&made, &folder, "name").expect("it has a name");
+        // Something else is missing.
+        let path = format!("/proc/self/fd/{}", made.as_raw_fd());
+        assert_eq!(link_from(&path, &folder, "no/folder"), Err(Errno::NOENT));
+        unnamed(folder.as_fd()).expect("a file");
+        // As where nothing is mounted there.
+        let without = link_from("/proc/self/fd/nothing", &folder, "other");
+        assert_eq!(without, Err(Errno::OPNOTSUPP));
+        assert_eq!(unnamed(folder.as_fd()).map(drop), Err(Errno::OPNOTSUPP));
+        NAMELESS_FOR_EVER.store(false, Ordering::Relaxed);
     }
 
     #[test]

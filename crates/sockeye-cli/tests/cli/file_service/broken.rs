@@ -6,33 +6,63 @@ use std::path::Path;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::{Client, OPEN, hash};
+use super::{Client, OPEN, WAYS, hash};
 use crate::faults::Faulty;
 use crate::sockeye::{run, words};
 
-/// What fails, and of which descriptors; whether small files, which are not gone on with, meet it, too.
-const BREAKS: &[(&[&str], &str, bool)] = &[
+/// What fails, and of which descriptors; whether a large file meets it, and which small ones (see [`WAYS`]).
+struct Break {
+    calls: &'static [&'static str],
+    part: &'static str,
+    large: bool,
+    small: &'static [bool],
+}
+
+/// One that a large file meets.
+const fn broken(calls: &'static [&'static str], part: &'static str, small: &'static [bool]) -> Break {
+    Break {
+        calls,
+        part,
+        large: true,
+        small,
+    }
+}
+
+const BREAKS: &[Break] = &[
     // Bytes, on their way into a file.
-    (
+    broken(
         &["write", "pwrite64", "pwritev", "writev", "splice"],
         "/files/uploads/",
-        true,
+        &[true],
     ),
-    (&["pwrite64", "splice"], ".part", false),
+    broken(&["pwrite64", "splice"], ".part", &[]),
+    // A file without a name: `/files/everybody/#7 (deleted)`.
+    Break {
+        calls: &["pwrite64"],
+        part: "/files/everybody",
+        large: false,
+        small: &[false],
+    },
     // Bytes, on their way to the disk.
-    (
+    broken(
         &["fsync", "fdatasync", "syncfs", "sync_file_range"],
         "/files/uploads/",
-        true,
+        &[true],
     ),
-    (&["fsync", "syncfs"], "/files/uploads/", true),
-    (&["fdatasync"], "/files/uploads/", false),
-    (&["fdatasync"], ".part", false),
-    (&["fdatasync"], ".units", false),
-    (&["fsync"], ".part", false),
+    broken(&["fsync", "syncfs"], "/files/uploads/", &[true]),
+    broken(&["fdatasync"], "/files/uploads/", &[]),
+    broken(&["fdatasync"], ".part", &[]),
+    broken(&["fdatasync"], ".units", &[]),
+    broken(&["fsync"], ".part", &[]),
     // Names.
-    (&["renameat2", "renameat", "linkat"], "/files/everybody", true),
-    (&["renameat2", "renameat", "linkat"], "/files/uploads", false),
+    broken(&["renameat2", "renameat", "linkat"], "/files/everybody", &WAYS),
+    broken(&["renameat2", "renameat", "linkat"], "/files/uploads", &[]),
+    Break {
+        calls: &["linkat"],
+        part: "/files/everybody",
+        large: false,
+        small: &[false],
+    },
 ];
 
 const LARGE: usize = (1 << 20) + 7;
@@ -65,10 +95,10 @@ fn put_large(client: &mut Client, path: &str, name: &str) -> Result<Value, Strin
 }
 
 /// Small ones, all at once.
-fn put_small(client: &mut Client, folder: &str, count: usize) -> Vec<Result<Value, String>> {
+fn put_small(client: &mut Client, folder: &str, count: usize, sync: bool) -> Vec<Result<Value, String>> {
     for number in 0..count {
         client
-            .send_small(&format!("{folder}/{number}"), &[7; 500])
+            .send_small(&format!("{folder}/{number}"), &[7; 500], sync)
             .expect("sent");
     }
     (0..count)
@@ -83,19 +113,22 @@ fn quota(client: &mut Client) -> Value {
         .expect("a quota")
 }
 
-/// The sum of what is to be seen.
+/// How many files are to be seen, and the sum of their sizes.
 fn listed(client: &mut Client) -> (usize, u64) {
-    let list = client
-        .ask("list", json!({"path": "", "recursive": true}))
-        .expect("an answer");
-    let list = list.expect("a list");
-    let files = list["entries"]
-        .as_array()
-        .expect("entries")
-        .iter()
-        .filter(|entry| entry["kind"] == "file");
-    let sizes: Vec<u64> = files.map(|file| file["size"].as_u64().expect("a size")).collect();
-    (sizes.len(), sizes.iter().sum())
+    let (mut count, mut sum, mut after) = (0, 0, Value::Null);
+    loop {
+        let about = json!({"path": "", "recursive": true, "after": after});
+        let list = client.ask("list", about).expect("an answer").expect("a list");
+        let entries = list["entries"].as_array().expect("entries");
+        for file in entries.iter().filter(|entry| entry["kind"] == "file") {
+            count += 1;
+            sum += file["size"].as_u64().expect("a size");
+        }
+        if list["more"] != true {
+            return (count, sum);
+        }
+        after = entries.last().expect("some")["path"].clone();
+    }
 }
 
 #[test]
@@ -114,22 +147,31 @@ fn not_acknowledged_under(model: &str) {
         return;
     };
     let mut client = Client::at(faulty.serving.address(0)).expect("a server");
-    put_small(&mut client, "before", 1)
+    put_small(&mut client, "before", 1, true)
         .pop()
         .expect("one")
         .expect("the disk works");
-    for (at, (calls, part, small)) in BREAKS.iter().enumerate() {
+    for (at, broken) in BREAKS.iter().enumerate() {
+        let Break {
+            calls,
+            part,
+            large,
+            small,
+        } = broken;
         let (there, before) = (listed(&mut client), quota(&mut client));
         faulty.fail(calls, part);
         let name = format!("{at:032x}");
-        assert_eq!(
-            put_large(&mut client, &format!("large{at}"), &name),
-            Err("io".to_owned()),
-            "{calls:?}"
-        );
-        for count in [1, MANY].into_iter().filter(|_| *small) {
-            for outcome in put_small(&mut client, &format!("small{at}-{count}"), count) {
-                assert_eq!(outcome, Err("io".to_owned()), "{calls:?}, {count} small ones");
+        if *large {
+            let outcome = put_large(&mut client, &format!("large{at}"), &name);
+            assert_eq!(outcome, Err("io".to_owned()), "{calls:?}");
+        }
+        for (sync, count) in small.iter().flat_map(|sync| [(*sync, 1), (*sync, MANY)]) {
+            for outcome in put_small(&mut client, &format!("small{at}-{count}"), count, sync) {
+                assert_eq!(
+                    outcome,
+                    Err("io".to_owned()),
+                    "{calls:?}, {count} small ones, sync {sync}"
+                );
             }
         }
         // It lives, and what is there can be had.
@@ -148,13 +190,14 @@ fn not_acknowledged_under(model: &str) {
         assert_eq!(quota(&mut client), before, "{calls:?}");
         // With a disk that works, so does everything.
         put_large(&mut client, &format!("large{at}"), &name).expect("a receipt");
-        let kept = put_small(&mut client, &format!("small{at}"), MANY)
-            .into_iter()
-            .filter(Result::is_ok);
-        assert_eq!(kept.count(), MANY);
+        for sync in WAYS {
+            for outcome in put_small(&mut client, &format!("small{at}-{sync}"), MANY, sync) {
+                outcome.expect("a receipt");
+            }
+        }
     }
     let (count, sum) = listed(&mut client);
-    assert_eq!(count, 1 + BREAKS.len() * (1 + MANY));
+    assert_eq!(count, 1 + BREAKS.len() * (1 + WAYS.len() * MANY));
     assert_eq!(
         quota(&mut client),
         json!({"used": sum, "reserved": 0, "limit": null})
@@ -175,7 +218,7 @@ fn a_name_that_may_not_last_is_not_acknowledged_and_is_counted() {
     // The files are forced to the disk, and their folder is not.
     faulty.fail(&["fsync"], "/files/everybody/new");
     for count in [1, MANY] {
-        for outcome in put_small(&mut client, "new", count) {
+        for outcome in put_small(&mut client, "new", count, true) {
             assert_eq!(outcome, Err("io".to_owned()), "{count} small ones");
         }
     }
@@ -194,7 +237,7 @@ fn a_name_that_may_not_last_is_not_acknowledged_and_is_counted() {
     );
     assert!(faulty.mend().contains("fsync"));
     // Who asks again has it, for good.
-    for outcome in put_small(&mut client, "new", MANY) {
+    for outcome in put_small(&mut client, "new", MANY, true) {
         outcome.expect("a receipt");
     }
     put_large(&mut client, "new/large", &name).expect("a receipt");
@@ -213,7 +256,7 @@ fn books_that_fail_are_told_and_right_again_after_a_new_start() {
         return;
     };
     let mut client = Client::at(faulty.serving.address(0)).expect("a server");
-    put_small(&mut client, "before", 1)
+    put_small(&mut client, "before", 1, true)
         .pop()
         .expect("one")
         .expect("the disk works");
@@ -223,12 +266,14 @@ fn books_that_fail_are_told_and_right_again_after_a_new_start() {
             put_large(&mut client, "large", &"cd".repeat(16)),
             Err("io".to_owned())
         );
-        for outcome in put_small(&mut client, "small", MANY) {
-            assert_eq!(outcome, Err("io".to_owned()), "{calls:?}");
+        for sync in WAYS {
+            for outcome in put_small(&mut client, "small", MANY, sync) {
+                assert_eq!(outcome, Err("io".to_owned()), "{calls:?}, sync {sync}");
+            }
         }
         assert_eq!(listed(&mut client), (1, 500));
         assert!(!faulty.mend().is_empty(), "nothing has failed: {calls:?}");
-        for outcome in put_small(&mut client, "before", 1) {
+        for outcome in put_small(&mut client, "before", 1, true) {
             outcome.expect("a receipt");
         }
     }

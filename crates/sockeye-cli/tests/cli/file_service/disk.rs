@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Client, OPEN, hash};
+use super::{Client, OPEN, WAYS, hash};
 use crate::serve::Serving;
 
 /// A file system of a megabyte for the files, seen by the server alone.
@@ -14,6 +14,10 @@ fn a_full_disk_is_told_and_survived() {
         eprintln!("left out: only root can mount a small file system");
         return;
     }
+    WAYS.into_iter().for_each(full_disk);
+}
+
+fn full_disk(sync: bool) {
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path().to_string_lossy();
     let serving = Serving::apart(SMALL, &at, OPEN);
@@ -42,7 +46,7 @@ fn a_full_disk_is_told_and_survived() {
     let (mut kept, mut refused) = (0, 0);
     for number in 0..40 {
         client
-            .send_small(&format!("s{number}"), &[7; 50_000])
+            .send_small(&format!("s{number}"), &[7; 50_000], sync)
             .expect("sent");
         match client.answer().expect("an answer").1 {
             Ok(_) => kept += 1,
@@ -67,6 +71,6 @@ fn a_full_disk_is_told_and_survived() {
         .ask("remove", json!({"path": "s0"}))
         .expect("an answer")
         .expect("removed");
-    client.send_small("again", &[7; 40_000]).expect("sent");
+    client.send_small("again", &[7; 40_000], sync).expect("sent");
     client.answer().expect("an answer").1.expect("a receipt");
 }

@@ -74,11 +74,13 @@ impl Worker {
 
     fn send_burst(&mut self, client: &mut Client, told: &Sender<()>) -> Option<()> {
         let mut sent = BTreeMap::new();
+        // What a killed server has written is there whether it was forced to the disk or not.
+        let sync = (self.next / BURST).is_multiple_of(2);
         for _ in 0..BURST {
             let path = format!("w{}/{}/f{}", self.number, self.next % 3, self.next);
             self.next += 1;
             self.unsure.insert(path.clone());
-            sent.insert(client.send_small(&path, &content(&path))?, path);
+            sent.insert(client.send_small(&path, &content(&path), sync)?, path);
         }
         for _ in 0..BURST {
             let (id, outcome) = client.answer()?;

@@ -6,10 +6,12 @@ use rustix::process::{Resource, Rlimit};
 use serde_json::json;
 use sockeye_proto::frames::encode;
 
-use super::{Client, OPEN};
+use super::{Client, OPEN, WAYS};
 use crate::serve::Serving;
 
 const PEERS: usize = 1000;
+/// As much as each that stops in the middle of a small file has sent.
+const STOPPED: usize = 512 << 10;
 
 /// How much memory a process has, in bytes.
 fn memory(process: u32) -> u64 {
@@ -33,13 +35,13 @@ fn a_thousand_peers_that_declare_4_gib_cost_next_to_nothing() {
     let data = folder.path().to_string_lossy();
     let serving = Serving::start(&["--data", &data, "--model", "epoll"], &[OPEN]);
     let mut first = Client::at(serving.address(0)).expect("a server");
-    first.send_small("warm", b"up").expect("sent");
+    first.send_small("warm", b"up", true).expect("sent");
     first.answer().expect("an answer").1.expect("a receipt");
     let before = memory(serving.program.child.id());
     let mut peers = Vec::new();
     for number in 0..PEERS {
         let mut peer = Client::at(serving.address(0)).expect("room");
-        match number % 4 {
+        match number % 5 {
             // A frame that is just allowed, and hardly begun.
             0 => peer.raw(&65_536_u32.to_le_bytes()).and_then(|()| peer.raw(b"{")),
             1 => peer.raw(&u32::MAX.to_le_bytes()),
@@ -51,6 +53,14 @@ fn a_thousand_peers_that_declare_4_gib_cost_next_to_nothing() {
                 peer.ask("upload", plan).expect("an answer").expect("it begins");
                 peer.send("data", json!({"upload": name, "offset": 0, "follows": 1_u64 << 32}))
             }
+            3 => {
+                // All of these together would be 100 MiB.
+                let about = json!({
+                    "path": format!("s{number}"), "size": STOPPED + 1, "mtime": "0", "hash": null, "follows": STOPPED + 1,
+                    "sync": false
+                });
+                peer.send("upload", about).and_then(|()| peer.raw(&[7; STOPPED]))
+            }
             _ => {
                 let frame = json!({"id": 1, "operate": "stat", "path": "x", "follows": 1_u64 << 32});
                 peer.raw(&encode(&frame).expect("a frame")).and_then(|()| peer.raw(b"some"))
@@ -60,7 +70,7 @@ fn a_thousand_peers_that_declare_4_gib_cost_next_to_nothing() {
         peers.push(peer);
     }
     // Whoever is served after them knows that they were, too.
-    first.send_small("more", b"still").expect("sent");
+    first.send_small("more", b"still", true).expect("sent");
     first.answer().expect("an answer").1.expect("a receipt");
     let grown = memory(serving.program.child.id()).saturating_sub(before);
     assert!(grown < 64 << 20, "{grown} bytes");
@@ -74,7 +84,7 @@ fn without_descriptors_it_refuses_and_lives() {
     let serving = Serving::start(&["--data", &data, "--model", "epoll"], &[OPEN]);
     let address = serving.address(0);
     let mut client = Client::at(address).expect("a server");
-    client.send_small("before", b"x").expect("sent");
+    client.send_small("before", b"x", true).expect("sent");
     client.answer().expect("an answer").1.expect("a receipt");
     // What is open stays open, and nothing more.
     let process = rustix::process::Pid::from_child(&serving.program.child);
@@ -87,13 +97,18 @@ fn without_descriptors_it_refuses_and_lives() {
         rustix::process::prlimit(Some(process), Resource::Nofile, limit).expect("a limit");
     };
     set(Some(3));
-    for path in ["a", "b"] {
-        client.send_small(path, b"x").expect("sent");
+    for (path, sync) in ["a", "b"]
+        .into_iter()
+        .flat_map(|path| WAYS.map(|sync| (path, sync)))
+    {
+        client.send_small(path, b"x", sync).expect("sent");
         assert_eq!(client.answer().expect("an answer").1, Err("busy".to_owned()));
     }
     let listed = client.ask("list", json!({"path": ""})).expect("an answer");
     assert_eq!(listed, Err("busy".to_owned()));
     set(all.current);
-    client.send_small("a", b"x").expect("sent");
-    client.answer().expect("an answer").1.expect("a receipt");
+    for (path, sync) in ["a", "b"].into_iter().zip(WAYS) {
+        client.send_small(path, b"x", sync).expect("sent");
+        client.answer().expect("an answer").1.expect("a receipt");
+    }
 }
