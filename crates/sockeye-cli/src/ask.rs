@@ -1,5 +1,6 @@
 //! `sockeye ask`: one question to one peer, over datagrams, and when to stop waiting.
 
+use std::io::ErrorKind;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,10 +12,11 @@ use sockeye_proto::ask::{End, MAX_TRIES, Policy};
 use sockeye_services::ask::{Answer, Ask};
 
 use crate::cli::span;
-use crate::content::{Content, Format, json_line};
+use crate::content::{Content, Format};
 use crate::discovered::{Place, Wanted};
 use crate::exit::{self, Usage};
-use crate::terminal;
+use crate::info::plan::PORT_0;
+use crate::terminal::{self, json_line};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -31,7 +33,7 @@ everybody on a network: sockeye broadcast --wait 2s.
 
 Exit codes:
   0  answered
-  1  no answer, fewer than --answers, or nobody has the port
+  1  no answer, fewer than --answers, or nobody is there
   2  the arguments make no sense";
 
 /// Ask over UDP, and print the answer
@@ -99,6 +101,9 @@ fn one_peer(endpoint: &Endpoint) -> Result<&Endpoint, Usage> {
         let why = format!("{endpoint} carries a stream; ask is for datagrams: udp://HOST:PORT, unixgram:…");
         return Err(Usage::new(why));
     }
+    if endpoint.port() == Some(0) {
+        return Err(Usage::new(format!("{endpoint}: {PORT_0}")));
+    }
     let many = match endpoint.host_port().map(|at| &at.host) {
         Some(Host::V4(ip)) => ip.is_multicast() || ip.is_broadcast(),
         Some(Host::V6(ip, _)) => ip.is_multicast(),
@@ -113,7 +118,8 @@ fn one_peer(endpoint: &Endpoint) -> Result<&Endpoint, Usage> {
 }
 
 async fn ask(endpoint: &Endpoint, question: Vec<u8>, policy: Policy, format: Format) -> Result<ExitCode> {
-    let mut ask = Ask::dial(endpoint, question, policy).await?;
+    let dialled = Ask::dial(endpoint, question, policy).await;
+    let mut ask = dialled.map_err(perhaps_a_crowd)?;
     while let Some(answer) = ask.next().await? {
         if !terminal::print(&printed(&answer, ask.asked(), &format)) {
             return Ok(ExitCode::SUCCESS);
@@ -128,11 +134,25 @@ async fn ask(endpoint: &Endpoint, question: Vec<u8>, policy: Policy, format: For
     if format.json {
         terminal::print(&json_line(&Event::End { why, answers, tries }));
     }
-    if why != "timeout" {
+    let wanted = policy.answers.map_or(1, NonZeroUsize::get);
+    if answers >= wanted {
         return Ok(ExitCode::SUCCESS);
     }
     exit::tell(&format!("sockeye: {}", too_few(&policy, answers, tries)));
     Ok(ExitCode::FAILURE)
+}
+
+/// Which addresses are of broadcast only the system knows: it forbids to dial them.
+fn perhaps_a_crowd(error: sockeye::Error) -> sockeye::Error {
+    let inet = error
+        .endpoint()
+        .is_some_and(|endpoint| endpoint.starts_with("udp:"));
+    match error.io_kind() {
+        Some(ErrorKind::PermissionDenied) if inet => error.advise(
+            "a network's broadcast address is more than one peer: ask them by sockeye broadcast --to ADDRESS --wait 2s",
+        ),
+        _ => error,
+    }
 }
 
 fn printed(answer: &Answer, tries: u32, format: &Format) -> String {
@@ -146,17 +166,26 @@ fn printed(answer: &Answer, tries: u32, format: &Format) -> String {
     format.answer(&answer.bytes)
 }
 
-/// `no answer in 3 s (3 tries)`.
+/// `no answer in 3 s (3 tries)`, `1 of 2 answers, then none for 500 ms (1 try)`.
 fn too_few(policy: &Policy, answers: usize, tries: u32) -> String {
-    let time = format_duration(policy.timeout);
+    let plural = if tries == 1 { "try" } else { "tries" };
+    let wanted = policy.answers.map_or(1, NonZeroUsize::get);
+    let heard = match (answers, policy.silence) {
+        (0, _) => format!("no answer in {}", in_words(policy.timeout)),
+        (some, None) => format!("{some} of {wanted} answers in {}", in_words(policy.timeout)),
+        (some, Some(silence)) => {
+            format!("{some} of {wanted} answers, then none for {}", in_words(silence))
+        }
+    };
+    format!("{heard} ({tries} {plural})")
+}
+
+/// A time with a space before its unit.
+fn in_words(time: Duration) -> String {
+    let time = format_duration(time);
     let at = time.find(|c: char| !c.is_ascii_digit()).unwrap_or(time.len());
     let (number, unit) = time.split_at(at);
-    let plural = if tries == 1 { "try" } else { "tries" };
-    let heard = match (answers, policy.answers) {
-        (0, _) | (_, None) => "no answer".to_owned(),
-        (some, Some(wanted)) => format!("{some} of {wanted} answers"),
-    };
-    format!("{heard} in {number} {unit} ({tries} {plural})")
+    format!("{number} {unit}")
 }
 
 #[cfg(test)]
@@ -173,6 +202,13 @@ mod tests {
             ..three
         };
         assert_eq!(too_few(&some, 2, 1), "2 of 4 answers in 1500 ms (1 try)");
+        let silence = Policy {
+            silence: Some(Duration::from_secs(1)),
+            ..some
+        };
+        let words = "2 of 4 answers, then none for 1 s (2 tries)";
+        assert_eq!(too_few(&silence, 2, 2), words);
+        assert_eq!(too_few(&silence, 0, 1), "no answer in 1500 ms (1 try)");
     }
 
     #[test]
@@ -183,6 +219,7 @@ mod tests {
             ("tcp://h:80", "carries a stream"),
             ("udp://255.255.255.255:8000", "sockeye broadcast"),
             ("udp://[ff02::1%lo]:8000", "sockeye broadcast"),
+            ("udp://127.0.0.1:0", "nobody can be reached at port 0"),
         ] {
             let error = read(text).expect_err(text).to_string();
             assert!(error.contains(part), "{error}");

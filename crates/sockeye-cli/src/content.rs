@@ -91,13 +91,6 @@ impl Format {
     }
 }
 
-/// One object of JSON and a newline.
-pub(crate) fn json_line(object: &impl Serialize) -> String {
-    // Nothing here has keys that are no strings, or numbers that JSON has not.
-    let line = serde_json::to_string(object).unwrap_or_default();
-    format!("{line}\n")
-}
-
 /// The interface that a link-local address is on.
 fn scope(address: &SocketAddr) -> Option<u32> {
     match address {
@@ -140,6 +133,7 @@ pub(crate) fn time_of_day(moment: SystemTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::terminal::json_line;
 
     const TEXT: Format = Format {
         hex: false,

@@ -18,7 +18,7 @@ mod handshake;
 mod lookup;
 mod page;
 mod ping;
-mod plan;
+pub(crate) mod plan;
 mod report;
 mod text;
 

@@ -1,5 +1,7 @@
 //! `sockeye listen`: every datagram that comes, with its peer, its time, and the interface that it came in by.
 
+mod answering;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
@@ -12,9 +14,10 @@ use sockeye::{Datagram, Endpoint, Host, Membership, Message, Options, interface_
 use sockeye_services::reply::Reply;
 use sockeye_services::settings::Settings;
 
-use crate::content::{Content, Format, json_line, plain, time_of_day, unix_time};
+use crate::content::{Content, Format, plain, time_of_day, unix_time};
 use crate::exit::{self, Usage};
-use crate::terminal;
+use crate::terminal::{self, json_line};
+use answering::Answering;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -45,7 +48,7 @@ pub(crate) struct Args {
     /// Hear only what comes in by this interface; groups are joined on it
     #[arg(long, value_name = "NAME")]
     interface: Option<String>,
-    /// Answer by rules, `PATTERN => ANSWER`, as the service reply does; `;;` parts several
+    /// Answer by rules, `PATTERN => ANSWER`, as the service reply does, and whom it does (docs/udp-services.md); `;;` parts several
     #[arg(long, value_name = "RULES")]
     answer: Option<String>,
     /// Stop after so many datagrams
@@ -113,6 +116,7 @@ impl Plan {
     async fn listen(&self) -> sockeye::Result<()> {
         let mut socket = Datagram::bind_with(&self.endpoint, &self.options).await?;
         exit::tell(&format!("listening at {}", socket.endpoint()));
+        let answering = self.answers.as_ref().map(|rules| Answering::new(rules, &socket));
         let mut names = HashMap::new();
         let mut left = self.count.map(NonZeroUsize::get);
         while left != Some(0) {
@@ -126,18 +130,13 @@ impl Plan {
                 Err(error) => return Err(error),
             };
             let arrived = message.arrived().unwrap_or_else(SystemTime::now);
-            let answer = self
-                .answers
-                .as_ref()
-                .and_then(|rules| rules.to_datagram(message.data()));
+            let answer = match &answering {
+                Some(answering) => answering.answer(&mut socket, &message).await,
+                None => None,
+            };
             let heard = Heard::new(&message, arrived, &mut names, answer.as_deref(), &self.format);
             if !terminal::print(&heard.printed(message.data(), &self.format)) {
                 break;
-            }
-            if let Some(answer) = &answer
-                && let Err(error) = socket.reply(&message, answer).await
-            {
-                exit::tell(&format!("sockeye: {error}"));
             }
             left = left.map(|count| count - 1);
         }
@@ -154,6 +153,11 @@ fn joins(endpoint: &Endpoint, named: Vec<Membership>, only: Option<&str>) -> Res
         Some(Host::V6(group, scope)) if group.is_multicast() => Some((IpAddr::V6(*group), scope.clone())),
         _ => None,
     };
+    if let Some(stranger) = groups.iter().find(|one| !hears(host, one.group)) {
+        let why =
+            format!("{endpoint} can't hear {stranger}, which is of the other family; listen at udp://:PORT");
+        return Err(Usage::new(why).into());
+    }
     groups.extend(own.map(|(group, interface)| Membership { group, interface }));
     let mut joins = Vec::new();
     for membership in groups {
@@ -179,6 +183,15 @@ fn joins(endpoint: &Endpoint, named: Vec<Membership>, only: Option<&str>) -> Res
         }
     }
     Ok(joins)
+}
+
+/// Whether a socket at such an address can hear a group: one for all addresses of IPv6 hears IPv4 too.
+fn hears(host: Option<&Host>, group: IpAddr) -> bool {
+    match host {
+        Some(Host::V4(_)) => group.is_ipv4(),
+        Some(Host::V6(ip, _)) => group.is_ipv6() || ip.is_unspecified(),
+        _ => true,
+    }
 }
 
 /// A datagram for programs.

@@ -184,6 +184,11 @@ impl Rules {
         self.0.iter().find_map(|rule| rule.answer(message))
     }
 
+    /// The bytes of every answer that don't depend on the message, in the order of the rules.
+    pub fn literals(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(|rule| rule.answer.expand(|_| ""))
+    }
+
     /// How many rules there are.
     pub fn len(&self) -> usize {
         self.0.len()

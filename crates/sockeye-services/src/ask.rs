@@ -70,7 +70,8 @@ impl Ask {
     /// The next answer; `None` when it is over, and [`end`](Self::end) says why.
     ///
     /// # Errors
-    /// When the peer's machine says that nobody has the port (`port unreachable`), or the question can't be sent.
+    /// When the peer's machine says that nobody has the port (`port unreachable`), a router that there is no way, or the question can't
+    /// be sent.
     pub async fn next(&mut self) -> Result<Option<Answer>> {
         loop {
             let now = Instant::now();
@@ -122,14 +123,27 @@ impl Ask {
     }
 }
 
-/// The ICMP message of a peer that has no such port arrives as a refused connection.
+/// What ICMP says arrives as a failure of the next call: that the peer has no such port as a refused connection.
 fn explained(error: Error, endpoint: &Endpoint) -> Error {
-    let is_udp = matches!(endpoint, Endpoint::Udp(_));
-    if !is_udp || error.io_kind() != Some(ErrorKind::ConnectionRefused) {
+    if !matches!(endpoint, Endpoint::Udp(_)) {
         return error;
     }
-    let cause = std::io::Error::new(ErrorKind::ConnectionRefused, "port unreachable");
-    Error::io("ask", cause)
-        .at(endpoint)
-        .advise("the peer's machine says that nobody has this port")
+    let advice = match error.io_kind() {
+        Some(ErrorKind::ConnectionRefused) => {
+            let cause = std::io::Error::new(ErrorKind::ConnectionRefused, "port unreachable");
+            return Error::io("ask", cause)
+                .at(endpoint)
+                .advise("the peer's machine says that nobody has this port");
+        }
+        Some(ErrorKind::HostUnreachable) => {
+            "a router, or this machine, says that it can't be reached or is shut off"
+        }
+        Some(ErrorKind::NetworkUnreachable) => "a router, or this machine, knows no way there",
+        _ => return error,
+    };
+    let errno = error.raw_os_error().map(std::io::Error::from_raw_os_error);
+    match errno {
+        Some(errno) => Error::io("ask", errno).at(endpoint).advise(advice),
+        None => error,
+    }
 }

@@ -64,48 +64,69 @@ impl Service {
 }
 
 /// A service that is made, and wants a server.
-pub struct Starter(Box<Start>);
+pub struct Starter {
+    start: Box<Start>,
+    longest: usize,
+}
 
 type Start = dyn FnOnce(Server, Option<Guard>) -> Result<Running> + Send;
 
 impl Starter {
+    fn of(start: impl FnOnce(Server, Option<Guard>) -> Result<Running> + Send + 'static) -> Self {
+        let start = Box::new(start);
+        Starter { start, longest: 0 }
+    }
+
     /// Of a handler for connections and for datagrams.
     pub fn new<H: Handler + PacketHandler>(handler: H) -> Self {
-        Starter(Box::new(move |server, guard| match guard {
+        Starter::of(move |server, guard| match guard {
             None if server.endpoint().is_packet() => server.start_packets(handler),
             Some(guard) => server.start(Guarded::new(handler, guard)),
             None => server.start(handler),
-        }))
+        })
     }
 
     /// Of a handler that answers datagrams, with what keeps it from being used against others.
     pub fn shielded<H: Handler + PacketHandler>(handler: H, answers: Answers, settings: &Settings) -> Self {
         let policy = settings.shield.clone();
-        Starter(Box::new(move |server, guard| match server.endpoint() {
+        Starter::of(move |server, guard| match server.endpoint() {
             endpoint @ Endpoint::Udp(_) => {
                 let shield = Shield::new(answers, &policy, endpoint.port().unwrap_or(0));
                 server.start_packets(Shielded::new(handler, shield))
             }
             // A Unix socket's peers are on this machine, and have names for addresses.
-            _ => (Starter::new(handler).0)(server, guard),
-        }))
+            _ => (Starter::new(handler).start)(server, guard),
+        })
     }
 
     /// Of a handler for connections alone.
     pub fn of_streams<H: Handler>(handler: H) -> Self {
-        Starter(Box::new(move |server, guard| match guard {
+        Starter::of(move |server, guard| match guard {
             Some(guard) => server.start(Guarded::new(handler, guard)),
             None => server.start(handler),
-        }))
+        })
     }
 
     /// The same, with something that is to be done before it starts.
     #[must_use]
     pub fn after(self, before: impl FnOnce() -> Result<()> + Send + 'static) -> Self {
-        Starter(Box::new(move |server, guard| {
+        let longest = self.longest;
+        let start = move |server, guard| {
             before()?;
-            (self.0)(server, guard)
-        }))
+            (self.start)(server, guard)
+        };
+        Starter::of(start).says(longest)
+    }
+
+    /// The same, which is known to have answers of so many bytes.
+    #[must_use]
+    pub fn says(self, longest: usize) -> Self {
+        Starter { longest, ..self }
+    }
+
+    /// How many bytes its longest answer has, as far as that is known before anybody asks.
+    pub fn longest(&self) -> usize {
+        self.longest
     }
 
     /// Starts it on a bound server.
@@ -113,7 +134,7 @@ impl Starter {
     /// # Errors
     /// As [`Server::start`].
     pub fn start(self, server: Server) -> Result<Running> {
-        (self.0)(server, None)
+        (self.start)(server, None)
     }
 
     /// Starts it on a bound server for connections, for peers that the guard lets in.
@@ -121,7 +142,7 @@ impl Starter {
     /// # Errors
     /// As [`Server::start`].
     pub fn start_guarded(self, server: Server, guard: Guard) -> Result<Running> {
-        (self.0)(server, Some(guard))
+        (self.start)(server, Some(guard))
     }
 }
 

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `dialogue` | the requests of one client, in their order; `login` who it is; `wire` its frames and bytes |
 //! | `upload` | an upload in units, hashed and made durable while it comes; `pending` what the disk has of it |
-//! | `batch` | many small files that get their names together |
+//! | `batch` | many small files that get their names together; `budget` how much of them may be held |
 //! | `place` | a user's root and page in the books; how a complete file gets its name |
 //! | `tree` | a folder by descriptors only: nothing leads out of it |
 //! | `requests`, `download` | what is asked of files that are there |
@@ -17,6 +17,7 @@
 //! | [`client`] | the other side |
 
 mod batch;
+mod budget;
 pub mod client;
 mod dialogue;
 mod download;

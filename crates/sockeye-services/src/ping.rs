@@ -196,7 +196,7 @@ impl Line<'_> {
         }
         if let Err(error) = sent {
             let sequence = self.tally.count();
-            self.fail(sequence, format!("not sent: {error}"), None);
+            self.fail(sequence, None, format!("not sent: {error}"), None);
         }
         Ok(())
     }
@@ -226,7 +226,8 @@ impl Line<'_> {
                         .to_string(),
                         None => cause.to_string(),
                     };
-                    self.fail(request.sequence, why, from);
+                    let identifier = self.socket.is_raw().then_some(request.identifier);
+                    self.fail(request.sequence, identifier, why, from);
                 }
             }
         }
@@ -256,8 +257,9 @@ impl Line<'_> {
         (self.told)(&News { sequence, took, what });
     }
 
-    fn fail(&mut self, sequence: u16, why: String, from: Option<IpAddr>) {
-        if let Some(took) = self.tally.failed(sequence, self.begun.elapsed()) {
+    /// A request is said not to have arrived, with this identifier where other programs' requests may be meant.
+    fn fail(&mut self, sequence: u16, identifier: Option<u16>, why: String, from: Option<IpAddr>) {
+        if let Some(took) = self.tally.failed(sequence, identifier, self.begun.elapsed()) {
             let what = What::Failed(why, from);
             (self.told)(&News { sequence, took, what });
         }

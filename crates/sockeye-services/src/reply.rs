@@ -34,7 +34,8 @@ pub const SERVICE: Service = Service {
     settings: &[SETTINGS, text::SETTINGS],
     make: |settings| {
         let reply = Reply::from_settings(settings)?;
-        Ok(Starter::shielded(reply, Answers::Everything, settings))
+        let longest = reply.longest();
+        Ok(Starter::shielded(reply, Answers::Everything, settings).says(longest))
     },
 };
 
@@ -109,6 +110,13 @@ impl Reply {
         };
         let answer = self.to(&text).filter(|answer| !answer.text.is_empty())?;
         Some(encoding.encode(&answer.followed_by(newline)).into_owned())
+    }
+
+    /// How many bytes the longest answer has, without what it takes from the message.
+    pub fn longest(&self) -> usize {
+        let literals = self.rules.iter().flat_map(Rules::literals);
+        let bytes = literals.map(|text| self.manner.encoding.encode(&text).len());
+        bytes.max().unwrap_or(0)
     }
 
     fn to(&self, message: &str) -> Option<Answer> {

@@ -6,12 +6,12 @@
 //! | rule | against |
 //! |---|---|
 //! | only [near](is_near) sources are answered, unless told otherwise | servers that strangers hit others with |
-//! | no port below 1024 is answered, nor one like the service's own | two services that answer each other for ever |
+//! | no port below 1024 is answered, nor a usual one of Sockeye's, nor one like the service's own | two services that answer each other for ever |
 //! | an answer has no more than [`FACTOR`] times the bytes of its question | amplification |
 //! | a source gets no more than [`RATE`] answers a second | floods, and loops that the second rule can't see |
 //!
-//! Beyond the second rule nothing of this machine is shielded from it: nobody else can be hit there, and the kernel lets no
-//! datagram in that pretends to come from a loopback address.
+//! Beyond the second rule no datagram from loopback is shielded from: nobody else can be hit there, and the kernel lets none in
+//! that only pretends to come from there.
 //!
 //! ```
 //! use sockeye_services::shield::{Answers, Policy, Question, Refusal, Shield, Verdict};
@@ -33,20 +33,27 @@ mod rates;
 
 pub use policy::{Answers, FACTOR, MAX_FACTOR, MAX_RATE, Peers, Policy, Ports, RATE};
 
+use crate::{chargen, daytime, echo, reply};
 use rates::Rates;
 use sockeye::{Address, Packet, PacketHandler, Result};
 use std::fmt;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
-
-/// Bytes that every datagram costs beside its own: the headers of IPv4 and UDP. An empty question may have some answer so,
-/// such as the time of day, without an answer on the wire being more than [`FACTOR`] times the question.
-const HEADERS: usize = 20 + 8;
 
 /// Ports below this one are those of services, and no client has one: echo (7), daytime (13), chargen (19), DNS (53), …
 const FIRST_HIGH_PORT: u16 = 1024;
+
+/// Where Sockeye's own services are that answer everything, unless somebody has put them elsewhere. No client is given such a port by
+/// the system: those begin at 32,768 (`net.ipv4.ip_local_port_range`).
+const USUAL_PORTS: [u16; 4] = [
+    echo::SERVICE.port,
+    daytime::SERVICE.port,
+    chargen::SERVICE.port,
+    reply::SERVICE.port,
+];
 
 /// What time it is since some beginning. It never goes back.
 pub type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
@@ -65,7 +72,7 @@ pub struct Question {
 /// What becomes of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It comes from this machine: it may have any answer.
+    /// It comes from loopback: it may have any answer.
     Free,
     /// It may have an answer of so many bytes.
     Limited(usize),
@@ -75,6 +82,7 @@ pub enum Verdict {
 
 /// Why a datagram gets no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Refusal {
     /// It comes from beyond the local network, or from no single machine at all.
     Stranger,
@@ -102,6 +110,8 @@ pub struct Shield {
     port: u16,
     loops: bool,
     rates: Option<Rates>,
+    /// The kinds of refusals that there have been, a bit each.
+    refused: AtomicU8,
 }
 
 impl Shield {
@@ -113,13 +123,14 @@ impl Shield {
             port,
             loops: answers == Answers::Everything,
             rates: policy.rate.map(Rates::new),
+            refused: AtomicU8::new(0),
         }
     }
 
     /// Whether a datagram is answered. The clock is asked only when a rate is counted.
     pub fn judge(&self, question: &Question, clock: impl FnOnce() -> Duration) -> Verdict {
         let port = question.peer.port();
-        let is_service = port < FIRST_HIGH_PORT || (self.loops && port == self.port);
+        let is_service = port < FIRST_HIGH_PORT || (self.loops && self.may_loop_with(port));
         if question.to_itself || port == 0 || (is_service && self.policy.ports == Ports::Safe) {
             return Verdict::Refused(Refusal::Port);
         }
@@ -135,9 +146,17 @@ impl Shield {
         {
             return Verdict::Refused(Refusal::Rate);
         }
-        let wire = question.bytes.saturating_add(HEADERS);
-        let answer = |factor: u32| wire.saturating_mul(factor as usize) - HEADERS;
-        Verdict::Limited(self.policy.factor.map_or(usize::MAX, answer))
+        Verdict::Limited(self.policy.allowance(question.bytes))
+    }
+
+    fn may_loop_with(&self, port: u16) -> bool {
+        port == self.port || USUAL_PORTS.contains(&port)
+    }
+
+    /// Whether nothing was refused for this reason before. An operator should hear of that one; of all of them, nobody can.
+    pub fn is_first(&self, why: Refusal) -> bool {
+        let bit = 1 << why as u8;
+        self.refused.fetch_or(bit, Ordering::Relaxed) & bit == 0
     }
 }
 
@@ -194,7 +213,12 @@ impl<H: PacketHandler> PacketHandler for Shielded<H> {
                 Verdict::Free => {}
                 Verdict::Limited(bytes) => packet.limit_answers(bytes),
                 Verdict::Refused(why) => {
-                    tracing::debug!(%peer, %why, "datagram not answered");
+                    let port = self.shield.port;
+                    if self.shield.is_first(why) {
+                        tracing::warn!(port, %peer, %why, "datagram not answered; -vv tells of the next");
+                    } else {
+                        tracing::debug!(port, %peer, %why, "datagram not answered");
+                    }
                     return false;
                 }
             }

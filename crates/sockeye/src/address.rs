@@ -162,15 +162,19 @@ impl Address {
         {
             return Self::Vsock { cid, port };
         }
-        let inet = match family {
-            AddressFamily::INET => inet(bytes),
-            AddressFamily::INET6 => inet6(bytes),
-            _ => None,
-        };
         let unknown = Self::Unknown {
             family: family.as_raw(),
         };
-        inet.map_or(unknown, Self::Inet)
+        inet_of(bytes).map_or(unknown, Self::Inet)
+    }
+}
+
+/// The address of IP that the kernel has written, if it is one.
+pub(crate) fn inet_of(bytes: &[u8]) -> Option<SocketAddr> {
+    match AddressFamily::from_raw(u16::from_ne_bytes(*bytes.first_chunk()?)) {
+        AddressFamily::INET => inet(bytes),
+        AddressFamily::INET6 => inet6(bytes),
+        _ => None,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::dial::explain;
 use crate::endpoint::{Endpoint, ToEndpoint};
 use crate::error::{Class, Error, Result};
 use crate::listen::{self, SocketFile, socket_for};
-use crate::model::{self, PacketLink, Received, Route};
+use crate::model::{self, PacketLink, Peer, Received, Route};
 use crate::options::Options;
 use crate::resolve::resolve;
 use crate::time::shortest;
@@ -228,7 +228,7 @@ impl Datagram {
     /// When the packet is larger than its kind can be (65,507 bytes over UDP and IPv4), or the system can't send there.
     pub async fn send_to(&mut self, bytes: &[u8], to: &Address) -> Result<()> {
         let route = Route {
-            to: to.to_any()?,
+            to: Peer::of(to)?,
             from: None,
         };
         self.send_by(bytes, &route).await
@@ -248,7 +248,7 @@ impl Datagram {
     async fn send_by(&mut self, bytes: &[u8], route: &Route) -> Result<()> {
         let sent = poll_fn(|cx| self.link.poll_send(cx, bytes, Some(route))).await;
         sent.map(drop).map_err(|error| {
-            let to = Address::from_any(&route.to);
+            let to = route.to.address();
             self.failed("send", error).at(to.endpoint(self.endpoint.scheme()))
         })
     }

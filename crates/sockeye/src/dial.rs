@@ -317,6 +317,7 @@ fn advice(endpoint: &Endpoint, error: &Error) -> Option<&'static str> {
             "this machine has no such context (CID), or is no virtual machine"
         }
         (Errno::CONNREFUSED, None) => "nobody listens there, or a firewall says no",
+        (Errno::HOSTUNREACH, None) => "it is down, or a router or this machine lets nobody through to it",
         (Errno::NETUNREACH, None) => "this machine has no route to it; see `ip route`",
         _ => return None,
     })

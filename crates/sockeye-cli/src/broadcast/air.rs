@@ -13,9 +13,9 @@ use sockeye::{Address, Datagram, Message, format_duration, local_address, time};
 
 use super::paths::Path;
 use super::texts::Texts;
-use crate::content::{Content, Format, json_line, plain};
+use crate::content::{Content, Format, plain};
 use crate::exit;
-use crate::terminal::{self, format_micros};
+use crate::terminal::{self, format_micros, json_line};
 
 /// Peers that are told apart in the count of them; a network of 16 bits of addresses has fewer.
 const MAX_PEERS: usize = 1 << 16;
@@ -90,10 +90,15 @@ impl Air {
     /// Sends all texts; with `wait`, hears answers meanwhile and so long after the last.
     pub(super) async fn run(mut self, mut texts: Texts, wait: Option<Duration>) -> Result<ExitCode> {
         let hears = wait.is_some();
-        while let Some(text) = self.meanwhile(hears, texts.next()).await {
+        let mut next = self.meanwhile(hears, texts.next()).await;
+        while let Some(text) = next {
             self.send(&text?).await;
-            if let Some(pause) = texts.pause() {
-                self.meanwhile(hears, time::sleep(pause)).await?;
+            let sent = Instant::now();
+            next = self.meanwhile(hears, texts.next()).await;
+            // Whether there is another is known first: after the last nobody waits.
+            if let (Some(Ok(_)), Some(pause)) = (&next, texts.every) {
+                let rest = pause.saturating_sub(sent.elapsed());
+                self.meanwhile(hears, time::sleep(rest)).await?;
             }
         }
         if let Some(wait) = wait {

@@ -175,6 +175,10 @@ impl Reach<'_> {
                 format!("--interface is for broadcasts and groups; the routes choose how {ip} is reached");
             return Err(Usage::new(why).into());
         }
+        if matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local()) && scope.is_none() {
+            let why = format!("every network may have {ip}: write {ip}%INTERFACE");
+            return Err(Usage::new(why).into());
+        }
         let scope = scope.map(|name| found(name, interfaces)).transpose()?;
         let (to, any) = match ip {
             IpAddr::V4(ip) => (

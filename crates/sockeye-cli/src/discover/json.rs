@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 use sockeye_services::discovery::{Instance, ServiceType};
 
 use crate::hex::hex;
+use crate::terminal::json_line;
 
 /// One of them, and what has become of it.
 pub(super) fn line(event: Option<&str>, one: &Instance) -> String {
@@ -41,35 +42,10 @@ pub(super) fn line(event: Option<&str>, one: &Instance) -> String {
     if let Some(event) = event {
         object["event"] = event.into();
     }
-    plain(&object)
+    json_line(&object)
 }
 
 /// A type alone.
 pub(super) fn of_type(kind: &ServiceType) -> String {
-    plain(&json!({"type": kind.to_string(), "service": kind.service()}))
-}
-
-/// JSON lets control characters beyond ASCII stand as they are; a terminal would obey them.
-fn plain(object: &Value) -> String {
-    let mut line = String::new();
-    for letter in object.to_string().chars() {
-        match letter.is_control() {
-            true => line.push_str(&format!("\\u{:04x}", u32::from(letter))),
-            false => line.push(letter),
-        }
-    }
-    line + "\n"
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_control_character_gets_out() {
-        let object = json!({"name": "a\u{9b}2J\x1b\x7fé"});
-        let line = plain(&object);
-        assert_eq!(line.trim_end(), r#"{"name":"a\u009b2J\u001b\u007fé"}"#);
-        assert_eq!(serde_json::from_str::<Value>(&line).expect("JSON"), object);
-    }
+    json_line(&json!({"type": kind.to_string(), "service": kind.service()}))
 }

@@ -95,7 +95,8 @@ impl Plan {
     }
 }
 
-const PORT_0: &str = "nobody can be reached at port 0: a server asks for it to get a free one";
+/// What there is to say to who wants to go there.
+pub(crate) const PORT_0: &str = "nobody can be reached at port 0: a server asks for it to get a free one";
 
 fn usage(why: impl Into<String>) -> anyhow::Error {
     Usage::new(why).into()

@@ -29,7 +29,7 @@ pub(super) struct Access {
 }
 
 /// Whether only this machine reaches it.
-fn is_local(endpoint: &Endpoint) -> bool {
+pub(super) fn is_local(endpoint: &Endpoint) -> bool {
     match endpoint.host_port().map(|at| &at.host) {
         Some(Host::V4(address)) => address.is_loopback(),
         Some(Host::V6(address, _)) => address.to_canonical().is_loopback(),

@@ -159,7 +159,7 @@ pub(super) const KNOBS: &[Knob] = &[
             draft.shield.peers = Some(text.parse()?);
             Ok(())
         },
-        "whose datagrams are answered: this machine's and local networks' (near), or all (near; hello: any)",
+        "whose datagrams are answered: those from loopback and local networks (near), or all (near; hello: any)",
     ),
     knob(
         "ports",
@@ -179,7 +179,7 @@ pub(super) const KNOBS: &[Knob] = &[
             draft.shield.rate = at_most(text, shield::MAX_RATE)?;
             Ok(())
         },
-        "answers a second for a source beyond this machine (1000)",
+        "answers a second for a source beyond loopback (1000)",
     ),
     knob(
         "factor",
@@ -189,7 +189,7 @@ pub(super) const KNOBS: &[Knob] = &[
             draft.shield.factor = at_most(text, shield::MAX_FACTOR)?;
             Ok(())
         },
-        "how many times as long as its question an answer beyond this machine may be (3)",
+        "how many times as long as its question an answer beyond loopback may be (3)",
     ),
     knob(
         "idle",

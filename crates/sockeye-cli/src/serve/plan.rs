@@ -8,11 +8,12 @@ use sockeye_services::catalog::{self, Service, Starter};
 use sockeye_services::data::Data;
 use sockeye_services::discovery::{check_name, host_name};
 use sockeye_services::settings::Settings;
+use sockeye_services::shield::Policy;
 use sockeye_services::shop;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::access::Access;
+use super::access::{Access, is_local};
 use super::columns::row;
 use super::knobs::{self, Draft, KNOBS};
 use super::target::Target;
@@ -154,6 +155,9 @@ fn of_endpoint(
         check_connections(connections, model, descriptors)?;
         limits.connections = connections;
     }
+    let starter = (service.make)(&settings)?;
+    let mut warnings = access.warnings.clone();
+    warnings.extend(silenced(starter.longest(), &endpoint, &draft.shield));
     Ok(Listener {
         service,
         model,
@@ -163,13 +167,27 @@ fn of_endpoint(
         encoding: encoding(service, &settings)?,
         tls: tls(&draft)?,
         options: draft.options,
-        starter: (service.make)(&settings)?,
+        starter,
         scheme: access.policy.scheme,
         guard: access.guard(service, data)?,
         client_authority: draft.access.client_authority,
         keeps,
-        warnings: access.warnings,
+        warnings,
         endpoint,
+    })
+}
+
+/// What an operator should know whose answers are longer than other machines may have them.
+fn silenced(longest: usize, endpoint: &Endpoint, shield: &Policy) -> Option<String> {
+    let factor = shield.factor?;
+    let most = shield.allowance(0);
+    let reaches = matches!(endpoint, Endpoint::Udp(_)) && !is_local(endpoint);
+    (reaches && longest > most).then(|| {
+        format!(
+            "{endpoint}: an answer of {longest} bytes is not sent to other machines whose questions are short: it may have \
+             {factor} times their bytes, which to an empty one are {most}; factor={} allows it always",
+            Policy::factor_for(longest)
+        )
     })
 }
 

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::lan::{Impairment, Lan};
+use crate::lan::{Host, Impairment, Lan};
 use crate::sockeye::{Background, run, words};
 
 /// A server as tutorials have it: it answers each datagram with as many as it is told.
@@ -106,6 +106,18 @@ fn fewer_answers_than_wanted_are_a_failure() {
 }
 
 #[test]
+fn fewer_answers_before_silence_are_a_failure_too() {
+    let (_server, endpoint) = server("2");
+    let few = ["--answers", "3", "--silence", "100ms", "--tries", "1"];
+    let (heard, said, code) = told(&[&[&endpoint, "dog"], &few[..], &PATIENT].concat());
+    assert_eq!(code, Some(1), "{heard}{said}");
+    assert!(
+        said.ends_with(" of 3 answers, then none for 100 ms (1 try)\n"),
+        "{said}"
+    );
+}
+
+#[test]
 fn nobody_answers() {
     let silent = UdpSocket::bind("127.0.0.1:0").expect("bind");
     let endpoint = format!("udp://{}", silent.local_addr().expect("bound"));
@@ -137,6 +149,7 @@ fn what_makes_no_sense_is_said() {
     for (args, part) in [
         (&["tcp://h:80", "x"][..], "carries a stream"),
         (&["udp://255.255.255.255:80", "x"], "sockeye broadcast"),
+        (&["udp://127.0.0.1:0", "x"], "nobody can be reached at port 0"),
         (&["udp://h:80"], "<TEXT>"),
         (&["udp://h:80", "x", "--tries", "21"], "20"),
         (&["udp://h:80", "x", "--timeout", "0s"], "no time"),
@@ -145,6 +158,17 @@ fn what_makes_no_sense_is_said() {
         assert_eq!(code, Some(2), "{args:?}: {said}");
         assert!(said.contains(part), "{args:?}: {said}");
     }
+}
+
+#[test]
+fn a_broadcast_address_is_more_than_one_peer() {
+    let (_, said, code) = told(&["udp://127.255.255.255:8000", "x"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("permission denied; a network's broadcast address"),
+        "{said}"
+    );
+    assert!(said.contains("sockeye broadcast --to ADDRESS"), "{said}");
 }
 
 #[test]
@@ -207,4 +231,41 @@ fn other_machines_say_that_nobody_has_a_port() {
             words(&output)
         );
     }
+}
+
+#[test]
+fn where_no_way_leads_is_said() {
+    let Some((near, far, router)) = Lan::joined(1, 1) else {
+        return;
+    };
+    let (here, there) = (&near.hosts[0], &far.hosts[0]);
+    let ip = |host: &Host, words: &str| {
+        let status = host.command(Command::new("ip").args(words.split(' '))).status();
+        assert!(status.expect("ip starts").success(), "{words}");
+    };
+    let ask = |address: String| {
+        let output = here.run(&["ask", &format!("udp://{address}:9"), "x", "--timeout", "300s"]);
+        assert_eq!(output.status.code(), Some(1), "{address}");
+        words(&output)
+    };
+    // What the router lets nobody through to, it says by ICMP, and the socket's next call fails.
+    ip(&router, &format!("route add prohibit {}", there.v4()));
+    let said = ask(there.v4().to_string());
+    assert!(
+        said.contains(&format!("ask udp://{}:9: no route to host; a router", there.v4())),
+        "{said}"
+    );
+    // Here nobody needs to be asked.
+    ip(here, "route add unreachable 10.8.0.1");
+    let said = ask("10.8.0.1".to_owned());
+    assert!(
+        said.contains("dial udp://10.8.0.1:9: no route to host; "),
+        "{said}"
+    );
+    ip(here, "route del default");
+    let said = ask(there.v4().to_string());
+    assert!(
+        said.contains("network is unreachable; this machine has no route to it"),
+        "{said}"
+    );
 }

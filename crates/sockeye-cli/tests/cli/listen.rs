@@ -52,11 +52,13 @@ fn programs_read_json_and_others_bytes() {
     let (mut listener, port) = listening("127.0.0.1", &["--count", "1", "--json", "--encoding", "gbk"]);
     let socket = sender();
     socket
-        .send_to(b"\xb9\xcf\xd7\xd3", ("127.0.0.1", port))
+        .send_to(b"\xb9\xcf\xd7\xd3\x7f", ("127.0.0.1", port))
         .expect("send");
-    let heard: Value = serde_json::from_str(&listener.line().expect("a line")).expect("JSON");
-    assert_eq!(heard["text"], "瓜子");
-    assert_eq!(heard["bytes"], 4);
+    let line = listener.line().expect("a line");
+    assert!(line.contains(r"\u007f"), "{line}");
+    let heard: Value = serde_json::from_str(&line).expect("JSON");
+    assert_eq!(heard["text"], "瓜子\u{7f}");
+    assert_eq!(heard["bytes"], 5);
     assert_eq!(heard["peer"], socket.local_addr().expect("bound").to_string());
     assert_eq!(heard["local"], format!("127.0.0.1:{port}"));
     assert_eq!(heard["interface"], "lo");
@@ -104,6 +106,68 @@ fn rules_answer() {
 }
 
 #[test]
+fn rules_answer_nobody_who_may_answer_them() {
+    let (listener, port) = listening("127.0.0.1", &["--answer", "* => pong", "--json"]);
+    // Such as another listener at the same port, which would have the pong for a question.
+    let twin = UdpSocket::bind(("127.0.0.2", port)).expect("bind");
+    for _ in 0..2 {
+        twin.send_to(b"ping", ("127.0.0.1", port)).expect("send");
+    }
+    let socket = sender();
+    socket.send_to(b"ping", ("127.0.0.1", port)).expect("send");
+    let mut lines: Vec<String> = (0..4).map(|_| listener.line().expect("a line")).collect();
+    lines.sort_by_key(|line| line.starts_with('{'));
+    let why = format!("sockeye: 127.0.0.2:{port} is not answered: its port may be a service's");
+    assert!(lines[0].starts_with(&why), "{lines:?}");
+    let heard = lines[1..]
+        .iter()
+        .map(|line| serde_json::from_str(line).expect("JSON"));
+    let answers: Vec<Value> = heard
+        .map(|heard: Value| heard["answer"]["text"].clone())
+        .collect();
+    assert_eq!(answers, [Value::Null, Value::Null, "pong".into()]);
+    assert_eq!(socket.recv(&mut [0; 9]).expect("an answer"), 4);
+    twin.set_nonblocking(true).expect("an option");
+    twin.recv(&mut [0; 9]).expect_err("a loop could have begun");
+}
+
+#[test]
+fn rules_answer_other_machines_with_no_flood() {
+    let Some(lan) = Lan::new(2) else { return };
+    let rule = format!("* => {}", "0123456789".repeat(10));
+    let listener = lan.hosts[0].listen(&["listen", "udp://:8000", "--answer", &rule]);
+    listener.line_with("listening at");
+    let endpoint = format!("udp://{}:8000", lan.hosts[0].v4());
+    let ask = |text: &str, timeout: &str| {
+        let args = ["ask", &endpoint, text, "--tries", "1", "--timeout", timeout];
+        lan.hosts[1].run(&args).status.code()
+    };
+    assert_eq!(ask("short", "200ms"), Some(1));
+    listener.line_with("to 5 bytes an answer has 71 at the most, and not 100");
+    assert_eq!(ask(&"long".repeat(10), "300s"), Some(0));
+}
+
+#[test]
+fn who_does_not_read_his_answers_is_not_waited_for() {
+    let room = std::fs::read_to_string("/proc/sys/net/unix/max_dgram_qlen").expect("Linux");
+    let room: usize = room.trim().parse().expect("a number");
+    let folder = tempfile::tempdir().expect("a folder");
+    let [path, deaf, other] = ["s", "deaf", "other"].map(|name| folder.path().join(name));
+    let endpoint = format!("unixgram:{}", path.display());
+    let listener = Background::heard(sockeye(&["listen", &endpoint, "--answer", "* => pong"]));
+    listener.line_with("listening at");
+    let deaf = UnixDatagram::bind(deaf).expect("bind");
+    for _ in 0..room + 2 {
+        deaf.send_to(b"ping", &path).expect("send");
+    }
+    let other = UnixDatagram::bind(other).expect("bind");
+    other.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    other.send_to(b"ping", &path).expect("send");
+    assert_eq!(other.recv(&mut [0; 9]).expect("an answer"), 4);
+    listener.line_with("timed out after 1s; it doesn't read what it is sent");
+}
+
+#[test]
 fn datagrams_within_the_machine() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("s");
@@ -123,6 +187,14 @@ fn what_makes_no_sense_is_said() {
         (&["tcp://:8000"][..], "carries a stream"),
         (&["udp://:8000", "--group", "10.0.0.1"], "no multicast address"),
         (&["unixgram:@x", "--interface", "lo"], "no interfaces"),
+        (
+            &["udp://0.0.0.0:0", "--group", "ff02::1%lo"],
+            "can't hear ff02::1%lo, which is of the other family; listen at udp://:PORT",
+        ),
+        (
+            &["udp://[::1]:0", "--group", "239.1.2.3%lo"],
+            "of the other family",
+        ),
         (&["udp://:8000", "--answer", "hello"], "PATTERN => ANSWER"),
         (&["udp://:8000", "--encoding", "utf-16"], "utf-8 or gb18030"),
         (&["udp://:8000", "--count", "0"], "0"),
@@ -137,6 +209,13 @@ fn what_makes_no_sense_is_said() {
         let output = run(&[&["listen"], args].concat());
         assert_eq!(output.status.code(), Some(1), "{}", words(&output));
     }
+    let output = run(&["listen", "udp://:0", "--group", "239.1.2.3%nosuch"]);
+    assert_eq!(output.status.code(), Some(1), "{}", words(&output));
+    let said = words(&output);
+    assert!(
+        said.contains("join group") && said.contains("no network interface is called `nosuch`"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -2,9 +2,9 @@
 //!
 //! docs/protocols/auth.md specifies it.
 
-use super::penalty::Attempt;
+use super::penalty::{Attempt, Early, Flight};
 use super::{Gate, Register, gate::Candidate, invitation_hash, is_name, password};
-use crate::store::{Account, Added};
+use crate::store::{Account, Added, Store};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -12,10 +12,16 @@ use serde_json::{Value, json};
 use sockeye::{Address, Connection, Result};
 use sockeye_proto::scram::{self, ClientFirst, KEY, MAX_ITERATIONS, MIN_ITERATIONS, MIN_SALT, Verifier};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// After so many failures on one connection it is closed: who mistypes has another try or two, and a guesser pays for a new
 /// connection.
 const MAX_FAILURES: u32 = 3;
+/// How long an attempt waits for others of the same account or address to come to their ends: each of them takes two commits of
+/// the store.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it asks meanwhile.
+const TRY_AGAIN: Duration = Duration::from_millis(20);
 /// The longest salt that is kept.
 const MAX_SALT: usize = 64;
 
@@ -282,32 +288,49 @@ impl Dialogue {
             account,
             attempt,
         } = pending;
-        if let Err(wait) = store.attempt(attempt, self.gate.now()).await? {
-            let seconds = wait.as_secs() + 1;
-            return Err(Refusal {
-                code: "wait",
-                message: format!("there were too many failures; try again in {seconds} s"),
-                seconds: Some(seconds),
-            });
-        }
+        let flight = self.turn(&*store, attempt, "failures").await?;
         let verified = server.verify(message);
         let (accepted, account) = match (verified, account) {
             (Ok(accepted), Some(account)) => (accepted, account),
             (verified, account) => {
                 let why = verified.err().map(|error| error.to_string()).unwrap_or_default();
                 tracing::info!(peer = %self.peer, known = account.is_some(), why, "a login was denied");
+                store.attempt_failed(flight, self.gate.now()).await?;
                 return denied();
             }
         };
         if account.disabled {
             tracing::info!(peer = %self.peer, user = account.name, "a disabled account was tried");
             self.failures += 1;
+            store.attempt_failed(flight, self.gate.now()).await?;
             return refuse("disabled", "this account is disabled; ask the operator");
         }
-        store.attempt_succeeded(attempt, self.gate.now()).await?;
+        store.attempt_succeeded(flight, self.gate.now()).await?;
         tracing::debug!(peer = %self.peer, user = account.name, "logged in");
         self.user = Some(account.name.as_str().into());
         Ok(json!({"message": STANDARD.encode(accepted.message), "user": account.name}))
+    }
+
+    /// Waits until an attempt may be looked at, unless it came too early.
+    async fn turn(&self, store: &dyn Store, attempt: Attempt, what: &str) -> Result<Flight, Refusal> {
+        let mut waited = Duration::ZERO;
+        let wait = loop {
+            match store.attempt(attempt, self.gate.now()).await? {
+                Ok(flight) => return Ok(flight),
+                Err(Early::Wait(wait)) => break wait,
+                Err(Early::Crowded) if waited >= PATIENCE => break Duration::ZERO,
+                Err(Early::Crowded) => {
+                    sockeye::time::sleep(TRY_AGAIN).await?;
+                    waited += TRY_AGAIN;
+                }
+            }
+        };
+        let seconds = wait.as_secs() + 1;
+        Err(Refusal {
+            code: "wait",
+            message: format!("there were too many {what}; try again in {seconds} s"),
+            seconds: Some(seconds),
+        })
     }
 
     async fn register(
@@ -328,14 +351,8 @@ impl Dialogue {
         }
         let (store, now) = (self.gate.store()?, self.gate.now());
         let attempt = Attempt::registration(&self.gate.secret().await?, &self.peer);
-        if let Err(wait) = store.attempt(attempt, now).await? {
-            let seconds = wait.as_secs() + 1;
-            return Err(Refusal {
-                code: "wait",
-                message: format!("there were too many registrations; try again in {seconds} s"),
-                seconds: Some(seconds),
-            });
-        }
+        let flight = self.turn(&*store, attempt, "registrations").await?;
+        store.attempt_failed(flight, now).await?; // it counts as one, whatever comes of it
         match store.add_account(&user, verifier, invitation, now / 1000).await? {
             Added::Done => Ok(json!({"user": user})),
             Added::Taken => refuse(

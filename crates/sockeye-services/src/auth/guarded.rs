@@ -130,13 +130,7 @@ fn denied(conn: &Connection, why: impl Into<String>) -> Error {
 
 /// The digest is read and not a byte more: the peer's first message may follow at once.
 async fn challenge(conn: &mut Connection, secret: &Secret, failures: &Table) -> Result<()> {
-    if let Err(wait) = failures.attempt(conn.peer(), wall_clock()) {
-        let seconds = wait.as_secs() + 1;
-        return Err(denied(
-            conn,
-            format!("too many failures of its address; it may try again in {seconds} s"),
-        ));
-    }
+    in_turn(conn, failures)?;
     let challenge = password::random()?;
     conn.send_all(&challenge).await?;
     let mut answer = [0; 64];
@@ -144,13 +138,23 @@ async fn challenge(conn: &mut Connection, secret: &Secret, failures: &Table) -> 
     if let Err(error) = conn.read_exact(answer).await {
         return Err(Error::io("log in", error).at(conn.peer()));
     }
+    in_turn(conn, failures)?; // others may have failed since
     match secret.digest.accepts(&secret.bytes, &challenge, answer) {
-        true => {
-            failures.succeeded(conn.peer());
-            Ok(())
+        true => Ok(()),
+        false => {
+            failures.failed(conn.peer(), wall_clock());
+            Err(denied(conn, "the digest of the challenge is wrong"))
         }
-        false => Err(denied(conn, "the digest of the challenge is wrong")),
     }
+}
+
+fn in_turn(conn: &Connection, failures: &Table) -> Result<()> {
+    let Some(wait) = failures.wait(conn.peer(), wall_clock()) else {
+        return Ok(());
+    };
+    let seconds = wait.as_secs() + 1;
+    let why = format!("too many failures of its address; it may try again in {seconds} s");
+    Err(denied(conn, why))
 }
 
 async fn scram(conn: &mut Connection, gate: &Arc<Gate>) -> Result<()> {

@@ -4,6 +4,9 @@
 //! been used from an address before counts failures from there apart, so that strangers who guess can't keep its owner out.
 //! Names that nobody has are counted like others. What is counted is kept in a limited number of buckets, in which others may
 //! fall by chance: the limit of the wait is what that can cost them.
+//!
+//! What is looked at just now may fail, all of it: so no more is at once than may fail without a wait, and what comes beyond
+//! waits for the others' ends. Only what has failed is remembered.
 
 mod table;
 
@@ -19,6 +22,9 @@ use std::time::Duration;
 const FREE_ACCOUNT: i64 = 20;
 /// The same of an address: there are many people behind some.
 const FREE_ADDRESS: i64 = 200;
+/// The same of a site's IPv6 addresses, a /48 of 65,536 networks: who has one can't fail from each of them in turn. Who has
+/// thousands of sites still can, and makes some others wait that fall in the same buckets.
+const FREE_SITE: i64 = 2_000;
 /// The first wait; each further failure doubles it.
 const FIRST: i64 = 1_000;
 /// The longest wait, in milliseconds. At this pace 10,000 guesses take three and a half days, and an owner at an unknown
@@ -26,7 +32,10 @@ const FIRST: i64 = 1_000;
 const LONGEST: i64 = 30_000;
 /// A failure is forgotten after this many milliseconds without another.
 const FORGET: i64 = 10 * 60 * 1_000;
-/// Buckets of each kind: 65,536 of 32 bytes are nothing to a disk, and few meet in one.
+/// How long an attempt is looked at, at the most, in milliseconds: some waits for the disk. Who was killed meanwhile has told
+/// nobody what came of it.
+const FLIGHT: i64 = 10 * 1_000;
+/// Buckets of each kind: 65,536 of 48 bytes are nothing to a disk, and few meet in one.
 const BUCKETS: u64 = 1 << 16;
 
 /// The failures of one bucket. Times are in milliseconds since 1970.
@@ -38,21 +47,79 @@ pub struct Penalty {
     pub last: i64,
     /// When the next attempt may be.
     pub free_at: i64,
+    /// How many attempts are looked at.
+    pub flying: i64,
+    /// When the latest of these began.
+    pub begun: i64,
+}
+
+/// Why an attempt isn't looked at now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Early {
+    /// So many others are, that it could be one failure too many: it is a matter of milliseconds.
+    Crowded,
+    /// It has to wait so long.
+    Wait(Duration),
 }
 
 impl Penalty {
     /// How long an attempt has to wait still.
     pub fn wait(&self, now: i64) -> Option<Duration> {
-        // A clock that was set back is not to keep anybody out for longer than the longest wait.
-        let wait = (self.free_at - now).min(LONGEST);
-        (wait > 0).then(|| Duration::from_millis(wait.unsigned_abs()))
+        match self.free_at - now {
+            wait @ 1..=LONGEST => Some(Duration::from_millis(wait.unsigned_abs())),
+            // It is over; or the clock was set back, which is to keep nobody out until it has caught up.
+            _ => None,
+        }
+    }
+
+    /// Why an attempt can't be looked at now, if it can't.
+    pub fn early(&self, now: i64, free: i64) -> Option<Early> {
+        if let Some(wait) = self.wait(now) {
+            return Some(Early::Wait(wait));
+        }
+        let flying = self.flying(now);
+        (flying > 0 && self.remembered(now) + flying >= free).then_some(Early::Crowded)
+    }
+
+    /// What isn't forgotten yet.
+    fn remembered(&self, now: i64) -> i64 {
+        (self.failures - (now - self.last).max(0) / FORGET).max(0)
+    }
+
+    fn flying(&self, now: i64) -> i64 {
+        match now - self.begun {
+            0..FLIGHT => self.flying,
+            _ => 0,
+        }
+    }
+
+    /// While one more attempt is looked at.
+    #[must_use]
+    pub fn with_flight(self, now: i64) -> Self {
+        Penalty {
+            flying: self.flying(now) + 1,
+            begun: now,
+            ..self
+        }
+    }
+
+    /// When that has come to its end.
+    #[must_use]
+    pub fn without_flight(self) -> Self {
+        Penalty {
+            flying: (self.flying - 1).max(0),
+            ..self
+        }
     }
 
     /// After one more failure.
     #[must_use]
     pub fn after_failure(self, now: i64, free: i64) -> Self {
-        let forgotten = (now - self.last).max(0) / FORGET;
-        Penalty::since((self.failures - forgotten).max(0) + 1, now, free)
+        Penalty {
+            flying: self.flying,
+            begun: self.begun,
+            ..Penalty::since(self.remembered(now) + 1, now, free)
+        }
     }
 
     /// So many failures, the last of them at this time.
@@ -65,15 +132,7 @@ impl Penalty {
             failures,
             last,
             free_at: last + wait,
-        }
-    }
-
-    /// It was none.
-    #[must_use]
-    pub fn after_all(self) -> Self {
-        Penalty {
-            failures: (self.failures - 1).max(0),
-            ..self
+            ..Penalty::default()
         }
     }
 }
@@ -84,6 +143,7 @@ pub struct Attempt {
     /// The account, if there is such a one.
     pub account: Option<i64>,
     address: Option<i64>,
+    site: Option<i64>,
     /// By its name, and by its name and the address together; none for a registration.
     login: Option<[i64; 2]>,
 }
@@ -96,6 +156,7 @@ impl Attempt {
         Attempt {
             account,
             address: whence.as_ref().map(|whence| bucket(key, 0, &[whence])),
+            site: site(peer).map(|site| bucket(key, 3, &[&site])),
             login: Some([
                 bucket(key, 1, &[folded.as_bytes()]),
                 bucket(
@@ -122,12 +183,22 @@ impl Attempt {
 
     /// The buckets that count it, in their order, and how many failures are free in each.
     pub fn buckets(&self, known: bool) -> impl Iterator<Item = (i64, i64)> + use<> {
+        let site = self.site.map(|bucket| (bucket, FREE_SITE));
         let login = self
             .login
             .map(|[name, pair]| (if known { pair } else { name }, FREE_ACCOUNT));
         let address = self.address.map(|bucket| (bucket, FREE_ADDRESS));
-        address.into_iter().chain(login)
+        address.into_iter().chain(site).chain(login)
     }
+}
+
+/// An attempt that is looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Flight {
+    /// Which one.
+    pub attempt: Attempt,
+    /// Whether the account had been used from there when it began.
+    pub known: bool,
 }
 
 /// The part of an address that its owner can't change at will; `None` for this machine, where everybody has the same.
@@ -138,6 +209,14 @@ fn network(peer: &Address) -> Option<Vec<u8>> {
     match peer.ip()?.to_canonical() {
         IpAddr::V4(address) => Some(address.octets().to_vec()),
         IpAddr::V6(address) => Some(address.octets()[..8].to_vec()),
+    }
+}
+
+/// The part of an IPv6 address that a site has for all of its networks.
+fn site(peer: &Address) -> Option<[u8; 6]> {
+    match peer.ip()?.to_canonical() {
+        IpAddr::V6(address) if !peer.is_loopback() => address.octets().first_chunk().copied(),
+        _ => None,
     }
 }
 
@@ -189,20 +268,67 @@ mod tests {
     fn the_first_failures_are_free_and_a_success_is_none() {
         let mut penalty = Penalty::default();
         for _ in 0..1_000 {
-            penalty = penalty.after_failure(5, FREE_ACCOUNT).after_all();
+            penalty = penalty.with_flight(5).without_flight();
         }
-        assert_eq!((penalty.failures, penalty.wait(5)), (0, None));
+        assert_eq!((penalty.failures, penalty.early(5, FREE_ACCOUNT)), (0, None));
         for _ in 0..FREE_ACCOUNT {
             penalty = penalty.after_failure(5, FREE_ACCOUNT);
         }
         assert_eq!(penalty.wait(5), None);
         penalty = penalty.after_failure(5, FREE_ACCOUNT);
         assert_eq!(penalty.wait(5), Some(Duration::from_secs(1)));
-        assert_eq!(
-            penalty.wait(-DAY),
-            Some(Duration::from_secs(30)),
-            "the clock was set back"
-        );
+    }
+
+    #[test]
+    fn failures_of_a_busy_account_are_forgotten_in_time() {
+        let (mut penalty, mut now) = (Penalty::default(), 0);
+        for _ in 0..100 * FREE_ACCOUNT {
+            now += FORGET;
+            // Somebody mistypes now and then, and is in and out all the time.
+            penalty = penalty
+                .with_flight(now)
+                .without_flight()
+                .after_failure(now, FREE_ACCOUNT);
+            for minute in 0..10 {
+                penalty = penalty.with_flight(now + minute * 60_000).without_flight();
+            }
+            assert_eq!(penalty.wait(now), None);
+        }
+        assert_eq!(penalty.failures, 1);
+    }
+
+    #[test]
+    fn no_more_are_looked_at_than_may_fail_without_a_wait() {
+        let mut penalty = Penalty::default();
+        for _ in 0..FREE_ACCOUNT {
+            assert_eq!(penalty.early(5, FREE_ACCOUNT), None);
+            penalty = penalty.with_flight(5);
+        }
+        assert_eq!(penalty.early(5, FREE_ACCOUNT), Some(Early::Crowded));
+        assert_eq!(penalty.without_flight().early(5, FREE_ACCOUNT), None);
+        let killed = [5 + FLIGHT, 4].map(|now| penalty.early(now, FREE_ACCOUNT));
+        assert_eq!(killed, [None, None], "nobody waits for those that were killed");
+        // When there are no more free ones, one is looked at at a time.
+        for _ in 0..FREE_ACCOUNT {
+            penalty = penalty.without_flight().after_failure(5, FREE_ACCOUNT);
+        }
+        assert_eq!(penalty.early(5, FREE_ACCOUNT), None);
+        penalty = penalty.with_flight(5);
+        assert_eq!(penalty.early(5, FREE_ACCOUNT), Some(Early::Crowded));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_keeps_nobody_out() {
+        let mut penalty = Penalty::default();
+        for _ in 0..FREE_ACCOUNT + 10 {
+            penalty = penalty.after_failure(5, FREE_ACCOUNT);
+        }
+        assert_eq!(penalty.wait(5), Some(Duration::from_secs(30)));
+        assert_eq!(penalty.wait(-DAY), None);
+        let again = penalty.after_failure(-DAY, FREE_ACCOUNT);
+        let wait = again.wait(-DAY).expect("it failed once more");
+        let then = i64::try_from(wait.as_millis()).expect("a short wait") - DAY;
+        assert_eq!(again.wait(then), None, "after the wait that was told");
     }
 
     #[test]
@@ -216,5 +342,16 @@ mod tests {
         assert_ne!(whence(&at("192.0.2.1:5")), whence(&at("192.0.2.2:5")));
         assert_eq!(whence(&at("[2001:db8::1]:5")), whence(&at("[2001:db8::2]:5")));
         assert_eq!(whence(&at("[::ffff:192.0.2.1]:5")), whence(&at("192.0.2.1:5")));
+        let buckets = |text| -> Vec<_> { Attempt::registration(&key, &at(text)).buckets(false).collect() };
+        let [one, other, far] = [
+            "[2001:db8:1:1::1]:5",
+            "[2001:db8:1:2::1]:5",
+            "[2001:db8:2:1::1]:5",
+        ]
+        .map(buckets);
+        assert_ne!(one[0], other[0], "another network");
+        assert_eq!(one[1], other[1], "of the same site");
+        assert_ne!(one[1], far[1]);
+        assert_eq!(buckets("[::ffff:192.0.2.1]:5"), buckets("192.0.2.1:5"));
     }
 }

@@ -42,9 +42,19 @@ pub(super) struct Dialogue<'c> {
 }
 
 /// What there is to do next.
-enum Event {
-    Waited(Waited<Result<Next, frames::BadFrame>>),
+enum Event<T> {
+    Came(T),
     Committed(Answers),
+}
+
+/// What comes first: something from the peer, or the answers of a batch.
+async fn first<T>(coming: impl Future<Output = Result<T>>, small: &mut Small) -> Result<Event<T>> {
+    let mut coming = pin!(coming);
+    let either = poll_fn(|cx| match coming.as_mut().poll(cx) {
+        Poll::Ready(came) => Poll::Ready(came.map(Event::Came)),
+        Poll::Pending => small.poll(cx).map(|answers| Ok(Event::Committed(answers))),
+    });
+    either.await
 }
 
 type Step = Result<ControlFlow<()>>;
@@ -131,44 +141,44 @@ impl<'c> Dialogue<'c> {
     async fn next_frame(&mut self) -> Result<Option<Result<Vec<u8>, frames::BadFrame>>> {
         let mut waited = Duration::ZERO;
         loop {
-            let next = self.next_event(&mut waited).await?;
-            match next {
-                Event::Waited(Waited::For(Ok(Next::Frame(frame)))) => return Ok(Some(Ok(frame))),
-                Event::Waited(Waited::For(Err(bad))) => return Ok(Some(Err(bad))),
-                Event::Waited(Waited::For(Ok(Next::Nothing))) => {}
-                Event::Waited(Waited::For(Ok(Next::End))) => {
+            match self.next_event(&mut waited).await? {
+                Event::Came(Waited::For(Ok(Next::Frame(frame)))) => return Ok(Some(Ok(frame))),
+                Event::Came(Waited::For(Err(bad))) => return Ok(Some(Err(bad))),
+                Event::Came(Waited::For(Ok(Next::Nothing))) => {}
+                Event::Came(Waited::For(Ok(Next::End))) => {
                     self.finish_small().await?;
                     return Ok(None);
                 }
-                Event::Waited(Waited::Look) => self.let_go(),
+                Event::Came(Waited::Look) => self.let_go(),
                 Event::Committed(answers) => self.answer_small(answers).await?,
             }
         }
     }
 
-    async fn next_event(&mut self, waited: &mut Duration) -> Result<Event> {
+    async fn next_event(
+        &mut self,
+        waited: &mut Duration,
+    ) -> Result<Event<Waited<Result<Next, frames::BadFrame>>>> {
+        // A batch goes on while frames keep coming.
+        if let Some(answers) = self.small.look().await {
+            return Ok(Event::Committed(answers));
+        }
         self.wire.watched = !self.live.is_empty();
         let at_once = self.wire.frame(false, waited).await?;
         if !matches!(at_once, Waited::For(Ok(Next::Nothing))) {
-            return Ok(Event::Waited(at_once));
+            return Ok(Event::Came(at_once));
         }
         if let Some(place) = &self.place {
-            self.small.start(place);
+            self.small.start(place).await;
             if self.small.is_idle() {
                 self.small.give_back(place).await;
             }
         }
         self.wire.flush().await?;
-        let (logged_in, patience) = (self.login.user().is_some(), self.files.patience);
-        let mut frame = pin!(self.wire.frame(true, waited));
-        let small = &mut self.small;
-        let event = poll_fn(|cx| match frame.as_mut().poll(cx) {
-            Poll::Ready(next) => Poll::Ready(next.map(Event::Waited)),
-            Poll::Pending => small.poll(cx).map(|answers| Ok(Event::Committed(answers))),
-        });
-        match logged_in {
+        let event = first(self.wire.frame(true, waited), &mut self.small);
+        match self.login.user().is_some() {
             true => event.await,
-            false => in_time(patience, event).await?,
+            false => in_time(self.files.patience, event).await?,
         }
     }
 

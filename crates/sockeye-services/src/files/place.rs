@@ -1,20 +1,23 @@
 //! Where one owner's files are, what they count, and how a complete file gets its name.
 
+mod temporary;
+
 use super::pending::Pending;
-use super::tree::{Quiet, Tree, folder_in, link, mtime_of, open, sizes_below, unnamed};
+use super::tree::{Quiet, Tree, folder_in, mtime_of, open, sizes_below};
 use super::trouble::{self, Outcome};
 use super::{Books, record};
 use crate::background::off_loop;
 use crate::store::{Reserved, Usage};
-use rustix::fs::{self, FileType, Mode, OFlags, RenameFlags};
+use rustix::fs::{self, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use sockeye_proto::files::{Code, Failure, Hash, Mtime, Path, Receipt};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
+
+pub(super) use temporary::{Complete, Temporary};
 
 /// How often a connection tries to be the one that counts, or that changes names.
 const TRY_AGAIN: Duration = Duration::from_millis(5);
@@ -66,26 +69,6 @@ pub(super) struct Place {
     usual_limit: Option<u64>,
     /// A number of its own, at random: temporary files bear it.
     pub(super) tag: u64,
-}
-
-/// A complete file, still without its name.
-#[derive(Clone, Debug)]
-pub(super) struct Complete {
-    pub(super) path: Path,
-    pub(super) temporary: Temporary,
-    pub(super) size: u64,
-    pub(super) mtime: Mtime,
-    pub(super) hash: Hash,
-    pub(super) clobber: bool,
-}
-
-/// Where a complete file is.
-#[derive(Clone, Debug)]
-pub(super) enum Temporary {
-    /// Among the pending.
-    Called(String),
-    /// Nowhere: it has no name, and goes with its descriptor.
-    Open(Arc<File>),
 }
 
 /// What came of a complete file.
@@ -308,54 +291,6 @@ impl Place {
         })
     }
 
-    fn give_name(
-        &self,
-        file: &Complete,
-        (folder, name): (&OwnedFd, &str),
-        replace: bool,
-    ) -> rustix::io::Result<()> {
-        let rename =
-            |temporary: &str, flags| fs::renameat_with(&self.pending, temporary, folder, name, flags);
-        match &file.temporary {
-            Temporary::Called(temporary) if replace => rename(temporary, RenameFlags::empty()),
-            Temporary::Called(temporary) => rename(temporary, RenameFlags::NOREPLACE),
-            Temporary::Open(open) if replace => {
-                let temporary = self.temporary_name();
-                link(open, &self.pending, &temporary)?;
-                rename(&temporary, RenameFlags::empty()).inspect_err(|_| self.pending.unlink(&temporary))
-            }
-            Temporary::Open(open) => link(open, folder, name),
-        }
-    }
-
-    /// What a file is called until it has its own name.
-    pub(super) fn temporary_name(&self) -> String {
-        /// Tells the temporary files of one process apart.
-        static SERIAL: AtomicU64 = AtomicU64::new(0);
-        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-        format!("small-{:x}-{serial:x}", self.tag)
-    }
-
-    /// A new file without a name, in a folder where one is known; with a temporary name where files can't be without.
-    pub(super) fn unnamed(&self, folder: Option<&OwnedFd>) -> rustix::io::Result<(File, Option<Temporary>)> {
-        let folder = folder.map_or(self.root.as_fd(), AsFd::as_fd);
-        match unnamed(folder) {
-            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
-                let name = self.temporary_name();
-                let file = self.pending.temporary(&name)?;
-                Ok((file, Some(Temporary::Called(name))))
-            }
-            made => Ok((made?, None)),
-        }
-    }
-
-    /// Forgets a complete file that gets no name.
-    pub(super) fn forget(&self, file: &Complete) {
-        if let Temporary::Called(name) = &file.temporary {
-            self.pending.unlink(name);
-        }
-    }
-
     /// What is where a file is to be: the very file, or one that may be replaced.
     fn there(&self, folder: &OwnedFd, name: &str, file: &Complete) -> Outcome<There> {
         let failed = |error| trouble::at(&file.path, error);
@@ -470,4 +405,23 @@ fn open_folders(
         Owner::Anonymous => folder_in(&files, "anonymous")?,
     };
     Ok((root, folder_in(folder_in(&files, "uploads")?, account)?))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::data::Data;
+
+    /// Everybody's place in a folder of a test, as another server would open it.
+    pub(in crate::files) fn place(folder: &tempfile::TempDir, limit: Option<u64>) -> Place {
+        let data = Data::at(folder.path());
+        data.open().expect("a data folder");
+        let books = Arc::new(Books {
+            folder: folder.path().to_owned(),
+            store: data.store().expect("a store"),
+            server: 1,
+        });
+        let place = sockeye::block_on(Place::of(&Owner::Everybody, &books, limit));
+        place.expect("a model").expect("a place")
+    }
 }

@@ -38,7 +38,10 @@ fn is_due(folder: &Path, now: SystemTime) -> Result<bool> {
         return Ok(false);
     }
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC;
-    let file = fs::open(&mark, flags, Mode::RUSR | Mode::WUSR)?;
+    let file = match fs::open(&mark, flags, Mode::RUSR | Mode::WUSR) {
+        Err(Errno::NOENT) => return Ok(false), // nobody has a folder yet
+        opened => opened?,
+    };
     let now = Timespec {
         tv_sec: 0,
         tv_nsec: UTIME_NOW,
@@ -59,6 +62,7 @@ fn is_due(folder: &Path, now: SystemTime) -> Result<bool> {
 async fn sweep(books: &Arc<Books>) {
     let accounts = match std::fs::read_dir(books.folder.join("files/uploads")) {
         Ok(accounts) => accounts,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return, // nor an upload
         Err(error) => return tracing::warn!(%error, "forgotten uploads can't be swept"),
     };
     let names = accounts
@@ -89,6 +93,7 @@ mod tests {
     #[test]
     fn it_is_due_once_an_hour() {
         let folder = tempfile::tempdir().expect("a folder");
+        assert!(!is_due(folder.path(), SystemTime::now()).expect("nothing is kept there yet"));
         std::fs::create_dir(folder.path().join("files")).expect("a folder");
         let now = SystemTime::now();
         assert!(is_due(folder.path(), now).expect("a folder"));

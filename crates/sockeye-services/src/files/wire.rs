@@ -85,11 +85,17 @@ impl<'c> Wire<'c> {
         }
     }
 
-    /// Some of the raw bytes that are due, `most` at the most.
-    pub(super) async fn bytes(&mut self, most: u64, waited: &mut Duration) -> Result<Waited<Chunk>> {
+    /// Some of the raw bytes that are due, `most` at the most; without `wait` none, if there are none just now.
+    pub(super) async fn bytes(
+        &mut self,
+        wait: bool,
+        most: u64,
+        waited: &mut Duration,
+    ) -> Result<Waited<Chunk>> {
         if self.held.is_empty() {
             self.held = match self.conn.try_recv().await? {
                 Some(chunk) => chunk,
+                None if !wait => return Ok(Waited::For(Chunk::default())),
                 None => match self.wait(waited).await? {
                     Waited::For(chunk) => chunk,
                     Waited::Look => return Ok(Waited::Look),
@@ -155,7 +161,7 @@ impl<'c> Wire<'c> {
         let mut left = count;
         let mut waited = Duration::ZERO;
         while left > 0 {
-            if let Waited::For(chunk) = self.bytes(left, &mut waited).await? {
+            if let Waited::For(chunk) = self.bytes(true, left, &mut waited).await? {
                 left -= chunk.len() as u64;
             }
         }

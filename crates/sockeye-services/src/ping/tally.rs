@@ -130,8 +130,17 @@ impl Tally {
         Some((Verdict::Reply, took))
     }
 
-    /// A request is said not to have arrived; since when it was on its way, unless that is known or it is none of ours.
-    pub(super) fn failed(&mut self, sequence: u16, now: Duration) -> Option<Duration> {
+    /// A request is said not to have arrived; since when it was on its way, unless that is known or it is none of ours, as its
+    /// identifier tells where we have chosen that.
+    pub(super) fn failed(
+        &mut self,
+        sequence: u16,
+        identifier: Option<u16>,
+        now: Duration,
+    ) -> Option<Duration> {
+        if identifier.is_some_and(|identifier| identifier != self.identifier) {
+            return None;
+        }
         let (at, fate) = self.requests.get_mut(usize::from(sequence).checked_sub(1)?)?;
         if *fate != Fate::OnWay {
             return None;
@@ -204,11 +213,11 @@ mod tests {
         for stranger in [0, 6, 65_535] {
             assert_eq!(arrives(stranger, &right, 400), None);
         }
-        assert_eq!(tally.failed(2, MS * 150), Some(MS * 50));
-        assert_eq!(tally.failed(2, MS * 160), None);
-        assert_eq!(tally.failed(1, MS * 160), None);
+        assert_eq!(tally.failed(2, Some(7), MS * 150), Some(MS * 50));
+        assert_eq!(tally.failed(2, Some(7), MS * 160), None);
+        assert_eq!(tally.failed(1, Some(7), MS * 160), None);
         assert!(!tally.is_complete());
-        assert_eq!(tally.failed(5, MS * 500), Some(MS * 100));
+        assert_eq!(tally.failed(5, None, MS * 500), Some(MS * 100));
         assert!(tally.is_complete());
         let outcome = tally.outcome(true);
         let times = Times {
@@ -241,6 +250,8 @@ mod tests {
             ..reply(1, &[])
         };
         assert_eq!(tally.arrived(&another, true, MS), None);
+        // Their request of the same number has come to grief, not ours.
+        assert_eq!(tally.failed(1, Some(another.identifier), MS), None);
         let own_request = Echo {
             reply: false,
             ..reply(1, &[])

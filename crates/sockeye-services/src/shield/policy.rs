@@ -6,10 +6,14 @@ use std::str::FromStr;
 /// What an answer may be of its question, both with their headers: as in QUIC (RFC 9000, section 8), no flood becomes worth its
 /// while by it. An empty datagram may have an answer of 56 bytes, which is more than a line of the date has.
 pub const FACTOR: u32 = 3;
+/// Bytes that every datagram costs beside its own: the headers of IPv4 and UDP. An empty question may have some answer so,
+/// such as the time of day, without an answer on the wire being more than [`FACTOR`] times the question.
+pub(super) const HEADERS: usize = 20 + 8;
 /// The greatest factor that may be asked for: what chargen's 512 bytes are to an empty datagram is 20.
 pub const MAX_FACTOR: u32 = 10_000;
-/// Answers for one source in a second, as many at once. Nobody types faster, and two services that answer each other in less
-/// than a millisecond are parted by it: the first datagram that gets no answer ends a loop.
+/// Answers for one source in a second, as many at once. Nobody types faster. Two services that answer each other in less
+/// than a millisecond are parted by it, since the first datagram that gets no answer ends a loop; over a slower way it only bounds
+/// what they send.
 pub const RATE: u32 = 1_000;
 /// The greatest rate that may be asked for: over a million a second nobody waits for a limit.
 pub const MAX_RATE: u32 = 1_000_000;
@@ -64,6 +68,25 @@ pub struct Policy {
     pub rate: Option<u32>,
     /// How many times the bytes of its question an answer may have, 1 to [`MAX_FACTOR`]; `None` is no limit.
     pub factor: Option<u32>,
+}
+
+impl Policy {
+    /// How many bytes the answer to a question may have.
+    ///
+    /// ```
+    /// use sockeye_services::shield::Policy;
+    /// assert_eq!(Policy::default().allowance(0), 56);
+    /// ```
+    pub fn allowance(&self, question: usize) -> usize {
+        let wire = question.saturating_add(HEADERS);
+        let answer = |factor: u32| wire.saturating_mul(factor as usize) - HEADERS;
+        self.factor.map_or(usize::MAX, answer)
+    }
+
+    /// The factor with which an answer of so many bytes fits any question.
+    pub fn factor_for(answer: usize) -> usize {
+        answer.saturating_add(HEADERS).div_ceil(HEADERS)
+    }
 }
 
 impl Default for Policy {

@@ -1,10 +1,11 @@
 //! Every rule by itself, and that none lets another through.
 
+use super::policy::HEADERS;
 use super::*;
 use proptest::prelude::*;
 use std::cell::Cell;
 
-const OWN: u16 = 8080;
+const OWN: u16 = 4000;
 
 fn question(peer: &str) -> Question {
     Question {
@@ -16,6 +17,11 @@ fn question(peer: &str) -> Question {
 
 fn judge(shield: &Shield, peer: &str) -> Verdict {
     shield.judge(&question(peer), || Duration::ZERO)
+}
+
+/// Low ones, its own, and those of echo, daytime, chargen and reply.
+fn is_service(port: u16) -> bool {
+    port < 1024 || [OWN, 8080, 8013, 8019, 7788].contains(&port)
 }
 
 fn usual() -> Shield {
@@ -95,17 +101,25 @@ fn no_port_of_a_service_is_answered_unless_told_otherwise() {
     for host in ["127.0.0.1", "192.168.0.1"] {
         for port in 0..=u16::MAX {
             let at = format!("{host}:{port}");
-            assert_eq!(judge(&usual, &at) == refused, port < 1024 || port == OWN, "{at}");
+            assert_eq!(judge(&usual, &at) == refused, is_service(port), "{at}");
             assert_eq!(judge(&word, &at) == refused, port < 1024, "{at}");
             assert_eq!(judge(&any, &at) == refused, port == 0, "{at}");
         }
     }
     let itself = Question {
         to_itself: true,
-        ..question("127.0.0.1:8080")
+        ..question("127.0.0.1:4000")
     };
     for shield in [usual, any, word] {
         assert_eq!(shield.judge(&itself, || Duration::ZERO), refused);
+    }
+}
+
+#[test]
+fn the_first_refusal_of_each_kind_is_another_matter() {
+    let shield = usual();
+    for why in [Refusal::Stranger, Refusal::Port, Refusal::Rate] {
+        assert_eq!([(); 3].map(|()| shield.is_first(why)), [true, false, false]);
     }
 }
 
@@ -175,10 +189,10 @@ proptest! {
             Verdict::Refused(Refusal::Stranger) => prop_assert!(!is_near(ip)),
             Verdict::Refused(Refusal::Rate) => prop_assert!(false, "it is the first"),
             Verdict::Refused(Refusal::Port) => {
-                prop_assert!(to_itself || port < FIRST_HIGH_PORT || port == OWN);
+                prop_assert!(to_itself || is_service(port));
                 return Ok(());
             }
         }
-        prop_assert!(!to_itself && port >= FIRST_HIGH_PORT && port != OWN);
+        prop_assert!(!to_itself && !is_service(port));
     }
 }

@@ -1,9 +1,8 @@
 //! Who may log in.
 
 use super::Answer;
-use crate::auth::penalty::Attempt;
+use crate::auth::penalty::{Attempt, Early, Flight};
 use sockeye_proto::scram::Verifier;
-use std::time::Duration;
 
 /// The most invitations that are open at once: an operator who hands out more has lost count.
 pub const MAX_INVITATIONS: i64 = 10_000;
@@ -66,10 +65,13 @@ pub trait Accounts {
     /// Random bytes that stay the same: `fresh` ones, if there were none of this name.
     fn secret(&self, name: &'static str, fresh: [u8; 32]) -> Answer<'_, [u8; 32]>;
 
-    /// Counts an attempt to log in as failed, before it is looked at: attempts at the same time count each other so. When it
-    /// comes too early it isn't counted, and the answer is how long to wait. `now` is in milliseconds since 1970.
-    fn attempt(&self, attempt: Attempt, now: i64) -> Answer<'_, Result<(), Duration>>;
+    /// An attempt to log in is about to be looked at, unless it comes too early. Until it has ended it counts as one that may
+    /// fail: so attempts at the same time count each other. `now` is in milliseconds since 1970.
+    fn attempt(&self, attempt: Attempt, now: i64) -> Answer<'_, Result<Flight, Early>>;
 
-    /// It was none that failed: takes it off the count, and keeps in mind where the account was used.
-    fn attempt_succeeded(&self, attempt: Attempt, now: i64) -> Answer<'_, ()>;
+    /// It was none that failed: keeps in mind where the account was used.
+    fn attempt_succeeded(&self, flight: Flight, now: i64) -> Answer<'_, ()>;
+
+    /// It was one.
+    fn attempt_failed(&self, flight: Flight, now: i64) -> Answer<'_, ()>;
 }

@@ -67,6 +67,56 @@ fn thousands_are_sent_at_once_and_answered_in_order() {
     }
 }
 
+/// More than a batch; so one is on its way when the next one is collected.
+const SENT: usize = 300;
+
+#[test]
+fn who_stops_in_the_middle_of_a_file_has_the_answers_of_those_before_it() {
+    for (model, sync) in models().flat_map(|model| WAYS.map(|sync| (model, sync))) {
+        eprintln!("under {model}, sync {sync}");
+        let served = serve(model, lenient());
+        let mut client = Client::of(&served);
+        let path = |number: usize| format!("d{}/f{number}", number % 7);
+        for number in 0..SENT {
+            client.send_small(&path(number), b"bytes", json!({"sync": sync}));
+        }
+        let about = json!({"path": "last", "size": 2, "mtime": "7", "follows": 2, "sync": sync});
+        client.send("upload", about);
+        client.raw(b"x");
+        for number in 0..SENT {
+            let answer = client.frame().expect("an answer");
+            assert_eq!(answer["id"], number + 1);
+            outcome(&answer).expect("a receipt");
+            assert!(served.file(&path(number)).exists());
+        }
+        client.raw(b"y");
+        client.answer().expect("a receipt");
+    }
+}
+
+#[test]
+fn what_another_connection_removes_before_it_is_counted_is_counted_by_nobody() {
+    for sync in WAYS {
+        let served = serve(Model::default(), lenient());
+        let [mut ours, mut theirs] = [(), ()].map(|()| Client::of(&served));
+        for number in 0..3 {
+            ours.send_small(&format!("f{number}"), &[7; 1000], json!({"sync": sync}));
+        }
+        let about = json!({"path": "last", "size": 10, "mtime": "7", "follows": 10, "sync": sync});
+        ours.send("upload", about);
+        for _ in 0..3 {
+            outcome(&ours.frame().expect("an answer")).expect("a receipt");
+        }
+        for number in 0..3 {
+            theirs.get("remove", json!({"path": format!("f{number}")}));
+        }
+        ours.raw(&[7; 10]);
+        ours.answer().expect("a receipt");
+        let quota = json!({"used": 10, "reserved": 0, "limit": null});
+        assert_eq!(ours.get("quota", json!({})), quota, "sync {sync}");
+    }
+}
+
 #[test]
 fn a_file_that_is_there_stays_unless_the_client_says_otherwise() {
     for sync in WAYS {

@@ -3,8 +3,7 @@
 use crate::address::Address;
 use crate::buffer::Chunk;
 use crate::error::{Class, Error};
-use crate::model::{Arrival, MESSAGE, Received, Route};
-use rustix::net::SocketAddrAny;
+use crate::model::{Arrival, MESSAGE, Peer, Received, Route};
 use std::time::SystemTime;
 
 /// A datagram, who sent it, and where to: what [`Datagram::recv_message`](crate::Datagram::recv_message) brings.
@@ -65,8 +64,8 @@ impl Message {
     }
 }
 
-pub(super) fn peer(from: Option<&SocketAddrAny>) -> Address {
-    from.map_or(Address::Unix(None), Address::from_any)
+pub(super) fn peer(from: Option<&Peer>) -> Address {
+    from.map_or(Address::Unix(None), Peer::address)
 }
 
 /// What is too long has lost its end, and nobody wants a part.

@@ -4,8 +4,7 @@ use super::message::{no_address, peer};
 use crate::address::Address;
 use crate::buffer::Chunk;
 use crate::error::{Class, Error, Result};
-use crate::model::{Arrival, PacketLink, Received, Route};
-use rustix::net::SocketAddrAny;
+use crate::model::{Arrival, PacketLink, Peer, Received, Route};
 use std::cell::{Cell, RefCell};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::rc::Rc;
@@ -63,7 +62,7 @@ impl Packet {
         }
     }
 
-    pub(super) fn from(&self) -> Option<&SocketAddrAny> {
+    pub(super) fn from(&self) -> Option<&Peer> {
         self.received.from.as_ref()
     }
 

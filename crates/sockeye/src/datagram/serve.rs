@@ -5,11 +5,10 @@ use super::packet::{Packet, Socket};
 use crate::buffer::Chunk;
 use crate::error::Class;
 use crate::handler::PacketHandler;
-use crate::model::{PacketLink, Received, Route, spawn_local};
+use crate::model::{PacketLink, Peer, Received, Route, spawn_local};
 use crate::server::guard::{caught, words};
 use crate::server::{BACKOFF, Event, Reason, Shared, Stage, reached};
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::net::SocketAddrAny;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -37,14 +36,16 @@ pub(crate) async fn serve<H: PacketHandler>(link: Box<dyn PacketLink>, handler: 
     };
     let mut stage = shared.stage.subscribe();
     let mut arrived = Vec::new();
+    // Each answer has a share of it, and of a thread's own the count costs less than one of all threads.
+    let service = Rc::new(Service { handler, shared });
     let mut slot = Box::pin(None);
     while desk.gather(&mut arrived, &mut stage).await {
         desk.socket.gathering.set(true);
         for packet in arrived
             .drain(..)
-            .filter_map(|received| desk.admit(received, &*handler))
+            .filter_map(|received| desk.admit(received, &*service.handler))
         {
-            slot.set(Some(answer(handler.clone(), packet, shared.clone())));
+            slot.set(Some(answer(service.clone(), packet)));
             let first = poll_fn(|cx| Poll::Ready(poll_slot(slot.as_mut(), cx))).await;
             if first.is_pending() {
                 let pending = std::mem::replace(&mut slot, Box::pin(None));
@@ -56,7 +57,7 @@ pub(crate) async fn serve<H: PacketHandler>(link: Box<dyn PacketLink>, handler: 
             break;
         }
     }
-    shared.acceptor_ended();
+    service.shared.acceptor_ended();
     desk.drain(&mut stage).await;
 }
 
@@ -130,7 +131,7 @@ impl Desk {
         None
     }
 
-    fn tell(&self, from: Option<&SocketAddrAny>, reason: Reason) {
+    fn tell(&self, from: Option<&Peer>, reason: Reason) {
         let peer = peer(from);
         self.shared.tell(&Event::PacketFailed { peer, reason });
     }
@@ -268,14 +269,20 @@ fn go_on<F: Future<Output = ()> + 'static>(mut pending: Pin<Box<Option<F>>>, und
     }
 }
 
-async fn answer<H: PacketHandler>(handler: Arc<H>, packet: Packet, shared: Arc<Shared>) {
+/// What answers, and whom it is told.
+struct Service<H> {
+    handler: Arc<H>,
+    shared: Arc<Shared>,
+}
+
+async fn answer<H: PacketHandler>(service: Rc<Service<H>>, packet: Packet) {
     let from = packet.from().cloned();
-    let reason = match caught(handler.handle(packet)).await {
+    let reason = match caught(service.handler.handle(packet)).await {
         Ok(Ok(())) => return,
         Ok(Err(error)) if error.class() == Class::Timeout => Reason::TimedOut(error.to_string()),
         Ok(Err(error)) => Reason::Failed(error.to_string()),
         Err(panic) => Reason::Panicked(panic),
     };
     let peer = peer(from.as_ref());
-    shared.tell(&Event::PacketFailed { peer, reason });
+    service.shared.tell(&Event::PacketFailed { peer, reason });
 }

@@ -2,6 +2,8 @@
 
 mod arrival;
 mod local_end;
+mod peer;
+mod questions;
 
 use super::{MESSAGE, Received, Route};
 use crate::address::{Address, local_address};
@@ -9,9 +11,11 @@ use crate::buffer::{Chunk, Lender, Loans};
 pub(crate) use arrival::Arrival;
 use local_end::Control;
 pub(crate) use local_end::LocalEnd;
+pub(crate) use peer::Peer;
+use peer::Room;
+use questions::Questions;
 use rustix::io::Errno;
-use rustix::net::addr::SocketAddrStorage;
-use rustix::net::{AddressFamily, SocketAddrAny, sockopt};
+use rustix::net::{AddressFamily, sockopt};
 use std::cell::RefCell;
 use std::io;
 use std::mem::{MaybeUninit, size_of, zeroed};
@@ -36,10 +40,8 @@ pub(crate) struct Batch {
     room: usize,
     /// The last to come back is the next to go, for it is in the cache.
     free: RefCell<Vec<u16>>,
-    /// For each of a batch, what the kernel tells of it, on a socket that is told.
-    controls: RefCell<Vec<u64>>,
-    /// How many words of it each has.
-    told: usize,
+    /// What the kernel is asked for with each call.
+    questions: RefCell<Questions>,
 }
 
 /// Has the kernel tell what is wanted of each datagram, and tells how much room that takes, in words of 8 bytes, at whose
@@ -65,8 +67,7 @@ impl Batch {
             memory: NonNull::from(memory).cast(),
             room,
             free: RefCell::new((0..(MEMORY / room) as u16).collect()),
-            controls: RefCell::new(vec![0; told * BATCH]),
-            told,
+            questions: RefCell::new(Questions::new(told)),
         })
     }
 
@@ -89,73 +90,21 @@ impl Batch {
         may_block: bool,
         into: &mut Vec<Received>,
     ) -> rustix::io::Result<bool> {
-        let mut free = self.free.take();
-        let wanted = free.len().min(BATCH);
-        let counted = self.receive_into(fd, loans, may_block, &free, into);
-        // What was not filled is free again; what was, comes back with its chunk.
-        free.truncate(free.len() - *counted.as_ref().unwrap_or(&0));
-        free.append(&mut self.free.borrow_mut());
-        self.free.replace(free);
-        Ok(counted? == wanted)
-    }
-
-    /// Receives into rooms from the end of `free`; returns how many are filled.
-    #[allow(unsafe_code, clippy::multiple_unsafe_ops_per_block)]
-    fn receive_into(
-        &self,
-        fd: BorrowedFd<'_>,
-        loans: &Loans,
-        may_block: bool,
-        free: &[u16],
-        into: &mut Vec<Received>,
-    ) -> rustix::io::Result<usize> {
-        // SAFETY: all-zero is a valid value of these C structures: null pointers and zero lengths.
-        let (mut names, mut headers, mut vectors): (
-            [libc::sockaddr_storage; BATCH],
-            [libc::mmsghdr; BATCH],
-            [libc::iovec; BATCH],
-        ) = unsafe { (zeroed(), zeroed(), zeroed()) };
-        let wanted = free.len().min(BATCH);
-        for (index, slot) in free.iter().rev().take(BATCH).enumerate() {
-            vectors[index] = libc::iovec {
-                iov_base: self.at(*slot).as_ptr().cast(),
-                iov_len: self.room,
-            };
-            let header = &mut headers[index].msg_hdr;
-            header.msg_name = (&raw mut names[index]).cast();
-            header.msg_namelen = size_of::<libc::sockaddr_storage>() as u32;
-            header.msg_iov = &raw mut vectors[index];
-            header.msg_iovlen = 1;
-        }
-        let mut controls = self.controls.borrow_mut();
-        for (header, control) in headers.iter_mut().zip(controls.chunks_mut(self.told.max(1))) {
-            header.msg_hdr.msg_control = control.as_mut_ptr().cast();
-            header.msg_hdr.msg_controllen = size_of_val(control) as _;
-        }
-        // MSG_TRUNC has the kernel tell how long a datagram was that didn't fit.
-        let waits = match may_block {
-            true => libc::MSG_WAITFORONE,
-            false => libc::MSG_DONTWAIT,
-        };
-        // SAFETY: the first `wanted` headers point to names, vectors, rooms and perhaps control messages that outlive
-        // the call, each its own.
-        let count = unsafe {
-            libc::recvmmsg(
-                fd.as_raw_fd(),
-                headers.as_mut_ptr(),
-                wanted as u32,
-                (libc::MSG_TRUNC | waits) as _,
-                std::ptr::null_mut(),
-            )
-        };
-        let count = usize::try_from(count).map_err(|_| last_error())?;
-        let filled = free.iter().rev().zip(&headers).zip(&names).take(count);
-        for (index, ((slot, header), name)) in filled.enumerate() {
-            let length = header.msg_len as usize;
+        let mut questions = self.questions.borrow_mut();
+        questions.fill(&mut self.free.borrow_mut(), |slot| libc::iovec {
+            iov_base: self.at(slot).as_ptr().cast(),
+            iov_len: self.room,
+        });
+        let there = questions.wanted() + self.free.borrow().len();
+        let count = questions.ask(fd, may_block)?;
+        into.reserve(count);
+        for (index, answer) in questions.answers(count).enumerate() {
+            let length = answer.header.msg_len as usize;
             // SAFETY: the kernel has written as many bytes to this room, which nobody gets again before `give_back`.
-            let bytes = unsafe { loans.chunk(self.at(*slot), length.min(self.room), *slot) };
-            let is_scarce = free.len() - index <= self.scarce();
-            let (local, arrived) = LocalEnd::read(&header.msg_hdr);
+            #[allow(unsafe_code)]
+            let bytes = unsafe { loans.chunk(self.at(answer.slot), length.min(self.room), answer.slot) };
+            let is_scarce = there - index <= self.scarce();
+            let (local, arrived) = LocalEnd::read(&answer.header.msg_hdr);
             into.push(Received {
                 bytes: if is_scarce {
                     Chunk::from(bytes.to_vec())
@@ -163,22 +112,13 @@ impl Batch {
                     bytes
                 },
                 length,
-                from: name_of(name, header.msg_hdr.msg_namelen),
+                from: Peer::read(answer.name, answer.header.msg_hdr.msg_namelen),
                 local,
                 arrived,
             });
         }
-        Ok(count)
+        Ok(count == questions.wanted())
     }
-}
-
-/// The address that the kernel has written, if any.
-#[allow(unsafe_code)]
-fn name_of(name: &libc::sockaddr_storage, length: u32) -> Option<SocketAddrAny> {
-    let is_there = length as usize > size_of::<libc::sa_family_t>();
-    // SAFETY: the kernel has written an address of this length there.
-    is_there
-        .then(|| unsafe { SocketAddrAny::read(std::ptr::from_ref(name).cast::<SocketAddrStorage>(), length) })
 }
 
 impl Lender for Batch {
@@ -207,20 +147,22 @@ pub(crate) fn send<'a, const N: usize>(
     may_block: bool,
     packets: impl Iterator<Item = (&'a [u8], &'a Route)>,
 ) -> rustix::io::Result<usize> {
-    // SAFETY: all-zero is a valid value of these C structures: null pointers and zero lengths.
-    let (mut headers, mut vectors): ([libc::mmsghdr; N], [libc::iovec; N]) = unsafe { (zeroed(), zeroed()) };
+    // Written as far as they are needed: to clear all of them costs more than to send one datagram's headers.
+    let mut headers = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; N];
+    let mut vectors = [const { MaybeUninit::<libc::iovec>::uninit() }; N];
+    let mut rooms = [const { Room::uninit() }; N];
     let mut controls = [const { MaybeUninit::<Control>::uninit() }; N];
     let mut count = 0;
     for (bytes, route) in packets.take(N) {
-        vectors[count] = libc::iovec {
+        let vector = vectors[count].write(libc::iovec {
             iov_base: bytes.as_ptr().cast_mut().cast(),
             iov_len: bytes.len(),
-        };
-        let header = &mut headers[count].msg_hdr;
-        header.msg_name = route.to.as_ptr().cast_mut().cast();
-        header.msg_namelen = route.to.addr_len();
-        header.msg_iov = &raw mut vectors[count];
+        });
+        // SAFETY: all-zero is a valid value of this C structure: null pointers and zero lengths.
+        let header = &mut headers[count].write(unsafe { zeroed() }).msg_hdr;
+        header.msg_iov = std::ptr::from_mut(vector);
         header.msg_iovlen = 1;
+        route.to.write(header, &mut rooms[count]);
         if let Some(end) = &route.from {
             end.write(header, &mut controls[count]);
         }
@@ -228,6 +170,13 @@ pub(crate) fn send<'a, const N: usize>(
     }
     let flags = libc::MSG_NOSIGNAL | if may_block { 0 } else { libc::MSG_DONTWAIT };
     // SAFETY: the first `count` headers point to names, bytes and control messages that the call only reads.
-    let sent = unsafe { libc::sendmmsg(fd.as_raw_fd(), headers.as_mut_ptr(), count as u32, flags as _) };
+    let sent = unsafe {
+        libc::sendmmsg(
+            fd.as_raw_fd(),
+            headers.as_mut_ptr().cast(),
+            count as u32,
+            flags as _,
+        )
+    };
     usize::try_from(sent).map_err(|_| last_error())
 }

@@ -31,7 +31,7 @@ use crate::buffer::Chunk;
 use crate::error::{Class, Error, Result};
 use crate::server::Job;
 pub(crate) use local::Ready;
-pub(crate) use mmsg::{Arrival, LocalEnd};
+pub(crate) use mmsg::{Arrival, LocalEnd, Peer};
 pub(crate) use process::keep_to_itself;
 use rustix::net::{SocketAddrAny, SocketType, sockopt};
 use std::cell::{Cell, RefCell};
@@ -116,7 +116,7 @@ pub(crate) struct Received {
     pub(crate) bytes: Chunk,
     /// How long it was; more than the bytes that are left when it was over the limit.
     pub(crate) length: usize,
-    pub(crate) from: Option<SocketAddrAny>,
+    pub(crate) from: Option<Peer>,
     /// Where it came to, on a socket that is bound to all addresses, or whose options ask for it.
     pub(crate) local: Option<LocalEnd>,
     /// When, on a socket whose options ask for it.
@@ -125,7 +125,7 @@ pub(crate) struct Received {
 
 /// Where a datagram goes to, and where it leaves from if the routes aren't to say.
 pub(crate) struct Route {
-    pub(crate) to: SocketAddrAny,
+    pub(crate) to: Peer,
     pub(crate) from: Option<LocalEnd>,
 }
 

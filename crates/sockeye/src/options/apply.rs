@@ -177,7 +177,8 @@ impl Options {
 }
 
 fn join(fd: BorrowedFd<'_>, membership: &Membership) -> Result<()> {
-    let index = membership.interface.as_deref().map_or(Ok(0), interface_index)?;
+    let index = membership.interface.as_deref().map_or(Ok(0), interface_index);
+    let index = index.map_err(|error| error.renamed("join group").at(membership))?;
     let joined = match membership.group {
         IpAddr::V4(group) => set("set IP_ADD_MEMBERSHIP", Some(group), |group| {
             sockopt::set_ip_add_membership_with_ifindex(fd, &group, &Ipv4Addr::UNSPECIFIED, index)

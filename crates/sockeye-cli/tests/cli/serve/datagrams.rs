@@ -8,7 +8,8 @@ use std::path::Path;
 
 use super::Serving;
 use crate::lan::{Host, Lan};
-use crate::sockeye::PATIENCE;
+use crate::sockeye::{Background, PATIENCE, sockeye};
+use sockeye_services::catalog::named;
 
 const MODELS: [&str; 8] = [
     "process",
@@ -158,22 +159,29 @@ fn a_service_s_port_is_not_answered_unless_told_otherwise() {
 /// Sends a datagram in the name of another socket.
 const FORGE: &str = "
 import socket, struct, sys
-source, target, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
+source, target, ports = sys.argv[1], sys.argv[2], map(int, sys.argv[3:])
 s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
 s.bind((source, 0))
-s.sendto(struct.pack('!HHHH', port, port, 12, 0) + b'ping', (target, 0))
+s.sendto(struct.pack('!HHHH', *ports, 12, 0) + b'ping', (target, 0))
 ";
 
-/// Sends so many, then one that has to be answered.
-const ASK: &str = "
+/// Sends so many.
+const FLOOD: &str = "
 import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.connect((sys.argv[1], int(sys.argv[2])))
 for number in range(int(sys.argv[3])):
     s.send(b'again')
-if len(sys.argv) > 4:
-    s.send(b'?')
-    assert s.recv(100) == b'?'
+";
+
+/// Sends one that has to be answered within so many seconds.
+const ASK: &str = "
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.connect((sys.argv[1], int(sys.argv[2])))
+s.settimeout(int(sys.argv[3]))
+s.send(b'?')
+assert s.recv(100) == b'?'
 ";
 
 /// How many datagrams the programs of a host have sent.
@@ -193,24 +201,38 @@ fn python(host: &Host, program: &str, args: &[&str]) {
     assert!(output.status.success(), "{told}");
 }
 
+/// A server of these services, each at its usual port.
+fn usual(host: &Host, services: &[&str], model: &str) -> Background {
+    let at = |service: &&str| {
+        let port = named(service).expect(service).port;
+        format!("{service}@udp://{}:{port}?model={model}", host.v4())
+    };
+    let listeners: Vec<String> = services.iter().map(at).collect();
+    let listeners: Vec<&str> = listeners.iter().map(String::as_str).collect();
+    let serving = host.spawn(&[&["serve"], &listeners[..]].concat());
+    listeners
+        .iter()
+        .for_each(|_| drop(serving.line_with("listening")));
+    serving
+}
+
 #[test]
-fn two_echoes_on_a_lan_are_not_set_on_each_other() {
+fn two_servers_on_a_lan_are_not_set_on_each_other() {
     let Some(lan) = Lan::new(3) else { return };
     let [one, other, third] = &lan.hosts[..] else {
         panic!("three hosts")
     };
     for (count, model) in (1..).zip(MODELS) {
-        let serve = |host: &Host| {
-            let listener = format!("echo@udp://{}:8080?model={model}", host.v4());
-            let serving = host.spawn(&["serve", &listener]);
-            serving.line_with("listening");
-            serving
-        };
-        let _serving = [one, other].map(serve);
+        let _serving =
+            [(one, "daytime"), (other, "reply")].map(|(host, second)| usual(host, &["echo", second], model));
         let [source, target] = [one, other].map(|host| host.v4().to_string());
-        python(one, FORGE, &[&source, &target, "8080"]);
+        for from in ["8080", "8013"] {
+            for to in ["8080", "7788"] {
+                python(one, FORGE, &[&source, &target, from, to]);
+            }
+        }
         for host in [&target, &source] {
-            python(third, ASK, &[host, "8080", "0", "ask"]);
+            python(third, ASK, &[host, "8080", "300"]);
         }
         assert_eq!([one, other].map(sent), [count; 2], "{model}");
     }
@@ -219,10 +241,10 @@ fn two_echoes_on_a_lan_are_not_set_on_each_other() {
 #[test]
 fn a_flood_gets_its_rate_and_others_their_answers() {
     /// Far more than are answered in the time that it takes to send them.
-    const FLOOD: u64 = 200;
-    let Some(lan) = Lan::new(3) else { return };
-    let [one, other, third] = &lan.hosts[..] else {
-        panic!("three hosts")
+    const COUNT: u64 = 200;
+    let Some(lan) = Lan::new(5) else { return };
+    let [one, other, others @ ..] = &lan.hosts[..] else {
+        panic!("five hosts")
     };
     let mut before = 0;
     for model in MODELS {
@@ -230,13 +252,43 @@ fn a_flood_gets_its_rate_and_others_their_answers() {
         let listener = format!("echo@udp://{host}:8080?model={model}&rate=1");
         let serving = one.spawn(&["serve", &listener]);
         serving.line_with("listening");
-        python(other, ASK, &[&host, "8080", &FLOOD.to_string()]);
-        python(third, ASK, &[&host, "8080", "0", "ask"]);
+        python(other, FLOOD, &[&host, "8080", &COUNT.to_string()]);
+        // One may have its answers counted with the flood's, once in 8,192; not all of them.
+        let answered = |asks: &Host| {
+            let output = asks.python(ASK, &[&host, "8080", "10"]).output();
+            output.expect("Python starts").status.success()
+        };
+        assert!(others.iter().any(answered), "{model}");
+        let told = serving.line_with("datagram not answered");
+        assert!(told.contains("WARN") && told.contains("(rate=N)"), "{told}");
         let now = sent(one);
         assert!(
-            (2..FLOOD).contains(&(now - before)),
+            (2..COUNT).contains(&(now - before)),
             "{model}: {before} then {now}"
         );
         before = now;
+    }
+}
+
+#[test]
+fn rules_that_other_machines_may_not_be_answered_by_are_told_at_start() {
+    let long = "0123456789".repeat(10);
+    let warned = |rule: &str, host: &str, options: &str| {
+        let listener = format!("reply@udp://{host}:0?rule={rule}{options}");
+        let serving = Background::start(sockeye(&["serve", &listener]));
+        let first = serving.line().expect("a line");
+        first.starts_with("warning: ").then_some(first)
+    };
+    let told = warned(&format!("long=>{long}"), "0.0.0.0", "").expect("a warning");
+    for part in ["an answer of 100 bytes", "an empty one are 56", "factor=5 "] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    for (rule, host, options) in [
+        (&*format!("long=>{long}"), "127.0.0.1", ""),
+        (&format!("long=>{long}"), "0.0.0.0", "&factor=5"),
+        (&format!("long=>{long}"), "0.0.0.0", "&factor=off"),
+        ("short=>answer", "0.0.0.0", ""),
+    ] {
+        assert_eq!(warned(rule, host, options), None);
     }
 }

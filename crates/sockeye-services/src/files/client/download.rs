@@ -113,7 +113,13 @@ impl Downloading {
     fn restart(&mut self) -> Result<(), Failure> {
         self.note.header = None;
         self.note.units.clear();
-        self.file.set_len(0).map_err(|error| self.disk("write", error))
+        let length = self.file.metadata().map(|facts| facts.len());
+        match length {
+            // A file that is cut to nothing is written back by ext4 as soon as it is closed, even if it was empty before.
+            Ok(0) => Ok(()),
+            _ => self.file.set_len(0),
+        }
+        .map_err(|error| self.disk("write", error))
     }
 
     fn units(&self) -> u64 {

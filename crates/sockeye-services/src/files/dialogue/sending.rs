@@ -1,12 +1,12 @@
 //! The requests that bring bytes: uploads that go on, and small files.
 
-use super::{Dialogue, MOST_LIVE, ON, Step, read};
+use super::{Dialogue, Event, MOST_LIVE, ON, Step, first, read};
 use crate::files::pending::{Plan, this_boot};
 use crate::files::place::Place;
 use crate::files::trouble::{self, Outcome};
 use crate::files::upload::{Beginning, Live};
 use crate::files::wire::Waited;
-use sockeye::Result;
+use sockeye::{Chunk, Result};
 use sockeye_proto::files::{
     Abandon, Begun, Code, Commit, Data, Failure, Head, MAX_INLINE, MAX_INTEGER, MAX_PIECE, Nothing, Upload,
     UploadName,
@@ -173,14 +173,9 @@ impl Dialogue<'_> {
             Ok(begun) => begun,
             Err(failure) => return self.small_failed(head, left, failure).await,
         };
-        let mut waited = Duration::ZERO;
         while left > 0 {
-            let chunk = match self.wire.bytes(left, &mut waited).await {
-                Ok(Waited::For(chunk)) => chunk,
-                Ok(Waited::Look) => {
-                    self.let_go();
-                    continue;
-                }
+            let chunk = match self.small_bytes(left).await {
+                Ok(chunk) => chunk,
                 Err(error) => {
                     self.small.undo(&place, arriving);
                     return Err(error);
@@ -196,13 +191,39 @@ impl Dialogue<'_> {
         self.commit_if_full().await
     }
 
-    async fn small_failed(&mut self, head: &Head, left: u64, failure: Failure) -> Step {
-        self.wire.drop_bytes(left).await?;
+    async fn small_failed(&mut self, head: &Head, mut left: u64, failure: Failure) -> Step {
+        while left > 0 {
+            left -= self.small_bytes(left).await?.len() as u64;
+        }
         if self.place.is_none() {
             return self.answer::<()>(head, Err(failure)).await;
         }
         self.small.fail(head.id, failure);
         self.commit_if_full().await
+    }
+
+    /// Some of a small file's bytes. Those before it are committed while there is nothing to read.
+    async fn small_bytes(&mut self, most: u64) -> Result<Chunk> {
+        let mut waited = Duration::ZERO;
+        loop {
+            match self.next_small_bytes(most, &mut waited).await? {
+                Event::Came(Waited::For(chunk)) => return Ok(chunk),
+                Event::Came(Waited::Look) => self.let_go(),
+                Event::Committed(answers) => self.answer_small(answers).await?,
+            }
+        }
+    }
+
+    async fn next_small_bytes(&mut self, most: u64, waited: &mut Duration) -> Result<Event<Waited<Chunk>>> {
+        let at_once = self.wire.bytes(false, most, waited).await?;
+        if !matches!(&at_once, Waited::For(chunk) if chunk.is_empty()) {
+            return Ok(Event::Came(at_once));
+        }
+        if let Some(place) = &self.place {
+            self.small.start(place).await;
+        }
+        self.wire.flush().await?;
+        first(self.wire.bytes(true, most, waited), &mut self.small).await
     }
 
     async fn commit_if_full(&mut self) -> Step {

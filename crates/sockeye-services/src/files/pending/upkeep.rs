@@ -111,20 +111,38 @@ impl Pending {
                 }
                 _ => continue,
             }
-            let Some(untouched) = self.untouched(upload, now)? else {
-                continue;
-            };
-            let unfinished = self.has_part(upload)?;
-            if untouched < if unfinished { UPLOADS_LAST } else { RECEIPTS_LAST } {
-                continue;
-            }
-            if let Some(_claim) = self.idle(upload)? {
-                let size = self.plan(upload)?.map_or(0, |plan| plan.size);
-                self.discard(upload)?;
-                freed += if unfinished { size } else { 0 };
+            if self.is_expired(upload, now)? {
+                freed += self.expire(upload, now)?;
             }
         }
         Ok(freed)
+    }
+
+    fn is_expired(&self, name: UploadName, now: SystemTime) -> Result<bool> {
+        let lasts = match self.has_part(name)? {
+            true => UPLOADS_LAST,
+            false => RECEIPTS_LAST,
+        };
+        Ok(self
+            .untouched(name, now)?
+            .is_some_and(|untouched| untouched >= lasts))
+    }
+
+    /// Forgets an upload that looked as if nobody wanted it, unless somebody has been at work since; says how much of a
+    /// reservation ended.
+    fn expire(&self, name: UploadName, now: SystemTime) -> Result<u64> {
+        let Some(_claim) = self.idle(name)? else {
+            return Ok(0);
+        };
+        if !self.is_expired(name, now)? {
+            return Ok(0);
+        }
+        let reserved = match self.has_part(name)? {
+            true => self.plan(name)?.map_or(0, |plan| plan.size),
+            false => 0,
+        };
+        self.discard(name)?;
+        Ok(reserved)
     }
 
     /// Forgets the lock of an upload that isn't there: somebody was killed who waited for it.
@@ -210,6 +228,26 @@ mod tests {
         assert!(pending.plan(claimed).expect("a folder").is_some());
         drop(claim);
         assert_eq!(pending.sweep(now + UPLOADS_LAST * 2).expect("a folder"), 20);
+    }
+
+    #[test]
+    fn what_was_committed_since_it_was_looked_at_is_neither_discarded_nor_freed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pending = pending(&folder);
+        let name = UploadName([1; 16]);
+        pending.begin(name, &plan(10)).expect("files");
+        let later = SystemTime::now() + RECEIPTS_LAST * 2;
+        let much_later = SystemTime::now() + UPLOADS_LAST * 2;
+        assert!(pending.is_expired(name, much_later).expect("a folder"));
+        // Somebody goes on with it, and another looks at what is there then.
+        assert_eq!(pending.expire(name, later).expect("a folder"), 0);
+        assert!(pending.plan(name).expect("a folder").is_some());
+        pending.unlink(&file_name(name, "part")); // it has its name
+        assert_eq!(pending.expire(name, much_later).expect("a folder"), 0);
+        assert!(
+            pending.plan(name).expect("a folder").is_none(),
+            "the receipt expired"
+        );
     }
 
     #[test]

@@ -1,13 +1,12 @@
 //! Accounts, in SQL.
 
 use super::Sqlite;
-use crate::auth::penalty::{Attempt, Penalty};
+use crate::auth::penalty::{Attempt, Early, Flight, Penalty};
 use crate::store::Answer;
 use crate::store::accounts::{Account, Accounts, Added, InvitationHash, MAX_INVITATIONS};
 use sockeye_proto::scram::Verifier;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
-use std::time::Duration;
 
 /// How many addresses of an account are remembered: a person's places of a few months.
 const MAX_KNOWN: i64 = 16;
@@ -113,12 +112,20 @@ impl Accounts for Sqlite {
         })
     }
 
-    fn attempt(&self, attempt: Attempt, now: i64) -> Answer<'_, Result<(), Duration>> {
-        self.write(move |conn| Box::pin(count(conn, attempt, now)))
+    fn attempt(&self, attempt: Attempt, now: i64) -> Answer<'_, Result<Flight, Early>> {
+        self.write(move |conn| Box::pin(begin_flight(conn, attempt, now)))
     }
 
-    fn attempt_succeeded(&self, attempt: Attempt, now: i64) -> Answer<'_, ()> {
-        self.write(move |conn| Box::pin(forgive(conn, attempt, now)))
+    fn attempt_succeeded(&self, flight: Flight, now: i64) -> Answer<'_, ()> {
+        self.write(move |conn| Box::pin(succeed(conn, flight, now)))
+    }
+
+    fn attempt_failed(&self, flight: Flight, now: i64) -> Answer<'_, ()> {
+        self.write(move |conn| {
+            Box::pin(end_flight(conn, flight, move |penalty, free| {
+                penalty.after_failure(now, free)
+            }))
+        })
     }
 }
 
@@ -204,7 +211,7 @@ async fn is_known(conn: &mut SqliteConnection, attempt: &Attempt) -> sqlx::Resul
 }
 
 async fn penalty(conn: &mut SqliteConnection, bucket: i64) -> sqlx::Result<Penalty> {
-    let sql = "SELECT failures, last, free_at FROM penalties WHERE bucket = ?";
+    let sql = "SELECT failures, last, free_at, flying, begun FROM penalties WHERE bucket = ?";
     let Some(row) = sqlx::query(sql).bind(bucket).fetch_optional(conn).await? else {
         return Ok(Penalty::default());
     };
@@ -212,49 +219,63 @@ async fn penalty(conn: &mut SqliteConnection, bucket: i64) -> sqlx::Result<Penal
         failures: row.try_get("failures")?,
         last: row.try_get("last")?,
         free_at: row.try_get("free_at")?,
+        flying: row.try_get("flying")?,
+        begun: row.try_get("begun")?,
     })
 }
 
 async fn set_penalty(conn: &mut SqliteConnection, bucket: i64, penalty: Penalty) -> sqlx::Result<()> {
-    let sql = "INSERT INTO penalties (bucket, failures, last, free_at) VALUES (?, ?, ?, ?) \
-               ON CONFLICT (bucket) DO UPDATE SET \
-               failures = excluded.failures, last = excluded.last, free_at = excluded.free_at";
+    let sql = "INSERT INTO penalties (bucket, failures, last, free_at, flying, begun) VALUES (?, ?, ?, ?, ?, ?) \
+               ON CONFLICT (bucket) DO UPDATE SET failures = excluded.failures, last = excluded.last, \
+               free_at = excluded.free_at, flying = excluded.flying, begun = excluded.begun";
     let set = sqlx::query(sql)
         .bind(bucket)
         .bind(penalty.failures)
         .bind(penalty.last)
-        .bind(penalty.free_at);
+        .bind(penalty.free_at)
+        .bind(penalty.flying)
+        .bind(penalty.begun);
     set.execute(conn).await.map(drop)
 }
 
-async fn count(
+async fn begin_flight(
     conn: &mut SqliteConnection,
     attempt: Attempt,
     now: i64,
-) -> sqlx::Result<Result<(), Duration>> {
+) -> sqlx::Result<Result<Flight, Early>> {
     let known = is_known(conn, &attempt).await?;
-    let mut counted = Vec::new();
-    let mut longest = None;
+    let mut flying = Vec::new();
+    let mut early = None;
     for (bucket, free) in attempt.buckets(known) {
         let penalty = penalty(conn, bucket).await?;
-        longest = longest.max(penalty.wait(now));
-        counted.push((bucket, penalty.after_failure(now, free)));
+        early = early.max(penalty.early(now, free));
+        flying.push((bucket, penalty.with_flight(now)));
     }
-    if let Some(wait) = longest {
-        return Ok(Err(wait));
+    if let Some(early) = early {
+        return Ok(Err(early));
     }
-    for (bucket, penalty) in counted {
+    for (bucket, penalty) in flying {
         set_penalty(conn, bucket, penalty).await?;
     }
-    Ok(Ok(()))
+    Ok(Ok(Flight { attempt, known }))
 }
 
-async fn forgive(conn: &mut SqliteConnection, attempt: Attempt, now: i64) -> sqlx::Result<()> {
-    let known = is_known(conn, &attempt).await?;
-    for (bucket, _) in attempt.buckets(known) {
-        let penalty = penalty(conn, bucket).await?;
-        set_penalty(conn, bucket, penalty.after_all()).await?;
+/// `end` says what becomes of each bucket, which so many failures are free in.
+async fn end_flight(
+    conn: &mut SqliteConnection,
+    flight: Flight,
+    end: impl Fn(Penalty, i64) -> Penalty + Send,
+) -> sqlx::Result<()> {
+    for (bucket, free) in flight.attempt.buckets(flight.known) {
+        let penalty = penalty(conn, bucket).await?.without_flight();
+        set_penalty(conn, bucket, end(penalty, free)).await?;
     }
+    Ok(())
+}
+
+async fn succeed(conn: &mut SqliteConnection, flight: Flight, now: i64) -> sqlx::Result<()> {
+    end_flight(conn, flight, |penalty, _| penalty).await?;
+    let attempt = flight.attempt;
     let Some(account) = attempt.account else {
         return Ok(());
     };

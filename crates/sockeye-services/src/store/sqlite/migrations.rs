@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// In the order of their numbers; what was released never changes.
-const ALL: [(i64, &str, &str); 3] = [
+const ALL: [(i64, &str, &str); 5] = [
     (
         1,
         "accounts",
@@ -24,6 +24,16 @@ const ALL: [(i64, &str, &str); 3] = [
         3,
         "quotas",
         include_str!("../../../migrations/sqlite/0003_quotas.sql"),
+    ),
+    (
+        4,
+        "debts",
+        include_str!("../../../migrations/sqlite/0004_debts.sql"),
+    ),
+    (
+        5,
+        "flights",
+        include_str!("../../../migrations/sqlite/0005_flights.sql"),
     ),
 ];
 

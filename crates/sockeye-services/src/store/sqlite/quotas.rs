@@ -34,8 +34,8 @@ async fn reserve(
 ) -> sqlx::Result<Reserved> {
     let granted = sqlx::query(
         "UPDATE quotas SET reserved = reserved + ?1 \
-         WHERE owner = ?2 AND (COALESCE(most, ?3) IS NULL OR used + reserved + ?1 <= COALESCE(most, ?3)) \
-         RETURNING COALESCE(most, ?3) - used - reserved",
+         WHERE owner = ?2 AND (COALESCE(most, ?3) IS NULL OR MAX(used, 0) + reserved + ?1 <= COALESCE(most, ?3)) \
+         RETURNING COALESCE(most, ?3) - MAX(used, 0) - reserved",
     );
     let granted = granted.bind(whole(bytes)).bind(owner).bind(usual.map(whole));
     match granted.fetch_optional(&mut *conn).await? {
@@ -69,10 +69,10 @@ impl Quotas for Sqlite {
     fn settle<'a>(&'a self, owner: &str, freed: u64, used: i64) -> Answer<'a, ()> {
         let owner = owner.to_owned();
         self.write(move |conn| {
-            // Files that were put there or taken away by other hands are no reason to fail.
+            // It may be below 0 for a while: files are removed by one connection before another has counted them.
             let settled = sqlx::query(
-                "UPDATE quotas SET reserved = CASE WHEN reserved > ?1 THEN reserved - ?1 ELSE 0 END, \
-                 used = CASE WHEN used + ?2 > 0 THEN used + ?2 ELSE 0 END WHERE owner = ?3",
+                "UPDATE quotas SET reserved = CASE WHEN reserved > ?1 THEN reserved - ?1 ELSE 0 END, used = used + ?2 \
+                 WHERE owner = ?3",
             );
             run(settled.bind(whole(freed)).bind(used).bind(owner.clone()), conn)
         })
@@ -204,9 +204,17 @@ mod tests {
                 store.reserve("ann", 51, Some(100)).await.expect("room"),
                 Reserved::Granted(Some(99))
             );
-            store.settle("ann", 51, -80).await.expect("a row");
+            // Another connection removes what this one hasn't counted yet.
+            store.settle("ann", 0, -101).await.expect("a row");
             let usage = store.usage("ann").await.expect("a row");
-            assert_eq!((usage.used, usage.reserved, usage.limit), (0, 0, Some(200)));
+            assert_eq!((usage.used, usage.reserved, usage.limit), (0, 51, Some(200)));
+            let refused = store.reserve("ann", 150, None).await.expect("an answer");
+            assert_eq!(refused, Reserved::Refused(usage));
+            store.settle("ann", 51, 51).await.expect("a row");
+            let usage = store.usage("ann").await.expect("a row");
+            assert_eq!((usage.used, usage.reserved), (0, 0));
+            let all = store.reserve("ann", 200, None).await.expect("room");
+            assert_eq!(all, Reserved::Granted(Some(0)));
             store.recount("bob", counted).await.expect("a row");
             assert_eq!(
                 store.reserve("bob", 1 << 40, None).await.expect("room"),

@@ -9,12 +9,14 @@ use sockeye::{Address, Connection, Dialer, Endpoint, Handler, Model, Result, Ser
 use sockeye_proto::frames;
 use sockeye_proto::scram::{Client, KEY, Keys, PLAIN, PLUS};
 use sockeye_services::auth::client::log_in;
-use sockeye_services::auth::penalty::Attempt;
+use sockeye_services::auth::penalty::{Attempt, Early};
 use sockeye_services::auth::{Dialogue, Gate, Guard};
+use std::future::{Future, poll_fn};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, copy_bidirectional};
 
@@ -115,24 +117,53 @@ fn guessing_goes_on_at_a_pace_at_which_it_is_hopeless() {
     owner.expect("the right password");
 }
 
+/// All of them at once.
+async fn together<T>(all: impl IntoIterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    let mut all: Vec<_> = all.into_iter().map(|one| (Box::pin(one), None)).collect();
+    poll_fn(|cx| {
+        for (one, done) in &mut all {
+            if done.is_none()
+                && let Poll::Ready(outcome) = one.as_mut().poll(cx)
+            {
+                *done = Some(outcome);
+            }
+        }
+        match all.iter().all(|(_, done)| done.is_some()) {
+            true => Poll::Ready(all.iter_mut().filter_map(|(_, done)| done.take()).collect()),
+            false => Poll::Pending,
+        }
+    })
+    .await
+}
+
 #[test]
 fn many_guesses_at_the_same_time_count_each_other() {
     let accounts = Accounts::of(&["anna"]);
     let gate = Arc::new(accounts.gate().clock(Arc::new(|| 1_000_000)));
-    let dialogues = block_on(async { (0..100).map(|_| dialogue_of(&gate)).collect::<Vec<_>>() });
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
-    let codes = runtime.expect("a runtime").block_on(async {
-        let mut guesses = tokio::task::JoinSet::new();
-        for (number, mut dialogue) in dialogues.expect("a model").into_iter().enumerate() {
-            guesses.spawn(async move { code(&guess(&mut dialogue, "anna", number as u16).await).to_owned() });
-        }
-        guesses.join_all().await
+    let guesses = (0..100).map(async |number| {
+        let mut dialogue = dialogue_of(&gate);
+        code(&guess(&mut dialogue, "anna", number).await).to_owned()
     });
+    let codes = block_on(together(guesses)).expect("a model");
     let denied = codes.iter().filter(|code| *code == "denied").count();
     assert_eq!(
         denied, 21,
         "the free ones, and the one whose wait the others have to wait for"
     );
+}
+
+#[test]
+fn many_logins_at_the_same_time_are_no_failures() {
+    let accounts = Accounts::of(&["anna"]);
+    let served = guarded(
+        "tcp://127.0.0.1:0",
+        Model::default(),
+        Guard::scram(Arc::new(accounts.gate())),
+    );
+    let logins = (0..64).map(async |_| log_in(&mut dial(&served).await?, "anna", PASSWORD).await);
+    for outcome in block_on(together(logins)).expect("a model") {
+        outcome.expect("the right password");
+    }
 }
 
 #[test]
@@ -143,21 +174,21 @@ fn an_owner_is_let_in_where_they_were_before() {
     let from = |whence: &str| Attempt::new(&[1; 32], "anna", Some(1), &at(whence));
     block_on(async {
         let attempt = from("192.0.2.1:1000");
-        assert_eq!(store.attempt(attempt, 0).await.expect("a store"), Ok(()));
-        store.attempt_succeeded(attempt, 0).await.expect("a store");
+        let flight = store.attempt(attempt, 0).await.expect("a store");
+        let flight = flight.expect("the first one");
+        store.attempt_succeeded(flight, 0).await.expect("a store");
         // A thousand machines guess.
         for number in 0..100 {
-            let _ = store
-                .attempt(from(&format!("198.51.100.{number}:9")), 1)
-                .await
-                .expect("a store");
+            let attempt = from(&format!("198.51.100.{number}:9"));
+            if let Ok(flight) = store.attempt(attempt, 1).await.expect("a store") {
+                store.attempt_failed(flight, 1).await.expect("a store");
+            }
         }
         let stranger = store.attempt(from("203.0.113.1:9"), 2).await.expect("a store");
-        assert!(stranger.expect_err("it has to wait") <= Duration::from_secs(30));
-        assert_eq!(
-            store.attempt(from("192.0.2.1:2000"), 2).await.expect("a store"),
-            Ok(())
-        );
+        let early = stranger.expect_err("it has to wait");
+        assert!(early > Early::Crowded && early <= Early::Wait(Duration::from_secs(30)));
+        let owner = store.attempt(from("192.0.2.1:2000"), 2).await.expect("a store");
+        owner.expect("where they were before");
     })
     .expect("a model");
 }
