@@ -164,7 +164,7 @@ impl Held {
         }
         let folder = folders.get(parent).and_then(Option::as_ref);
         let (file, temporary) = place.unnamed(folder).map_err(of_file)?;
-        let written = write_at(&*file, &self.bytes, 0).and_then(|()| record::write(&file, self.mtime, &hash));
+        let written = write_at(&file, &self.bytes, 0).and_then(|()| record::write(&file, self.mtime, &hash));
         let complete = Complete {
             path: self.path,
             temporary,
