@@ -81,7 +81,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let question = args.format.encode(&args.text).map_err(Usage::new)?;
     let there = args.endpoint.find(Wanted {
         service: None,
-        packets: true,
+        packets_only: true,
     })?;
     let endpoint = one_peer(&there.endpoint)?;
     let policy = Policy {

@@ -40,8 +40,8 @@ pub(crate) struct Name {
 pub(crate) struct Wanted {
     /// The service that it is a client of, if it isn't one of any.
     pub(crate) service: Option<&'static str>,
-    /// Whether it would rather have packets than a connection, where there are both.
-    pub(crate) packets: bool,
+    /// Whether it has no use for connections. Others would rather have one, where there are packets, too.
+    pub(crate) packets_only: bool,
 }
 
 /// Where a client goes.
@@ -162,24 +162,32 @@ impl Name {
             }
             (named, own) => named.or(own),
         };
+        if wanted.packets_only && self.packets == Some(false) {
+            let why =
+                format!("{self}/tcp is for connections, and this is a client of packets: leave `/tcp` out");
+            return Err(Usage::new(why).into());
+        }
+        let packets = self.packets.or(wanted.packets_only.then_some(true));
         let kinds = service.map(|service| {
             let kinds = [false, true].map(|packets| ServiceType::of(service, packets));
-            let meant = |kind: &ServiceType| self.packets.is_none_or(|packets| packets == kind.is_packet());
+            let meant = |kind: &ServiceType| packets.is_none_or(|packets| packets == kind.is_packet());
             kinds.into_iter().filter(meant).collect::<Vec<_>>()
         });
         let heard = look_up(&self.name, &kinds.unwrap_or_default(), PATIENCE)?;
-        let one = self.choose(&heard, service, wanted.packets)?;
+        let one = self.choose(heard, service, packets)?;
         let there = destination(&one)?;
         tell(&harmless(&format!("{} is {}", there.known_as(), there.endpoint)));
         Ok(there)
     }
 
-    /// The only one that can be meant.
-    fn choose(&self, heard: &LookUp, service: Option<&str>, packets: bool) -> Result<Instance> {
-        let carried = |one: &&Instance| self.packets.is_none_or(|packets| packets == one.kind.is_packet());
-        let named: Vec<&Instance> = heard.named.iter().filter(carried).collect();
+    /// The only one that can be meant, of those that have packets, or have none, or of all.
+    fn choose(&self, mut heard: LookUp, service: Option<&str>, packets: Option<bool>) -> Result<Instance> {
+        let carried = |one: &Instance| packets.is_none_or(|packets| packets == one.kind.is_packet());
+        heard.named.retain(carried);
+        heard.others.retain(carried);
+        let named: Vec<&Instance> = heard.named.iter().collect();
         let Some(first) = named.first() else {
-            bail!(self.nobody(heard, service));
+            bail!(self.nobody(&heard, service));
         };
         if named.iter().any(|one| one.kind.service() != first.kind.service()) {
             let mut ways: Vec<String> = named
@@ -193,12 +201,12 @@ impl Name {
                 harmless(&ways.join(", "))
             ));
         }
-        let preferred: Vec<&Instance> = named
+        let connections: Vec<&Instance> = named
             .iter()
             .copied()
-            .filter(|one| one.kind.is_packet() == packets)
+            .filter(|one| !one.kind.is_packet())
             .collect();
-        match (named.as_slice(), preferred.as_slice()) {
+        match (named.as_slice(), connections.as_slice()) {
             ([one], _) | (_, [one]) => Ok((*one).clone()),
             (several, _) => {
                 let list: Vec<String> = several.iter().map(|one| place(one)).collect();
@@ -319,7 +327,7 @@ mod tests {
             named: named.to_vec(),
             others: others.to_vec(),
         };
-        name.choose(&heard, service, false)
+        name.choose(heard, service, name.packets)
     }
 
     #[test]
@@ -386,6 +394,21 @@ mod tests {
         assert!(nobody.contains("@kitchen/echo at tcp://10.9.1.1:7"), "{nobody}");
         let nobody = words(choose("@cellar", Some("echo"), &[], &[]));
         assert!(nobody.contains("sockeye serve --announce"), "{nobody}");
+    }
+
+    #[test]
+    fn who_speaks_in_packets_is_not_sent_to_a_connection() {
+        let tcp = instance("kitchen", "files", false, "a.local");
+        let udp = instance("kitchen", "echo", true, "a.local");
+        let name: Name = "@kitchen".parse().expect("a name");
+        let chosen = |named: &[&Instance]| {
+            let named = named.iter().map(|one| (*one).clone()).collect();
+            let others = vec![instance("cellar", "files", false, "b.local")];
+            name.choose(LookUp { named, others }, None, Some(true))
+        };
+        assert_eq!(chosen(&[&tcp, &udp]).expect("packets"), udp);
+        let nobody = chosen(&[&tcp]).expect_err("no packets").to_string();
+        assert!(nobody.contains("nor by any other name"), "{nobody}");
     }
 
     #[test]

@@ -114,7 +114,7 @@ struct There {
 /// Of those that go by a name: what these are commands for.
 const WANTED: Wanted = Wanted {
     service: Some(SERVICE.name),
-    packets: false,
+    packets_only: false,
 };
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {

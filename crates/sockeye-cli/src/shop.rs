@@ -133,7 +133,7 @@ fn visit(args: &Args) -> anyhow::Result<ExitCode> {
     args.credentials.check()?;
     let there = args.endpoint.find(Wanted {
         service: Some(SERVICE.name),
-        packets: false,
+        packets_only: false,
     })?;
     let announced = there
         .found

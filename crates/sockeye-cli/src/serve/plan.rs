@@ -75,6 +75,16 @@ impl Plan {
             let planned = planned.map_err(|error| Usage::new(format!("{text}: {}", words(&error))))?;
             listeners.extend(planned);
         }
+        let at_mdns = |one: &Listener| {
+            matches!(one.endpoint, Endpoint::Udp(_)) && one.endpoint.port() == Some(MDNS_PORT)
+        };
+        if let Some(one) = listeners.iter().find(|one| at_mdns(one) && args.announce) {
+            let why = format!(
+                "{}: --announce needs port {MDNS_PORT} for itself; serve at another one",
+                one.endpoint
+            );
+            return Err(Usage::new(why).into());
+        }
         Ok(Plan {
             listeners,
             usual,
@@ -83,6 +93,9 @@ impl Plan {
         })
     }
 }
+
+/// The port of multicast DNS (RFC 6762).
+const MDNS_PORT: u16 = 5353;
 
 fn announced_as(args: &Args) -> Result<Option<String>, Usage> {
     let name = args.announce.then(|| args.name.clone().unwrap_or_else(host_name));

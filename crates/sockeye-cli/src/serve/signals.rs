@@ -1,7 +1,7 @@
 //! Serves until a signal: the first lets connections end, the second cuts them off.
 
 use std::process::ExitCode;
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, Result, bail};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -37,17 +37,21 @@ pub(super) fn serve_until_told(
     });
     let joined = joined.context("start a thread")?;
 
-    let mut told = false;
+    let (mut told, mut farewell) = (false, None);
     for _ in signals.forever() {
         match told {
             false => {
                 report.stopping();
                 shutdowns.iter().for_each(Shutdown::stop);
-                drop(announcer.take()); // nobody new is let in: let nobody come
+                // Nobody new is let in: let nobody come.
+                farewell = announcer.take().map(drop_aside).transpose()?;
             }
             true => shutdowns.iter().for_each(Shutdown::cut),
         }
         told = true;
+    }
+    if let Some(farewell) = farewell {
+        let _ = farewell.join(); // its panic has been told of
     }
     match joined.join() {
         Ok(ended) => ended?,
@@ -57,4 +61,34 @@ pub(super) fn serve_until_told(
         bail!("the servers have ended by themselves; the log may say why");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Ends what may take its time to end, while signals are heard.
+fn drop_aside<T: Send + 'static>(what: T) -> Result<JoinHandle<()>> {
+    let thread = thread::Builder::new().name("sockeye-farewell".to_owned());
+    thread.spawn(move || drop(what)).context("start a thread")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::{Receiver, channel};
+
+    /// Ends when it is let.
+    struct Slow(Receiver<()>);
+
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            let _ = self.0.recv();
+        }
+    }
+
+    #[test]
+    fn what_is_slow_to_end_keeps_nobody_from_hearing_signals() {
+        let (teller, heard) = channel();
+        let farewell = drop_aside(Slow(heard)).expect("a thread");
+        assert!(!farewell.is_finished());
+        teller.send(()).expect("it waits");
+        farewell.join().expect("its end");
+    }
 }

@@ -165,6 +165,16 @@ impl Browser {
     /// # Errors
     /// When more is announced than anybody could mean.
     pub fn next(&mut self, until: Option<Instant>) -> Result<Option<Change>> {
+        while let Some(event) = self.hear(until)? {
+            if let Some(change) = self.take(event)? {
+                return Ok(Some(change));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What is heard next, as long as it isn't too much.
+    fn hear(&mut self, until: Option<Instant>) -> Result<Option<ServiceEvent>> {
         loop {
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             let heard = self
@@ -175,24 +185,12 @@ impl Browser {
                 self.unchecked = 0;
                 check_flood(&self.link.daemon, MAX_RECORDS)?;
             }
-            let event = match heard {
-                Ok(Heard::Of(event)) => event,
-                Ok(Heard::TooMuch(domain)) => {
-                    let error = Error::new(
-                        "discover",
-                        Class::General,
-                        "more is announced than can be followed",
-                    );
-                    return Err(error.at(domain.trim_end_matches(".local.").escape_debug()));
-                }
-                Err(RecvTimeoutError::Timeout) => match until {
-                    Some(until) if until <= Instant::now() => return Ok(None),
-                    _ => continue,
-                },
-                Err(RecvTimeoutError::Disconnected) => return Ok(None), // not while we have a teller ourselves
-            };
-            if let Some(change) = self.take(event)? {
-                return Ok(Some(change));
+            match heard {
+                Ok(Heard::Of(event)) => return Ok(Some(event)),
+                Ok(Heard::TooMuch(domain)) => return Err(too_much(&domain)),
+                Err(RecvTimeoutError::Timeout) if until.is_none_or(|until| until > Instant::now()) => {}
+                // Nothing is disconnected while we have a teller ourselves.
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(None),
             }
         }
     }
@@ -259,19 +257,23 @@ impl Known {
 /// # Errors
 /// As [`Browser::new`] and [`Browser::next`].
 pub fn types(until: Instant) -> Result<BTreeSet<ServiceType>> {
-    let browser = Browser::of_none(false)?;
+    let mut browser = Browser::of_none(false)?;
     browser.ask(ALL_TYPES)?;
     let mut types = BTreeSet::new();
-    loop {
-        let left = until.saturating_duration_since(Instant::now());
-        match browser.heard.recv_timeout(left) {
-            Ok(Heard::Of(ServiceEvent::ServiceFound(_, name))) if types.len() < MAX_INSTANCES => {
-                types.extend(name.parse::<ServiceType>().ok());
-            }
-            Ok(_) => {}
-            Err(_) => return Ok(types),
+    while let Some(event) = browser.hear(Some(until))? {
+        if let ServiceEvent::ServiceFound(_, name) = event {
+            types.extend(name.parse::<ServiceType>().ok());
+        }
+        if types.len() > MAX_INSTANCES {
+            return Err(too_much(ALL_TYPES));
         }
     }
+    Ok(types)
+}
+
+fn too_much(domain: &str) -> Error {
+    let why = "more is announced than can be followed";
+    Error::new("discover", Class::General, why).at(domain.trim_end_matches(".local.").escape_debug())
 }
 
 #[cfg(test)]

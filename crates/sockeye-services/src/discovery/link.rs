@@ -164,4 +164,23 @@ mod tests {
         assert!(includes(&network("10.9.1.1", 32), "10.9.1.1"));
         assert!(includes(&network("10.9.1.1", 0), "8.8.8.8"));
     }
+
+    #[test]
+    fn each_family_that_has_a_network_needs_a_socket() {
+        let v4 = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+        let port = v4.local_addr().expect("an address").port();
+        let sockets = UdpSockets::at(port).expect("sockets");
+        let network = |address: &str| Network {
+            interface: "eth0".to_owned(),
+            address: address.parse().expect("an address"),
+            prefix: 24,
+        };
+        let check = |networks: &[Network]| check_sockets(&sockets, networks);
+        check(&[]).expect("there is no network");
+        check(&[network("10.9.1.1")]).expect("it has a socket");
+        let error = check(&[network("10.9.1.1"), network("fe80::1")]).expect_err("no socket of IPv6");
+        assert!(error.to_string().contains("5353 of UDP over IPv6"), "{error}");
+        let none = sockets.without(&UdpSockets::at(port).expect("sockets"));
+        check_sockets(&none, &[]).expect_err("no socket at all");
+    }
 }

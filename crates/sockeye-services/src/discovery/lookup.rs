@@ -4,9 +4,9 @@ use super::{Browser, Change, Instance, ServiceType};
 use sockeye::Result;
 use std::time::{Duration, Instant};
 
-/// When one of that name and type has answered, others of that name have answered as well so much later: answers come within 120 ms
-/// (RFC 6762, section 6).
-const SETTLED: Duration = Duration::from_millis(400);
+/// When one of that name and type has answered, others of that name have answered as well so much later: who has just answered to
+/// somebody else is silent for a second (RFC 6762, section 6), then answers, within 120 ms, to whom asks again or to anybody else.
+const SETTLED: Duration = Duration::from_millis(1300);
 
 /// What was heard of a name.
 #[derive(Clone, Debug, Default)]
@@ -18,8 +18,7 @@ pub struct LookUp {
 }
 
 /// Asks who goes by a name among services of these types (of all of Sockeye's, if there are none), in small letters or capitals,
-/// until that is known or `patience` is over. Of all types that isn't known before: who has just answered to somebody else on the link
-/// is silent for a second.
+/// until that is known or `patience` is over. Of all types that isn't known before.
 ///
 /// # Errors
 /// As [`Browser::new`] and [`Browser::next`].

@@ -184,6 +184,10 @@ fn a_name_stands_for_what_it_offers() {
         assert!(json.contains(&format!(r#""target": "{endpoint}""#)), "{json}");
     }
     assert_eq!(client.done(&["ask", "@kitchen/echo", "hello"]), "hello\n");
+    // Who has just answered to somebody is silent for a second; who is waited for is taken all the same.
+    super::watch(&lan.hosts[0], &["_sockeye-echo._tcp"]).line_with("+ kitchen  echo");
+    let output = client.run(&["info", "@kitchen/echo"]);
+    assert!(words(&output).contains(" is tcp://"), "{}", words(&output));
     client.refused(
         &["info", "@kitchen"],
         "say which, as @kitchen/discard, @kitchen/echo",

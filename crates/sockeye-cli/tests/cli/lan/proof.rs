@@ -1,19 +1,37 @@
 //! The LAN itself does what its tests rely on.
 
 use std::net::IpAddr;
+use std::path::Path;
+use std::process::Command;
 
-use super::{Host, Impairment, Lan, Namespace};
-use crate::sockeye::Background;
+use super::{Host, Impairment, Lan};
+use crate::sockeye::{Background, installed};
 
-/// Where no namespace can be made, every test with a LAN is skipped, and a run of CI (which sets `CI`) fails by this one.
+/// Where a LAN of some kind can't be made, or a program isn't installed, tests are skipped; a run of CI (which sets `CI`) fails by
+/// this one.
 #[test]
-fn ci_makes_network_namespaces() {
-    let made = Namespace::new("probe");
+fn ci_makes_lans_and_has_the_programs_that_speak_to_us() {
+    let impairment = Impairment::default();
+    let python = |module| Command::new("/usr/bin/python3").args(["-c", module]).output();
+    let there = [
+        ("a LAN", Lan::new(2).is_some()),
+        ("a bad LAN", Lan::impaired(2, impairment).is_some()),
+        ("two LANs", Lan::joined(1, 1).is_some()),
+        ("avahi-browse", installed("avahi-browse")),
+        ("dbus-daemon", installed("dbus-daemon")),
+        ("stdbuf", installed("stdbuf")),
+        ("avahi-daemon", Path::new("/usr/sbin/avahi-daemon").exists()),
+        (
+            "zeroconf of Python",
+            python("import zeroconf").is_ok_and(|output| output.status.success()),
+        ),
+    ];
+    let missing = there.iter().filter(|(_, there)| !there);
+    let missing: Vec<&str> = missing.map(|(what, _)| *what).collect();
     let wanted = std::env::var_os("CI").is_some();
-    let why = made.as_ref().err();
     assert!(
-        why.is_none() || !wanted,
-        "the tests with a LAN were skipped: {why:?}"
+        missing.is_empty() || !wanted,
+        "tests were skipped for want of {missing:?}"
     );
 }
 

@@ -12,9 +12,9 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long it is waited for those who have the name: an answer comes within 120 ms (RFC 6762, section 6), the question goes out
-/// within 50.
-const ANSWERED: Duration = Duration::from_millis(300);
+/// How long it is waited for those who have the name: who has just announced it is silent for a second, then answers, within 120 ms,
+/// to whom asks again (RFC 6762, section 6).
+const ANSWERED: Duration = Duration::from_millis(1300);
 /// How often it is looked how much is kept of what others say: in that time a fast network brings some tens of megabytes.
 const CHECKED_EVERY: Duration = Duration::from_secs(2);
 /// The most records of others that are kept. It asks nobody, so there are only those that are said unasked, each for two minutes or
