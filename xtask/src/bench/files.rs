@@ -240,10 +240,6 @@ fn prepare(places: &Places, daemons: &Daemons) -> Result<()> {
 
 fn one(tool: &Tool, round: usize, places: &Places, daemons: &Daemons) -> Result<String> {
     places.clear()?;
-    let _ = shell(
-        &filled("{sockeye} files rm -r {plain} small; sync", places, daemons),
-        places,
-    ); // the first has nothing to remove
     shell("sync", places)?; // what others have written is not this one's to wait for
     fill_memory();
     let line = filled(tool.line, places, daemons);

@@ -69,12 +69,14 @@ impl Places {
     pub(super) fn clear(&self) -> Result<()> {
         let _ = fs::remove_file(self.destination.join("big")); // it need not be there
         let _ = fs::remove_file(self.kept.join("big"));
-        let small = self.destination.join("small");
-        if small.exists() {
-            let old = self.data.join("old");
-            fs::create_dir_all(&old)?;
-            let number = fs::read_dir(&old)?.count();
-            fs::rename(small, old.join(number.to_string()))?;
+        for place in [&self.destination, &self.kept] {
+            let small = place.join("small");
+            if small.exists() {
+                let old = self.data.join("old");
+                fs::create_dir_all(&old)?;
+                let number = fs::read_dir(&old)?.count();
+                fs::rename(small, old.join(number.to_string()))?;
+            }
         }
         Ok(())
     }
