@@ -5,9 +5,12 @@
 
 use sockeye::{Class, Error, Result};
 use std::collections::VecDeque;
+use std::future::{Future, poll_fn, ready};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use tokio::sync::oneshot;
 
 /// Such work keeps a disk or a core busy: more threads would only take turns at it.
@@ -104,12 +107,23 @@ pub async fn off_loop<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'stati
         .map_err(|_| Error::new("work in the background", Class::General, "it panicked".to_owned()))
 }
 
+/// Work that is under way, whose outcome is waited for later.
+pub(crate) type Begun<T> = Pin<Box<dyn Future<Output = T>>>;
+
+/// Begins something that would only begin when somebody first waits for it, as [`off_loop`] does.
+pub(crate) async fn begun<T: 'static>(work: impl Future<Output = T> + 'static) -> Begun<T> {
+    let mut work: Begun<T> = Box::pin(work);
+    match poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await {
+        Poll::Ready(outcome) => Box::pin(ready(outcome)),
+        Poll::Pending => work,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::future::Future;
     use std::pin::pin;
-    use std::task::{Context, Poll, Wake, Waker};
+    use std::task::{Context, Wake, Waker};
 
     struct Thread(std::thread::Thread);
     impl Wake for Thread {
@@ -138,5 +152,9 @@ mod tests {
             wait_for(off_loop(|| panic!("as intended"))).expect_err("a panic");
         }
         assert_eq!(wait_for(off_loop(|| 7)).expect("threads are left"), 7);
+        let (tell, told) = std::sync::mpsc::channel();
+        let work = wait_for(begun(off_loop(move || tell.send(8))));
+        assert_eq!(told.recv(), Ok(8), "nobody has waited for it yet");
+        wait_for(work).expect("an outcome").expect("somebody listens");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::net::UdpSocket;
-use std::process::{Output, Stdio};
+use std::process::{Child, ChildStdin, Output, Stdio};
 
 use serde_json::Value;
 
@@ -308,25 +308,19 @@ fn next(socket: &UdpSocket) -> String {
     String::from_utf8_lossy(&buffer[..length]).into_owned()
 }
 
+/// A broadcast on this machine that reads its texts, and where it reads them.
+fn fed(port: &str, more: [&str; 2]) -> (Child, ChildStdin) {
+    let mut command = sockeye(&["broadcast", "--to", "127.255.255.255", "--port", port]);
+    command.args(more).stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut child = command.spawn().expect("it starts");
+    let input = child.stdin.take().expect("a pipe");
+    (child, input)
+}
+
 #[test]
 fn each_line_is_a_datagram() {
     let (socket, port) = hearing();
-    let args = [
-        "broadcast",
-        "--to",
-        "127.255.255.255",
-        "--port",
-        &port,
-        "--count",
-        "3",
-    ];
-    let mut command = sockeye(&args);
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("it starts");
-    let mut input = child.stdin.take().expect("a pipe");
+    let (mut child, mut input) = fed(&port, ["--count", "3"]);
     input.write_all("one\n".as_bytes()).expect("it reads");
     // It goes out before the next is there.
     assert_eq!(next(&socket), "one");
@@ -339,22 +333,7 @@ fn each_line_is_a_datagram() {
 #[test]
 fn after_the_last_line_nobody_waits() {
     let (socket, port) = hearing();
-    let args = [
-        "broadcast",
-        "--to",
-        "127.255.255.255",
-        "--port",
-        &port,
-        "--every",
-        "1h",
-    ];
-    let mut command = sockeye(&args);
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("it starts");
-    let mut input = child.stdin.take().expect("a pipe");
+    let (mut child, mut input) = fed(&port, ["--every", "1h"]);
     input.write_all(b"one\n").expect("it reads");
     assert_eq!(next(&socket), "one");
     drop(input);

@@ -9,12 +9,12 @@ mod room;
 
 use super::place::Place;
 use super::trouble::Outcome;
+use crate::background::{Begun, begun};
 use arriving::{Arriving, Whole};
 use commit::Committed;
 use room::Room;
 use sockeye_proto::files::{Failure, Path, Upload};
-use std::future::{Future, poll_fn, ready};
-use std::pin::Pin;
+use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 
 pub(super) use commit::Answers;
@@ -31,13 +31,12 @@ const MOST_HELD_BYTES: usize = 512 << 10;
 
 /// Each answer that waits: to which request, and the file or why there is none.
 type Waiting = (Option<u64>, Outcome<Whole>);
-type Committing = Pin<Box<dyn Future<Output = Committed>>>;
 
 /// The small files of one connection: a batch that is collected while the one before it is on its way to the disk.
 #[derive(Default)]
 pub(super) struct Small {
     batch: Batch,
-    committing: Option<Committing>,
+    committing: Option<Begun<Committed>>,
     room: Room,
 }
 
@@ -118,13 +117,7 @@ impl Small {
             return;
         }
         let batch = std::mem::take(&mut self.batch);
-        let mut committing: Committing = Box::pin(batch.commit(place.clone()));
-        // It begins when it is first asked for.
-        let early = poll_fn(|cx| Poll::Ready(committing.as_mut().poll(cx))).await;
-        self.committing = Some(match early {
-            Poll::Ready(committed) => Box::pin(ready(committed)),
-            Poll::Pending => committing,
-        });
+        self.committing = Some(begun(batch.commit(place.clone())).await);
     }
 
     /// The answers of the batch that is on its way; without one it never comes. The batch goes on only while it is asked for

@@ -116,14 +116,7 @@ impl Place {
         if is_counted().await? {
             return Ok(());
         }
-        // Not in the background, where those who hold the lock for a moment only would keep the counter out.
-        let root = Arc::new(Tree::of(self.root.folder("").map_err(failed)?));
-        let _quiet: Quiet = loop {
-            match root.try_quiet().map_err(failed)? {
-                Some(quiet) => break quiet,
-                None => sockeye::time::sleep(TRY_AGAIN).await.map_err(trouble::busy)?,
-            }
-        };
+        let _quiet = self.quiet().await?;
         if is_counted().await? {
             return Ok(());
         }
@@ -207,7 +200,7 @@ impl Place {
                 return Ok(quiet);
             }
             if waited >= PATIENCE {
-                let why = "another connection of yours changes names and doesn't come to an end; try again";
+                let why = "another connection of yours changes names, or counts, and doesn't come to an end; try again";
                 return Err(Failure::new(Code::Busy, why));
             }
             sockeye::time::sleep(TRY_AGAIN).await.map_err(trouble::busy)?;

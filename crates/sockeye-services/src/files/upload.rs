@@ -6,28 +6,21 @@
 use super::pending::{Claim, Pending, Plan, durable_units, offset_after};
 use super::place::{Complete, Place, Temporary, now};
 use super::record;
-use super::tree::{Quiet, read_at, write_at};
+use super::tree::{Quiet, write_at};
 use super::trouble::{self, Outcome};
-use super::units::{self, Unit};
+use super::units;
 use super::wire::{Waited, Wire};
-use crate::background::off_loop;
+use crate::background::{Begun, begun, off_loop};
 use rustix::fs;
 use rustix::io::Errno;
 use sockeye_proto::files::{Code, Failure, Hash, Path, Receipt, Received, UNIT, UploadName};
 use std::collections::VecDeque;
 use std::fs::File;
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
 use std::time::Duration;
 
 /// Units that may be under way to the disk while more is received: one is hashed while another is forced.
 const AHEAD: usize = 2;
-/// How much is read at once to be hashed: it stays in the processor's cache.
-const PIECE: usize = 256 << 10;
-
-type Work = Pin<Box<dyn Future<Output = sockeye::Result<Result<(), Errno>>>>>;
 
 /// What the background has to know; its claim ends with the last of it.
 #[derive(Debug)]
@@ -49,7 +42,7 @@ pub(super) struct Live {
     /// Units that are on the disk.
     done: usize,
     /// Units that are on their way there, the oldest first.
-    ahead: VecDeque<Work>,
+    ahead: VecDeque<Begun<sockeye::Result<Result<(), Errno>>>>,
     failed: Option<Failure>,
 }
 
@@ -252,13 +245,8 @@ impl Live {
         }
         let files = self.files.clone();
         let number = (self.offset - 1) / UNIT;
-        let mut work: Work = Box::pin(off_loop(move || keep_unit(&files, number)));
-        // It begins when it is first asked for.
-        let early = poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await;
-        match early {
-            Poll::Ready(done) => self.note(done)?,
-            Poll::Pending => self.ahead.push_back(work),
-        }
+        let work = begun(off_loop(move || keep_unit(&files, number))).await;
+        self.ahead.push_back(work);
         Ok(())
     }
 
@@ -378,25 +366,14 @@ fn open(place: &Place, name: UploadName, plan: Plan, claim: Claim) -> Outcome<(F
 
 /// Hashes a unit that is written, forces it to the disk, and notes that.
 fn keep_unit(files: &Files, number: u64) -> Result<(), Errno> {
-    let size = files.plan.size;
-    let mut unit = Unit::new(number, size);
-    let (mut at, end) = (number * UNIT, ((number + 1) * UNIT).min(size));
-    let mut piece = vec![0; PIECE];
-    while at < end {
-        let room = piece.len().min((end - at) as usize);
-        match read_at(&files.part, &mut piece[..room], at)? {
-            0 => return Err(Errno::IO), // somebody has cut it
-            count => {
-                unit.update(&piece[..count]);
-                at += count as u64;
-            }
-        }
-    }
+    let value = units::of_file(&files.part, number, files.plan.size);
+    let value = value.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    let value = value.ok_or(Errno::IO)?; // somebody has cut it
     let mut failed = files.failed.lock().map_err(|_| Errno::IO)?;
     if *failed {
         return Err(Errno::IO);
     }
-    let noted = note_unit(files, number, &unit.finish());
+    let noted = note_unit(files, number, &value);
     *failed = noted.is_err();
     noted
 }

@@ -1,19 +1,19 @@
 //! Many datagrams in one call: `recvmmsg(2)` and `sendmmsg(2)`.
 
 mod arrival;
+mod headers;
 mod local_end;
 mod peer;
-mod questions;
 
 use super::{MESSAGE, Received, Route};
 use crate::address::{Address, local_address};
 use crate::buffer::{Chunk, Lender, Loans};
 pub(crate) use arrival::Arrival;
+use headers::Headers;
 use local_end::Control;
 pub(crate) use local_end::LocalEnd;
 pub(crate) use peer::Peer;
 use peer::Room;
-use questions::Questions;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, sockopt};
 use std::cell::RefCell;
@@ -40,8 +40,8 @@ pub(crate) struct Batch {
     room: usize,
     /// The last to come back is the next to go, for it is in the cache.
     free: RefCell<Vec<u16>>,
-    /// What the kernel is asked for with each call.
-    questions: RefCell<Questions>,
+    /// What each call is made with.
+    headers: RefCell<Headers>,
 }
 
 /// Has the kernel tell what is wanted of each datagram, and tells how much room that takes, in words of 8 bytes, at whose
@@ -67,7 +67,7 @@ impl Batch {
             memory: NonNull::from(memory).cast(),
             room,
             free: RefCell::new((0..(MEMORY / room) as u16).collect()),
-            questions: RefCell::new(Questions::new(told)),
+            headers: RefCell::new(Headers::new(told)),
         })
     }
 
@@ -90,21 +90,21 @@ impl Batch {
         may_block: bool,
         into: &mut Vec<Received>,
     ) -> rustix::io::Result<bool> {
-        let mut questions = self.questions.borrow_mut();
-        questions.fill(&mut self.free.borrow_mut(), |slot| libc::iovec {
+        let mut headers = self.headers.borrow_mut();
+        headers.fill(&mut self.free.borrow_mut(), |slot| libc::iovec {
             iov_base: self.at(slot).as_ptr().cast(),
             iov_len: self.room,
         });
-        let there = questions.wanted() + self.free.borrow().len();
-        let count = questions.ask(fd, may_block)?;
+        let there = headers.wanted() + self.free.borrow().len();
+        let count = headers.receive(fd, may_block)?;
         into.reserve(count);
-        for (index, answer) in questions.answers(count).enumerate() {
-            let length = answer.header.msg_len as usize;
+        for (index, entry) in headers.filled(count).enumerate() {
+            let length = entry.header.msg_len as usize;
             // SAFETY: the kernel has written as many bytes to this room, which nobody gets again before `give_back`.
             #[allow(unsafe_code)]
-            let bytes = unsafe { loans.chunk(self.at(answer.slot), length.min(self.room), answer.slot) };
+            let bytes = unsafe { loans.chunk(self.at(entry.slot), length.min(self.room), entry.slot) };
             let is_scarce = there - index <= self.scarce();
-            let (local, arrived) = LocalEnd::read(&answer.header.msg_hdr);
+            let (local, arrived) = LocalEnd::read(&entry.header.msg_hdr);
             into.push(Received {
                 bytes: if is_scarce {
                     Chunk::from(bytes.to_vec())
@@ -112,12 +112,12 @@ impl Batch {
                     bytes
                 },
                 length,
-                from: Peer::read(answer.name, answer.header.msg_hdr.msg_namelen),
+                from: Peer::read(entry.name, entry.header.msg_hdr.msg_namelen),
                 local,
                 arrived,
             });
         }
-        Ok(count == questions.wanted())
+        Ok(count == headers.wanted())
     }
 }
 

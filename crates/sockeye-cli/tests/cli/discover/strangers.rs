@@ -67,8 +67,8 @@ fn nothing_is_heard_nor_answered_beyond_a_router() {
     }
 }
 
-/// Answers every question with itself, under a name and address that somebody would rather not have.
-const LIAR: &str = r#"
+/// A socket of multicast DNS.
+const SOCKET: &str = r#"
 import socket, struct
 group, port = "224.0.0.251", 5353
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -76,6 +76,10 @@ s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 255)
 s.bind(("", port))
 s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(group) + socket.inet_aton("0.0.0.0"))
+"#;
+
+/// Answers every question with itself, under a name and address that somebody would rather not have.
+const LIAR: &str = r#"
 def labels(*parts):
     return b"".join(bytes([len(part)]) + part for part in parts) + b"\0"
 kind = (b"_sockeye-echo", b"_tcp", b"local")
@@ -98,7 +102,7 @@ while True:
 #[test]
 fn a_liar_steers_no_terminal_and_leads_nobody_off_the_link() {
     let Some(lan) = Lan::new(2) else { return };
-    let liar = Background::printing(lan.hosts[0].python(LIAR, &[]));
+    let liar = Background::printing(lan.hosts[0].python(&format!("{SOCKET}{LIAR}"), &[]));
     liar.line_with("ready");
     let seen = watch(&lan.hosts[1], &["echo"]);
     let line = seen.line_with("2J");
@@ -128,15 +132,8 @@ fn a_liar_steers_no_terminal_and_leads_nobody_off_the_link() {
     );
 }
 
-/// Multicast DNS, to be heard and said.
+/// What is said there.
 const LINK: &str = r#"
-import socket, struct
-group, port = "224.0.0.251", 5353
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 255)
-s.bind(("", port))
-s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(group) + socket.inet_aton("0.0.0.0"))
 def record(name, what, data):
     return name + struct.pack(">2HIH", what, 0x8001, 2**31 - 1, len(data)) + data
 def say(records):
@@ -171,7 +168,7 @@ while True:
 fn who_floods_the_network_fills_no_memory_of_a_server() {
     let Some(lan) = Lan::new(2) else { return };
     let server = Server::announced(&lan.hosts[0], "kitchen", &["echo@tcp://0.0.0.0:8080?auth=none"]);
-    let flood = Background::printing(lan.hosts[1].python(&format!("{LINK}{FLOOD}"), &[]));
+    let flood = Background::printing(lan.hosts[1].python(&format!("{SOCKET}{LINK}{FLOOD}"), &[]));
     let told = server
         .serving
         .line_with("warning: nothing is announced for 10s: ");
@@ -184,7 +181,7 @@ fn who_floods_the_network_fills_no_memory_of_a_server() {
 #[test]
 fn who_claims_every_host_is_not_given_way_for_ever() {
     let Some(lan) = Lan::new(2) else { return };
-    let claim = Background::printing(lan.hosts[1].python(&format!("{LINK}{CLAIM}"), &[]));
+    let claim = Background::printing(lan.hosts[1].python(&format!("{SOCKET}{LINK}{CLAIM}"), &[]));
     claim.line_with("ready");
     let server = Server::start(&lan.hosts[0], "kitchen", &["echo@tcp://0.0.0.0:8080?auth=none"]);
     let told = server
@@ -212,7 +209,7 @@ while True:
 #[test]
 fn more_types_than_anybody_could_mean_are_a_failure() {
     let Some(lan) = Lan::new(2) else { return };
-    let _types = Background::printing(lan.hosts[1].python(&format!("{LINK}{TYPES}"), &[]));
+    let _types = Background::printing(lan.hosts[1].python(&format!("{SOCKET}{LINK}{TYPES}"), &[]));
     let output = lan.hosts[0].run(&["discover", "--types", "--wait", "1h"]);
     let told = crate::sockeye::words(&output);
     assert_eq!(output.status.code(), Some(1), "{told}");

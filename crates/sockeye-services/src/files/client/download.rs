@@ -10,6 +10,7 @@ use super::small::{mismatch, part_name};
 use super::watch::{Kept, Watch};
 use super::{Client, Who};
 use crate::background::off_loop;
+use crate::files::units;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use sockeye::Error;
@@ -229,7 +230,7 @@ impl Downloading {
                         if sync {
                             file.sync_data()?;
                         }
-                        hashing::unit(&file, number, size)
+                        units::of_file(&file, number, size)
                     })
                     .await
                     .map(Some),

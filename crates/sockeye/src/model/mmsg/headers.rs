@@ -8,7 +8,7 @@ use std::mem::zeroed;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// Headers for a batch, and what they point to. The pointers stay good because none of these vectors ever grows.
-pub(super) struct Questions {
+pub(super) struct Headers {
     headers: Vec<libc::mmsghdr>,
     vectors: Vec<libc::iovec>,
     names: Vec<libc::sockaddr_storage>,
@@ -22,20 +22,20 @@ pub(super) struct Questions {
     filled: usize,
 }
 
-/// What came of one.
-pub(super) struct Answer<'q> {
+/// One that is filled.
+pub(super) struct Entry<'h> {
     pub(super) slot: u16,
-    pub(super) header: &'q libc::mmsghdr,
-    pub(super) name: &'q libc::sockaddr_storage,
+    pub(super) header: &'h libc::mmsghdr,
+    pub(super) name: &'h libc::sockaddr_storage,
 }
 
-impl Questions {
+impl Headers {
     /// With so many words for what is told of each.
     #[allow(unsafe_code, clippy::multiple_unsafe_ops_per_block)]
     pub(super) fn new(told: usize) -> Self {
         // SAFETY: all-zero is a valid value of these C structures: null pointers and zero lengths.
         let (header, vector, name) = unsafe { (zeroed(), zeroed(), zeroed()) };
-        let mut all = Questions {
+        let mut all = Headers {
             headers: vec![header; BATCH],
             vectors: vec![vector; BATCH],
             names: vec![name; BATCH],
@@ -100,7 +100,7 @@ impl Questions {
 
     /// Receives; returns how many came.
     #[allow(unsafe_code)]
-    pub(super) fn ask(&mut self, fd: BorrowedFd<'_>, may_block: bool) -> rustix::io::Result<usize> {
+    pub(super) fn receive(&mut self, fd: BorrowedFd<'_>, may_block: bool) -> rustix::io::Result<usize> {
         // MSG_TRUNC has the kernel tell how long a datagram was that didn't fit.
         let waits = match may_block {
             true => libc::MSG_WAITFORONE,
@@ -122,9 +122,9 @@ impl Questions {
     }
 
     /// What came, in its order.
-    pub(super) fn answers(&self, count: usize) -> impl Iterator<Item = Answer<'_>> {
+    pub(super) fn filled(&self, count: usize) -> impl Iterator<Item = Entry<'_>> {
         let parts = self.slots.iter().zip(&self.headers).zip(&self.names);
-        parts.take(count).map(|((slot, header), name)| Answer {
+        parts.take(count).map(|((slot, header), name)| Entry {
             slot: *slot,
             header,
             name,
@@ -144,10 +144,10 @@ mod tests {
     }
 
     /// The rooms that the next call would have, in order.
-    fn rooms(questions: &Questions) -> Vec<u16> {
-        let vectors = questions.vectors[..questions.wanted].iter();
+    fn rooms(headers: &Headers) -> Vec<u16> {
+        let vectors = headers.vectors[..headers.wanted].iter();
         let rooms: Vec<u16> = vectors.map(|vector| vector.iov_base.addr() as u16).collect();
-        assert_eq!(rooms, questions.slots[..questions.wanted]);
+        assert_eq!(rooms, headers.slots[..headers.wanted]);
         rooms
     }
 
@@ -161,12 +161,12 @@ mod tests {
             state ^= state << 17;
             (state % end as u64) as usize
         };
-        let mut questions = Questions::new(1);
+        let mut headers = Headers::new(1);
         let mut free: Vec<u16> = (0..80).collect();
         let mut lent: Vec<u16> = Vec::new();
         for _ in 0..10_000 {
-            questions.fill(&mut free, room);
-            let rooms = rooms(&questions);
+            headers.fill(&mut free, room);
+            let rooms = rooms(&headers);
             let mut all: Vec<u16> = [&rooms[..], &free, &lent].concat();
             all.sort_unstable();
             assert_eq!(all, (0..80).collect::<Vec<u16>>());
@@ -176,8 +176,8 @@ mod tests {
                 "no room is left unused"
             );
             let came = below(rooms.len() + 1);
-            questions.filled = came;
-            lent.extend(questions.answers(came).map(|answer| answer.slot));
+            headers.filled = came;
+            lent.extend(headers.filled(came).map(|entry| entry.slot));
             for _ in 0..below(lent.len() + 1) {
                 free.push(lent.swap_remove(below(lent.len())));
             }
