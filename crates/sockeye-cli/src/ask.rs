@@ -16,6 +16,7 @@ use crate::content::{Content, Format};
 use crate::discovered::{Place, Wanted};
 use crate::exit::{self, Usage};
 use crate::info::plan::PORT_0;
+use crate::interrupt;
 use crate::terminal::{self, json_line};
 
 const EXAMPLES: &str = "\
@@ -29,7 +30,7 @@ Examples:
   sockeye ask @kitchen/echo hello                  whom `sockeye discover` has found
 
 The question is asked again where no answer comes, each time with twice the patience; all tries share --timeout. To ask
-everybody on a network: sockeye broadcast --wait 2s.
+everybody on a network: sockeye broadcast --wait 2s. Ctrl-C ends the wait; a second one ends it at once.
 
 Exit codes:
   0  answered
@@ -120,7 +121,14 @@ fn one_peer(endpoint: &Endpoint) -> Result<&Endpoint, Usage> {
 async fn ask(endpoint: &Endpoint, question: Vec<u8>, policy: Policy, format: Format) -> Result<ExitCode> {
     let dialled = Ask::dial(endpoint, question, policy).await;
     let mut ask = dialled.map_err(perhaps_a_crowd)?;
-    while let Some(answer) = ask.next().await? {
+    let mut interrupt = interrupt::heard()?;
+    loop {
+        let next = tokio::select! {
+            biased;
+            _ = &mut interrupt => break,
+            next = ask.next() => next?,
+        };
+        let Some(answer) = next else { break };
         if !terminal::print(&printed(&answer, ask.asked(), &format)) {
             return Ok(ExitCode::SUCCESS);
         }
@@ -129,7 +137,8 @@ async fn ask(endpoint: &Endpoint, question: Vec<u8>, policy: Policy, format: For
     let why = match ask.end() {
         Some(End::Enough) => "enough",
         Some(End::Silence) => "silence",
-        Some(End::TimedOut) | None => "timeout",
+        Some(End::TimedOut) => "timeout",
+        None => "interrupted",
     };
     if format.json {
         terminal::print(&json_line(&Event::End { why, answers, tries }));
@@ -138,7 +147,8 @@ async fn ask(endpoint: &Endpoint, question: Vec<u8>, policy: Policy, format: For
     if answers >= wanted {
         return Ok(ExitCode::SUCCESS);
     }
-    exit::tell(&format!("sockeye: {}", too_few(&policy, answers, tries)));
+    let waited = ask.end().map(|_| &policy);
+    exit::tell(&format!("sockeye: {}", too_few(wanted, waited, answers, tries)));
     Ok(ExitCode::FAILURE)
 }
 
@@ -166,18 +176,22 @@ fn printed(answer: &Answer, tries: u32, format: &Format) -> String {
     format.answer(&answer.bytes)
 }
 
-/// `no answer in 3 s (3 tries)`, `1 of 2 answers, then none for 500 ms (1 try)`.
-fn too_few(policy: &Policy, answers: usize, tries: u32) -> String {
+/// `no answer in 3 s (3 tries)`, `1 of 2 answers, then none for 500 ms (1 try)`; `no answer (1 try)` if it was not waited to the end.
+fn too_few(wanted: usize, waited: Option<&Policy>, answers: usize, tries: u32) -> String {
     let plural = if tries == 1 { "try" } else { "tries" };
-    let wanted = policy.answers.map_or(1, NonZeroUsize::get);
-    let heard = match (answers, policy.silence) {
-        (0, _) => format!("no answer in {}", in_words(policy.timeout)),
-        (some, None) => format!("{some} of {wanted} answers in {}", in_words(policy.timeout)),
-        (some, Some(silence)) => {
-            format!("{some} of {wanted} answers, then none for {}", in_words(silence))
-        }
+    let heard = match answers {
+        0 => "no answer".to_owned(),
+        some => format!("{some} of {wanted} answers"),
     };
-    format!("{heard} ({tries} {plural})")
+    let wait = match waited {
+        None => String::new(),
+        Some(Policy {
+            silence: Some(silence),
+            ..
+        }) if answers > 0 => format!(", then none for {}", in_words(*silence)),
+        Some(policy) => format!(" in {}", in_words(policy.timeout)),
+    };
+    format!("{heard}{wait} ({tries} {plural})")
 }
 
 /// A time with a space before its unit.
@@ -195,20 +209,22 @@ mod tests {
     #[test]
     fn says_what_it_has_waited_for() {
         let three = Policy::default();
-        assert_eq!(too_few(&three, 0, 3), "no answer in 3 s (3 tries)");
+        assert_eq!(too_few(1, Some(&three), 0, 3), "no answer in 3 s (3 tries)");
+        assert_eq!(too_few(1, None, 0, 2), "no answer (2 tries)");
+        assert_eq!(too_few(3, None, 1, 1), "1 of 3 answers (1 try)");
         let some = Policy {
             timeout: Duration::from_millis(1500),
             answers: NonZeroUsize::new(4),
             ..three
         };
-        assert_eq!(too_few(&some, 2, 1), "2 of 4 answers in 1500 ms (1 try)");
+        assert_eq!(too_few(4, Some(&some), 2, 1), "2 of 4 answers in 1500 ms (1 try)");
         let silence = Policy {
             silence: Some(Duration::from_secs(1)),
             ..some
         };
         let words = "2 of 4 answers, then none for 1 s (2 tries)";
-        assert_eq!(too_few(&silence, 2, 2), words);
-        assert_eq!(too_few(&silence, 0, 1), "no answer in 1500 ms (1 try)");
+        assert_eq!(too_few(4, Some(&silence), 2, 2), words);
+        assert_eq!(too_few(4, Some(&silence), 0, 1), "no answer in 1500 ms (1 try)");
     }
 
     #[test]

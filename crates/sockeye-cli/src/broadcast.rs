@@ -21,6 +21,7 @@ use anyhow::Result;
 use crate::cli::span;
 use crate::content::Format;
 use crate::exit::Usage;
+use crate::interrupt;
 use air::Air;
 use paths::{Reach, To};
 use texts::Texts;
@@ -36,6 +37,8 @@ Examples:
   sockeye broadcast --to eth0 hello                  on one network
   sockeye broadcast --to 239.1.2.3 --ttl 4 hello     a multicast group, through four routers
   sockeye broadcast --to ff02::1%eth0 --no-loop hi   one of IPv6, and not to ourselves
+
+Ctrl-C ends it as if all had been sent; a second one ends it at once.
 
 Exit codes:
   0  sent, and with --wait somebody answered
@@ -103,8 +106,9 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         }
         None => Texts::lines(args.format, args.every, args.count)?,
     };
+    let interrupt = interrupt::heard()?;
     sockeye::block_on(async {
         let air = Air::open(paths, args.format).await?;
-        air.run(texts, args.wait).await
+        air.run(texts, args.wait, interrupt).await
     })?
 }

@@ -19,6 +19,7 @@ use anyhow::Result;
 use sockeye_services::discovery::{self, Browser, Change, Instance};
 
 use crate::exit::tell;
+use crate::interrupt;
 use crate::terminal::print;
 use plan::Plan;
 
@@ -34,6 +35,8 @@ Examples:
 Clients take a name that is found here for an endpoint:
   sockeye files ls @kitchen --user ann
   sockeye info @kitchen/echo
+
+Ctrl-C ends it with what was found so far; a second one ends it at once.
 
 `sockeye serve --announce` is what makes a server be found. Names and all else
 are what somebody on this network says, be it true or not.
@@ -87,6 +90,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Plan::Sockeye => Browser::of_sockeye()?,
         Plan::Kinds(kinds) => Browser::new(&kinds)?,
     };
+    let stopper = browser.stopper();
+    interrupt::once(move || stopper.stop())?;
     match args.watch {
         true => watch::run(browser, args.json),
         false => list(browser, until, args.json),

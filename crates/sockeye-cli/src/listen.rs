@@ -13,9 +13,11 @@ use serde::Serialize;
 use sockeye::{Datagram, Endpoint, Host, Membership, Message, Options, interface_name, interfaces};
 use sockeye_services::reply::Reply;
 use sockeye_services::settings::Settings;
+use tokio::sync::oneshot;
 
 use crate::content::{Content, Format, plain, time_of_day, unix_time};
-use crate::exit::{self, Usage};
+use crate::exit::{Usage, tell};
+use crate::interrupt;
 use crate::terminal::{self, json_line};
 use answering::Answering;
 
@@ -29,11 +31,12 @@ Examples:
   sockeye listen udp://127.0.0.1:8000 --json              for programs
   sockeye listen unixgram:/run/app.sock                   within the machine
 
-A broadcast is heard where the endpoint names no host. Times are those of the kernel, in UTC.
+A broadcast is heard where the endpoint names no host. Times are those of the kernel, in UTC. Ctrl-C ends it and says how many
+datagrams came; a second one ends it at once.
 
 Exit codes:
-  0  so many datagrams came as were asked for
-  1  the address can't be had, or receiving failed
+  0  so many datagrams came as were asked for; without --count, however it ended
+  1  the address can't be had, receiving failed, or fewer than --count came
   2  the arguments make no sense";
 
 /// Print every datagram that comes
@@ -69,8 +72,8 @@ struct Plan {
 
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let plan = Plan::new(args)?;
-    sockeye::block_on(plan.listen())??;
-    Ok(ExitCode::SUCCESS)
+    let interrupt = interrupt::heard()?;
+    Ok(sockeye::block_on(plan.listen(interrupt))??)
 }
 
 impl Plan {
@@ -113,18 +116,23 @@ impl Plan {
         })
     }
 
-    async fn listen(&self) -> sockeye::Result<()> {
+    async fn listen(&self, mut interrupt: oneshot::Receiver<()>) -> sockeye::Result<ExitCode> {
         let mut socket = Datagram::bind_with(&self.endpoint, &self.options).await?;
-        exit::tell(&format!("listening at {}", socket.endpoint()));
+        tell(&format!("listening at {}", socket.endpoint()));
         let answering = self.answers.as_ref().map(|rules| Answering::new(rules, &socket));
         let mut names = HashMap::new();
-        let mut left = self.count.map(NonZeroUsize::get);
-        while left != Some(0) {
-            let message = match socket.recv_message().await {
+        let mut came = 0;
+        while self.count.is_none_or(|count| came < count.get()) {
+            let message = tokio::select! {
+                biased;
+                _ = &mut interrupt => return Ok(self.interrupted(came)),
+                message = socket.recv_message() => message,
+            };
+            let message = match message {
                 Ok(message) => message,
                 // One that is too long is lost, and the next is as usual; what the kernel refuses it will refuse again.
                 Err(error) if error.raw_os_error().is_none() => {
-                    exit::tell(&format!("sockeye: {error}"));
+                    tell(&format!("sockeye: {error}"));
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -138,9 +146,22 @@ impl Plan {
             if !terminal::print(&heard.printed(message.data(), &self.format)) {
                 break;
             }
-            left = left.map(|count| count - 1);
+            came += 1;
         }
-        Ok(())
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// How many came until then, and whether that is a failure.
+    fn interrupted(&self, came: usize) -> ExitCode {
+        let plural = if came == 1 { "" } else { "s" };
+        match self.count {
+            None => tell(&format!("{came} datagram{plural}")),
+            Some(count) => {
+                tell(&format!("sockeye: {came} of {count} datagrams"));
+                return ExitCode::FAILURE;
+            }
+        }
+        ExitCode::SUCCESS
     }
 }
 

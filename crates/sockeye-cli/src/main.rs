@@ -16,6 +16,7 @@
 //! | [`listen`] | `sockeye listen`: every datagram that comes |
 //! | [`broadcast`] | `sockeye broadcast`: a text to everybody, and who answers |
 //! | [`ask`] | `sockeye ask`: a question over datagrams, and when to stop waiting |
+//! | [`interrupt`] | Ctrl-C where there is something to tell |
 //! | [`content`] | datagrams as they are printed |
 //! | [`terminal`] | words of peers, and times, for people |
 //! | [`info`] | `sockeye info`: what a name stands for, who answers there, what the connection is like |
@@ -35,6 +36,7 @@ mod exit;
 mod files;
 mod hex;
 mod info;
+mod interrupt;
 mod listen;
 mod log;
 mod ports;

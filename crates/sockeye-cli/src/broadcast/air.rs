@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use serde::Serialize;
 use sockeye::{Address, Datagram, Message, format_duration, local_address, time};
+use tokio::sync::oneshot;
 
 use super::paths::Path;
 use super::texts::Texts;
@@ -87,8 +88,22 @@ impl Air {
         Ok(Air { ways, format, tally })
     }
 
-    /// Sends all texts; with `wait`, hears answers meanwhile and so long after the last.
-    pub(super) async fn run(mut self, mut texts: Texts, wait: Option<Duration>) -> Result<ExitCode> {
+    /// Sends all texts; with `wait`, hears answers meanwhile and so long after the last. An interrupt is an end as any other.
+    pub(super) async fn run(
+        mut self,
+        texts: Texts,
+        wait: Option<Duration>,
+        interrupt: oneshot::Receiver<()>,
+    ) -> Result<ExitCode> {
+        let interrupted = tokio::select! {
+            biased;
+            _ = interrupt => true,
+            done = self.all(texts, wait) => done.map(|()| false)?,
+        };
+        Ok(self.end(wait, interrupted))
+    }
+
+    async fn all(&mut self, mut texts: Texts, wait: Option<Duration>) -> Result<()> {
         let hears = wait.is_some();
         let mut next = self.meanwhile(hears, texts.next()).await;
         while let Some(text) = next {
@@ -104,7 +119,7 @@ impl Air {
         if let Some(wait) = wait {
             self.meanwhile(hears, time::sleep(wait)).await?;
         }
-        Ok(self.end(wait))
+        Ok(())
     }
 
     /// Awaits something, and prints the answers that come until then.
@@ -186,7 +201,7 @@ impl Air {
         }
     }
 
-    fn end(&self, wait: Option<Duration>) -> ExitCode {
+    fn end(&self, wait: Option<Duration>, interrupted: bool) -> ExitCode {
         let Tally {
             sent,
             failed,
@@ -202,7 +217,15 @@ impl Air {
                 peers,
             }));
         }
+        // What was sent only once has been told.
+        if sent + failed > self.ways.len() {
+            exit::tell(&match failed {
+                0 => format!("{sent} sent"),
+                failed => format!("{sent} sent, {failed} failed"),
+            });
+        }
         match wait {
+            Some(_) if answers == 0 && interrupted => exit::tell("sockeye: nobody answered"),
             Some(wait) if answers == 0 => {
                 exit::tell(&format!("sockeye: nobody answered in {}", format_duration(wait)));
             }

@@ -7,6 +7,7 @@ use anyhow::Result;
 use sockeye_services::discovery::{Browser, Change, Instance};
 
 use super::{json, table};
+use crate::exit::tell;
 use crate::terminal::print;
 
 /// Who comes is told of so much later: its addresses of IPv4 and of IPv6 come in packets of their own, each within 120 ms (RFC 6762,
@@ -19,15 +20,21 @@ struct Watched {
     coming: Vec<(Instant, Instance)>,
 }
 
-/// Until somebody ends this program, or closes its output.
+/// Until an interrupt, or somebody closes its output.
 pub(super) fn run(mut browser: Browser, json: bool) -> Result<ExitCode> {
     let mut watched = Watched::default();
+    let (mut came_in_all, mut went_in_all) = (0_usize, 0_usize);
     loop {
         let until = watched.coming.first().map(|(when, _)| *when);
         let change = browser.next(until)?;
         let now = Instant::now();
+        if change.is_none() && until.is_none_or(|until| until > now) {
+            tell(&format!("{came_in_all} came, {went_in_all} went"));
+            return Ok(ExitCode::SUCCESS);
+        }
         let mut lines = String::new();
         for (came, one) in watched.hear(change, now) {
+            *(if came { &mut came_in_all } else { &mut went_in_all }) += 1;
             lines.push_str(&match json {
                 true => json::line(Some(if came { "came" } else { "went" }), &one),
                 false => table::watched(came, &one),

@@ -1,18 +1,15 @@
 //! Asking whether the host is there, by echo requests of ICMP.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag::{register, register_conditional_default};
 use sockeye::{Address, Class, Error, Resolved};
 use sockeye_services::ping::{News, Outcome, Ping, What, run};
 
 use super::failure::{Failure, Kind, Step};
 use super::plan::Plan;
 use super::report::{Report, micros};
+use crate::interrupt::Interrupt;
 
 /// What came of one address.
 #[derive(Debug, Serialize)]
@@ -154,7 +151,7 @@ pub(super) fn addresses(
         match ran {
             Ok(outcome) => {
                 pinged.end(&outcome);
-                let silent = silence(pinged, plan);
+                let silent = silence(pinged, plan, stop.came());
                 tell(report, Step::Ping);
                 if !plan.all {
                     return Ok(silent);
@@ -180,7 +177,7 @@ pub(super) fn addresses(
 }
 
 /// Why nothing was answered, if nothing was.
-fn silence(pinged: &Pinged, plan: &Plan) -> Option<Failure> {
+fn silence(pinged: &Pinged, plan: &Plan, stopped: bool) -> Option<Failure> {
     if pinged.received > 0 {
         return None;
     }
@@ -204,34 +201,14 @@ fn silence(pinged: &Pinged, plan: &Plan) -> Option<Failure> {
             errno: None,
         });
     }
+    if stopped {
+        let error = Error::new("ping", Class::General, format!("{what} until the interrupt"));
+        return Some(Failure::new(Step::Ping, &error.at(&pinged.address)));
+    }
     let limit = sockeye::format_duration(plan.limit);
     let error = Error::new("ping", Class::Timeout, format!("{what} within {limit}"));
     let error = error
         .at(&pinged.address)
         .advise("it may be down, or a firewall drops pings; a port of it may answer nevertheless");
     Some(Failure::new(Step::Ping, &error))
-}
-
-/// Ctrl-C ends it with what there is; a second one ends the program, and so does any later.
-struct Interrupt(Arc<AtomicBool>);
-
-impl Interrupt {
-    fn listen() -> std::io::Result<Self> {
-        let came = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
-            register_conditional_default(signal, came.clone())?;
-            register(signal, came.clone())?;
-        }
-        Ok(Interrupt(came))
-    }
-
-    fn came(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for Interrupt {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }

@@ -11,7 +11,7 @@ use crate::lan::{Host, Lan};
 use crate::sockeye::{Background, run, words};
 
 /// A server that announces itself; its folder for data goes with the test.
-struct Server {
+pub(crate) struct Server {
     serving: Background,
     _data: tempfile::TempDir,
 }
@@ -29,7 +29,7 @@ impl Server {
     }
 
     /// All of it announced.
-    fn announced(host: &Host, name: &str, listeners: &[&str]) -> Self {
+    pub(crate) fn announced(host: &Host, name: &str, listeners: &[&str]) -> Self {
         let server = Self::start(host, name, listeners);
         for _ in listeners {
             server.serving.line_with("announced ");
@@ -37,14 +37,14 @@ impl Server {
         server
     }
 
-    fn end(mut self) {
+    pub(crate) fn end(mut self) {
         self.serving.signal(Signal::INT);
         assert!(self.serving.end().success());
     }
 }
 
 /// Who comes and goes, as this host sees it.
-fn watch(host: &Host, args: &[&str]) -> Background {
+pub(crate) fn watch(host: &Host, args: &[&str]) -> Background {
     host.listen(&[&["discover", "--watch"], args].concat())
 }
 

@@ -13,6 +13,7 @@ mod discover;
 mod file_service;
 mod files;
 mod info;
+mod interrupts;
 mod listen;
 mod serve;
 mod shop;

@@ -48,6 +48,17 @@ pub struct Browser {
     others: bool,
     known: Known,
     unchecked: usize,
+    stopped: bool,
+}
+
+/// Ends a wait of a [`Browser`] from another thread.
+pub struct Stopper(SyncSender<Heard>);
+
+impl Stopper {
+    /// From now on [`Browser::next`] returns without a change, as if its time were over.
+    pub fn stop(self) {
+        let _ = self.0.send(Heard::Stop); // it may be gone
+    }
 }
 
 /// What has changed.
@@ -71,6 +82,8 @@ enum Heard {
     Of(ServiceEvent),
     /// There was more of a type than could be looked at.
     TooMuch(String),
+    /// Nobody wants to hear more.
+    Stop,
 }
 
 impl Browser {
@@ -111,6 +124,7 @@ impl Browser {
             others,
             known: Known::default(),
             unchecked: 0,
+            stopped: false,
         })
     }
 
@@ -155,12 +169,17 @@ impl Browser {
             .map_err(|error| Error::io("start a thread", error))
     }
 
+    /// What another thread ends a wait by.
+    pub fn stopper(&self) -> Stopper {
+        Stopper(self.teller.clone())
+    }
+
     /// How many could not be kept.
     pub fn left_out(&self) -> usize {
         self.known.left_out
     }
 
-    /// The next change; `None` when there is none until then.
+    /// The next change; `None` when there is none until then, or a [`Stopper`] says so.
     ///
     /// # Errors
     /// When more is announced than anybody could mean.
@@ -176,6 +195,9 @@ impl Browser {
     /// What is heard next, as long as it isn't too much.
     fn hear(&mut self, until: Option<Instant>) -> Result<Option<ServiceEvent>> {
         loop {
+            if self.stopped {
+                return Ok(None);
+            }
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             let heard = self
                 .heard
@@ -188,6 +210,7 @@ impl Browser {
             match heard {
                 Ok(Heard::Of(event)) => return Ok(Some(event)),
                 Ok(Heard::TooMuch(domain)) => return Err(too_much(&domain)),
+                Ok(Heard::Stop) => self.stopped = true,
                 Err(RecvTimeoutError::Timeout) if until.is_none_or(|until| until > Instant::now()) => {}
                 // Nothing is disconnected while we have a teller ourselves.
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(None),
