@@ -192,9 +192,10 @@ fn joins(endpoint: &Endpoint, named: Vec<Membership>, only: Option<&str>) -> Res
             (None, None) => {
                 let all = interfaces()?;
                 let speaks = |one: &&sockeye::Interface| match membership.group {
-                    IpAddr::V4(_) => one.is_usable() && one.v4().is_some(),
-                    IpAddr::V6(_) => one.is_usable() && one.has_v6(),
+                    IpAddr::V4(_) => one.v4().is_some(),
+                    IpAddr::V6(_) => one.has_v6(),
                 };
+                let speaks = |one: &&sockeye::Interface| one.is_usable() && one.multicast && speaks(one);
                 let before = joins.len();
                 joins.extend(all.iter().filter(speaks).map(|one| on(&one.name)));
                 if joins.len() == before {

@@ -1,8 +1,10 @@
 //! The network interfaces of this machine (netdevice(7), getifaddrs(3)).
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::{AsFd, OwnedFd};
 
 use if_addrs::{IfAddr, IfOperStatus};
+use rustix::ioctl::{Opcode, Updater, ioctl};
 use rustix::net::{AddressFamily, SocketType};
 
 use crate::error::{Error, Result};
@@ -21,6 +23,8 @@ pub struct Interface {
     pub loopback: bool,
     /// There is one other end, and nobody to broadcast to (`IFF_POINTOPOINT`).
     pub point_to_point: bool,
+    /// What is sent to a group may leave by it (`IFF_MULTICAST`). Loopback has it not, and brings groups to this machine all the same.
+    pub multicast: bool,
     /// In the order of the kernel, at least one.
     pub addresses: Vec<InterfaceAddress>,
 }
@@ -51,9 +55,14 @@ impl Interface {
         self.addresses.iter().any(|address| address.ip.is_ipv6())
     }
 
-    /// Whether others hear what is broadcast on it, or sent to a group: it is up, and leads out of the machine.
+    /// Whether others hear what is broadcast on it, or sent to a group, where it can do that: it is up, and leads out of the machine.
     pub fn is_usable(&self) -> bool {
         self.up && !self.loopback
+    }
+
+    /// Whether what is sent to a group by it is heard by anybody: by others, or on this machine.
+    pub fn reaches_groups(&self) -> bool {
+        self.up && (self.multicast || self.loopback)
     }
 }
 
@@ -70,14 +79,55 @@ impl Interface {
 /// When the kernel doesn't tell.
 pub fn interfaces() -> Result<Vec<Interface>> {
     let told = if_addrs::get_if_addrs().map_err(|error| Error::io("list interfaces", error))?;
-    Ok(gathered(told))
+    let mut found = gathered(told);
+    let socket = any_socket().map_err(|error| Error::io("list interfaces", error))?;
+    for interface in &mut found {
+        // One that has gone meanwhile can do nothing.
+        let flags = flags(&socket, &interface.name).unwrap_or(0);
+        interface.multicast = flags & libc::IFF_MULTICAST != 0;
+    }
+    Ok(found)
 }
 
 /// The name of the interface of this number, as long as there is one.
 pub fn interface_name(index: u32) -> Option<String> {
-    // Interfaces are asked for through any socket (netdevice(7)).
-    let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::DGRAM, None).ok()?;
-    rustix::net::netdevice::index_to_name(&socket, index).ok()
+    rustix::net::netdevice::index_to_name(&any_socket().ok()?, index).ok()
+}
+
+/// Interfaces are asked for through any socket (netdevice(7)).
+fn any_socket() -> rustix::io::Result<OwnedFd> {
+    rustix::net::socket(AddressFamily::UNIX, SocketType::DGRAM, None)
+}
+
+/// `struct ifreq` of netdevice(7), as far as flags are asked for: a name with a zero behind it, and a union of 24 bytes.
+#[repr(C)]
+struct FlagsRequest {
+    name: [u8; libc::IFNAMSIZ],
+    flags: i16,
+    rest: [u8; 22],
+}
+
+const READ_FLAGS: Opcode = libc::SIOCGIFFLAGS as Opcode;
+
+/// `IFF_UP` and so on, which neither `rustix` nor `socket2` nor `if-addrs` tells.
+fn flags(socket: impl AsFd, name: &str) -> rustix::io::Result<i32> {
+    let mut request = FlagsRequest {
+        name: [0; libc::IFNAMSIZ],
+        flags: 0,
+        rest: [0; 22],
+    };
+    let room = request
+        .name
+        .get_mut(..name.len())
+        .filter(|room| room.len() < libc::IFNAMSIZ);
+    let room = room.ok_or(rustix::io::Errno::NODEV)?;
+    room.copy_from_slice(name.as_bytes());
+    // SAFETY: the kernel reads and writes a `struct ifreq`, which has 40 bytes at the most, as `FlagsRequest` has.
+    #[allow(unsafe_code)]
+    unsafe {
+        ioctl(socket, Updater::<READ_FLAGS, FlagsRequest>::new(&mut request))?;
+    }
+    Ok(i32::from(request.flags))
 }
 
 /// The kernel tells addresses; those of an interface become one.
@@ -95,6 +145,7 @@ fn gathered(told: Vec<if_addrs::Interface>) -> Vec<Interface> {
                 up: false,
                 loopback: false,
                 point_to_point: one.is_p2p,
+                multicast: false,
                 addresses: Vec::new(),
             });
             found.len() - 1
@@ -180,6 +231,16 @@ mod tests {
         assert!(found[0].loopback && !found[0].is_usable() && found[1].is_usable());
         assert!(found[1].has_v6() && !found[0].has_v6());
         assert_eq!(found[1].v4(), Some([10, 9, 1, 1].into()));
+    }
+
+    #[test]
+    fn flags_are_those_of_the_kernel() {
+        let socket = any_socket().expect("a socket");
+        let loopback = flags(&socket, "lo").expect("there is one");
+        assert!(loopback & libc::IFF_LOOPBACK != 0);
+        for nobody in ["nosuch0", "a name of sixteen", ""] {
+            flags(&socket, nobody).expect_err(nobody);
+        }
     }
 
     #[test]

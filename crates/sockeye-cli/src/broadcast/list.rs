@@ -31,14 +31,17 @@ fn object(interface: &Interface) -> serde_json::Value {
         "up": interface.up,
         "loopback": interface.loopback,
         "point_to_point": interface.point_to_point,
+        "multicast": interface.multicast,
         "used": interface.is_usable(),
         "addresses": addresses.collect::<Vec<_>>(),
     })
 }
 
+const HEAD: [&str; 6] = ["interface", "number", "state", "groups", "address", "broadcast"];
+
 /// A line for each address; what is the same for all of an interface stands in its first.
 fn table(interfaces: &[Interface]) -> String {
-    let mut rows = vec![["interface", "number", "state", "address", "broadcast"].map(str::to_owned)];
+    let mut rows = vec![HEAD.map(str::to_owned)];
     for interface in interfaces {
         for (at, address) in interface.addresses.iter().enumerate() {
             let first = |text: String| if at == 0 { text } else { String::new() };
@@ -46,14 +49,15 @@ fn table(interfaces: &[Interface]) -> String {
                 first(interface.name.clone()),
                 first(interface.index.to_string()),
                 first(state(interface).to_owned()),
+                first(if interface.reaches_groups() { "yes" } else { "no" }.to_owned()),
                 format!("{}/{}", address.ip, address.prefix),
                 address.broadcast.map_or(String::new(), |ip| ip.to_string()),
             ]);
         }
     }
     let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
-    let widths: [usize; 5] = std::array::from_fn(width);
-    let line = |row: &[String; 5]| {
+    let widths: [usize; HEAD.len()] = std::array::from_fn(width);
+    let line = |row: &[String; HEAD.len()]| {
         let cells = row
             .iter()
             .zip(widths)

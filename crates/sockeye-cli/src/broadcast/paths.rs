@@ -92,15 +92,24 @@ impl Reach<'_> {
                 }
                 To::Group(group) => {
                     let reached = self.chosen(group.interface.as_deref(), interfaces)?;
+                    let reached = reached.filter(|one| one.reaches_groups());
                     paths.extend(reached.filter_map(|one| self.group(one, group.group)));
                 }
                 To::Address(ip, scope) => paths.push(self.address(*ip, scope.as_deref(), interfaces)?),
             }
             if paths.len() == before {
+                if let Some(one) = self.named(to, interfaces) {
+                    bail!(
+                        "no way to {} by {}: {}",
+                        whom_in_words(to),
+                        one.name,
+                        why_not(to, one)
+                    );
+                }
                 bail!(
                     "no interface reaches {}: it takes one that is up and has an address of that kind; \
                      sockeye broadcast --list shows what there is",
-                    named(to)
+                    whom_in_words(to)
                 );
             }
         }
@@ -125,9 +134,19 @@ impl Reach<'_> {
             .transpose()?
             .map(|one| one.index);
         Ok(interfaces.iter().filter(move |one| match index {
-            Some(index) => one.index == index,
+            Some(index) => one.index == index && one.up,
             None => one.is_usable(),
         }))
+    }
+
+    /// The interface that is named, by whom it is meant for or by `--interface`.
+    fn named<'i>(&self, to: &To, interfaces: &'i [Interface]) -> Option<&'i Interface> {
+        let name = match to {
+            To::Interface(name) => Some(name.as_str()),
+            To::Group(group) => group.interface.as_deref(),
+            _ => None,
+        };
+        found(name.or(self.only)?, interfaces).ok()
     }
 
     fn directed<'i>(&'i self, interface: &'i Interface) -> impl Iterator<Item = Path> + 'i {
@@ -213,6 +232,29 @@ fn found<'i>(name: &str, interfaces: &'i [Interface]) -> Result<&'i Interface> {
     }
 }
 
+/// Why nobody is reached by this interface.
+fn why_not(to: &To, interface: &Interface) -> &'static str {
+    let group = match to {
+        To::Group(group) => Some(group.group),
+        _ => None,
+    };
+    match group {
+        _ if !interface.up => "it is down, or its cable is out",
+        Some(_) if !interface.reaches_groups() => {
+            "it can't multicast (`ip link set dev NAME multicast on` lets it, where its hardware does)"
+        }
+        Some(IpAddr::V6(_)) => "it has no address of IPv6",
+        None if interface.loopback => {
+            "what it sends never leaves this machine; --to 127.255.255.255 stays here"
+        }
+        None if interface.point_to_point => {
+            "it leads to one other machine, and nobody else is there to hear it"
+        }
+        Some(IpAddr::V4(_)) | None if interface.v4().is_none() => "it has no address of IPv4",
+        _ => "its network has no address of broadcast",
+    }
+}
+
 /// The addresses of an interface that have one of broadcast, with that.
 fn broadcasts(interface: &Interface) -> impl Iterator<Item = (Ipv4Addr, Ipv4Addr)> {
     interface.addresses.iter().filter_map(|address| match address.ip {
@@ -221,11 +263,10 @@ fn broadcasts(interface: &Interface) -> impl Iterator<Item = (Ipv4Addr, Ipv4Addr
     })
 }
 
-fn named(to: &To) -> String {
+fn whom_in_words(to: &To) -> String {
     match to {
         To::Everybody => "255.255.255.255".to_owned(),
-        To::Directed => "a directed broadcast".to_owned(),
-        To::Interface(name) => format!("the broadcast address of {name}"),
+        To::Directed | To::Interface(_) => "a directed broadcast".to_owned(),
         To::Group(group) => group.to_string(),
         To::Address(ip, _) => ip.to_string(),
     }

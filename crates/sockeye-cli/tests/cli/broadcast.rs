@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::net::UdpSocket;
-use std::process::{Child, ChildStdin, Output, Stdio};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -91,15 +91,24 @@ fn the_interfaces_are_listed() {
         .lines()
         .map(|line| line.split_whitespace().collect())
         .collect();
-    assert_eq!(rows[0], ["interface", "number", "state", "address", "broadcast"]);
+    assert_eq!(
+        rows[0],
+        ["interface", "number", "state", "groups", "address", "broadcast"]
+    );
     // All but the number, which is the kernel's.
     let has = |wanted: &[&str]| {
         let cells = |row: &[&str]| row[..1] == wanted[..1] && row.get(2..) == wanted.get(1..);
         rows.iter().any(|row| cells(row))
     };
-    assert!(has(&["lo", "loopback", "127.0.0.1/8"]), "{table}");
-    assert!(has(&["eth1", "up", "10.9.1.254/24", "10.9.1.255"]), "{table}");
-    assert!(has(&["eth2", "up", "10.9.2.254/24", "10.9.2.255"]), "{table}");
+    assert!(has(&["lo", "loopback", "yes", "127.0.0.1/8"]), "{table}");
+    assert!(
+        has(&["eth1", "up", "yes", "10.9.1.254/24", "10.9.1.255"]),
+        "{table}"
+    );
+    assert!(
+        has(&["eth2", "up", "yes", "10.9.2.254/24", "10.9.2.255"]),
+        "{table}"
+    );
 
     let output = router.run(&["broadcast", "--list", "--json"]);
     let list: Value = serde_json::from_slice(&output.stdout).expect("JSON");
@@ -108,6 +117,7 @@ fn the_interfaces_are_listed() {
         .and_then(|all| all.iter().find(|one| one["name"] == "eth2"));
     let eth2 = eth2.expect("the second");
     assert_eq!((&eth2["used"], &eth2["loopback"]), (&true.into(), &false.into()));
+    assert_eq!(eth2["multicast"], true);
     assert_eq!(eth2["addresses"][0]["broadcast"], "10.9.2.255");
 }
 
@@ -207,13 +217,67 @@ fn what_can_not_be_sent_is_said_and_the_rest_leaves() {
         ),
         (
             &["--to", "lo", "x"],
-            "no interface reaches the broadcast address of lo",
+            "no way to a directed broadcast by lo: what it sends never leaves this machine",
         ),
     ] {
         let output = lan.hosts[0].run(&[&["broadcast"], args].concat());
         assert_eq!(output.status.code(), Some(1));
         assert!(words(&output).contains(part), "{}", words(&output));
     }
+}
+
+/// A way to one other machine, as long as it runs.
+const TUNNEL: &str = "
+import fcntl, os, signal, struct, subprocess
+tun = os.open('/dev/net/tun', os.O_RDWR)
+fcntl.ioctl(tun, 0x400454ca, struct.pack('16sH22x', b'tun0', 0x1001))
+for line in ['link set tun0 up', 'addr add 10.8.0.1 peer 10.8.0.2 dev tun0']:
+    subprocess.run(['ip'] + line.split(), check=True)
+print('up')
+signal.pause()
+";
+
+#[test]
+fn what_an_interface_can_not_do_is_said_before_anything_is_sent() {
+    let Some((near, _far, router)) = Lan::joined(1, 1) else {
+        return;
+    };
+    let ip = |words: &str| {
+        let status = router.command(Command::new("ip").args(words.split(' '))).status();
+        assert!(status.expect("ip starts").success(), "{words}");
+    };
+    let refused = |args: &[&str], part: &str| {
+        let output = router.run(&[&["broadcast"], args, &["x"]].concat());
+        assert_eq!((output.status.code(), printed(&output)), (Some(1), String::new()));
+        assert!(words(&output).contains(part), "{args:?}: {}", words(&output));
+    };
+    ip("link set eth1 multicast off");
+    for to in ["239.1.2.3%eth1", "ff02::4711%eth1"] {
+        refused(&["--to", to], "by eth1: it can't multicast");
+    }
+    let listed = printed(&router.run(&["broadcast", "--list"]));
+    let eth1 = listed.lines().find(|line| line.starts_with("eth1"));
+    assert!(
+        eth1.is_some_and(|line| line.contains("  up     ") && line.contains("  no  ")),
+        "{listed}"
+    );
+    // By itself it takes the others; and a broadcast is no group.
+    assert!(sent(&router, &["--to", "239.1.2.3", "x"]).contains("by eth2"));
+    let listener = listen(&near.hosts[0], &[]);
+    sent(&router, &["--to", "eth1", "dog"]);
+    listener.line_with("eth0  dog");
+    ip("link set eth2 down");
+    refused(&["--to", "eth2"], "by eth2: it is down");
+    refused(&["--to", "239.1.2.3"], "no interface reaches 239.1.2.3");
+    if !std::path::Path::new("/dev/net/tun").exists() {
+        return eprintln!("left out: there are no tunnels here");
+    }
+    let tunnel = Background::printing(router.python(TUNNEL, &[]));
+    tunnel.line_with("up");
+    for args in [&["--to", "tun0"][..], &["--interface", "tun0"]] {
+        refused(args, "by tun0: it leads to one other machine");
+    }
+    sent(&router, &["--to", "239.1.2.3%tun0", "x"]);
 }
 
 /// Row S7 as tutorials have it: broadcasts go to port 8000, one message a datagram.
