@@ -152,6 +152,19 @@ impl Credentials {
         Ok(conn)
     }
 
+    /// Does something over a connection to there, and takes leave whatever came of it: one that just breaks off over TLS is a failure to the
+    /// server.
+    pub(crate) async fn over<T>(
+        &self,
+        there: &Destination,
+        job: impl AsyncFnOnce(&mut Connection) -> Result<T>,
+    ) -> Result<T> {
+        let mut conn = self.dial(there).await?;
+        let done = job(&mut conn).await;
+        let _ = conn.close().await; // nothing depends on it
+        done
+    }
+
     async fn dial_known(
         &self,
         endpoint: &Endpoint,
@@ -198,10 +211,10 @@ impl Credentials {
         let shown = conn.tls().and_then(|tls| tls.certificates.into_iter().next());
         let shown = fingerprint(&shown.context("the server showed no certificate")?);
         let announced = there.found.as_ref().and_then(|found| found.fingerprint);
-        ensure!(
-            announced.is_none_or(|announced| announced == shown),
-            differs(place, &shown)
-        );
+        if announced.is_some_and(|announced| announced != shown) {
+            let _ = conn.close().await; // nothing depends on it
+            bail!(differs(place, &shown));
+        }
         match pins.remember(place, Pin::Fingerprint(shown))? {
             Seen::New => tell(&format!(
                 "{place} is new here. Its certificate vouches for itself; its fingerprint (SHA-256) is\n    {}\nCompare it \

@@ -53,7 +53,10 @@ impl Access {
 
     async fn session(&self) -> Result<Session, Failure> {
         let mut conn = self.dial().await?;
-        self.who.prove(&mut conn).await.map_err(failure)?;
+        if let Err(error) = self.who.prove(&mut conn).await {
+            let _ = conn.close().await; // nothing depends on it
+            return Err(failure(error));
+        }
         Ok(Session::over(conn))
     }
 
@@ -79,9 +82,10 @@ impl Access {
             .user()
             .ok_or_else(|| Usage::new("say what it is to be called: --user NAME"))?;
         let password = self.who.new_password()?;
-        let mut conn = self.who.dial(&self.there).await?;
-        auth::client::register(&mut conn, user, &password, invitation).await?;
-        Ok(())
+        let register = async |conn: &mut Connection| {
+            Ok(auth::client::register(conn, user, &password, invitation).await?)
+        };
+        self.who.over(&self.there, register).await
     }
 }
 

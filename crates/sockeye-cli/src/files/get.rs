@@ -62,7 +62,10 @@ pub(super) fn run(mut args: Args) -> Result<ExitCode> {
     sockeye::block_on(async {
         match fetch(&mut client, &args.paths, &target, keep).await {
             Ok(()) => leave(client).await,
-            Err(failure) => teller.failed(&failure),
+            Err(failure) => {
+                teller.failed(&failure);
+                client.close().await;
+            }
         }
     })?;
     Ok(ended(&teller))

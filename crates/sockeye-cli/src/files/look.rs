@@ -92,7 +92,10 @@ fn done(
     sockeye::block_on(async {
         match job(&mut client, &mut told).await {
             Ok(()) => leave(client).await,
-            Err(failure) => told.failed(&failure),
+            Err(failure) => {
+                told.failed(&failure);
+                client.close().await;
+            }
         }
     })?;
     Ok(match told.failed {

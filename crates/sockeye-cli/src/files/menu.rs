@@ -102,8 +102,9 @@ fn login(person: &mut Person, there: &Destination, access: &mut Access) -> Resul
     let other = of_user(there, user)?;
     let mut client = other.client(0, std::rc::Rc::new(()))?;
     sockeye::block_on(async {
-        let hello = client.with(async |session| session.hello().await).await?;
-        leave(client).await;
+        let hello = client.with(async |session| session.hello().await).await;
+        client.close().await;
+        let hello = hello?;
         exit::tell(&format!("{} lets you in", hello.server.escape_debug()));
         Ok::<_, anyhow::Error>(())
     })??;
@@ -136,7 +137,10 @@ fn transfer(
     sockeye::block_on(async {
         match job(&mut client).await {
             Ok(()) => leave(client).await,
-            Err(failure) => teller.failed(&failure),
+            Err(failure) => {
+                teller.failed(&failure);
+                client.close().await;
+            }
         }
     })?;
     if !teller.finish() {
@@ -185,8 +189,8 @@ fn look(person: &mut Person, access: &Access) -> Result<()> {
     };
     let mut client = access.client(RETRIES, std::rc::Rc::new(()))?;
     sockeye::block_on(async {
-        list(&mut client, &mut told, &[folder], false).await?;
-        leave(client).await;
-        Ok(())
+        let listed = list(&mut client, &mut told, &[folder], false).await;
+        client.close().await;
+        Ok(listed?)
     })?
 }

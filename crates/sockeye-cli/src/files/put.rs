@@ -53,7 +53,10 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
     sockeye::block_on(async {
         match client.put(walk, how).await {
             Ok(()) => leave(client).await,
-            Err(failure) => teller.failed(&failure),
+            Err(failure) => {
+                teller.failed(&failure);
+                client.close().await;
+            }
         }
     })?;
     Ok(ended(&teller))

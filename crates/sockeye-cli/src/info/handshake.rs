@@ -28,7 +28,7 @@ pub(super) async fn tls(plan: &Plan, report: &mut Report, socket: Socket) -> Res
     let error = match shake(plan, tls, &mut conn, &client).await {
         Ok(took) => {
             report.tls = told(tls, &conn, took, trusted, None);
-            report.connection = take_leave(plan, conn).await;
+            report.connection = take_leave(conn).await;
             return Ok(());
         }
         Err(error) => error,
@@ -45,7 +45,7 @@ pub(super) async fn tls(plan: &Plan, report: &mut Report, socket: Socket) -> Res
     match second_look(plan, tls, &peer).await {
         Ok((second, took)) => {
             report.tls = told(tls, &second, took, Some(false), Some(why));
-            report.connection = take_leave(plan, second).await;
+            report.connection = take_leave(second).await;
         }
         Err(error) if tls.insecure => return Err(failed(&error)),
         // That it isn't believed is worth more than why it could not be seen again.
@@ -64,12 +64,12 @@ async fn second_look(plan: &Plan, tls: &TlsPlan, peer: &Address) -> sockeye::Res
 }
 
 /// What the connection is like, and a goodbye: a server logs one that just breaks off as a failure.
-async fn take_leave(plan: &Plan, conn: Connection) -> Option<Ends> {
-    let mut socket = Socket::Stream(conn);
+async fn take_leave(conn: Connection) -> Option<Ends> {
+    let socket = Socket::Stream(conn);
     let ends = socket.ends();
-    if let Socket::Stream(conn) = &mut socket {
+    if let Socket::Stream(conn) = socket {
         // All is known that was asked for, so it is no matter if the server can't hear it.
-        let _ = time::timeout(plan.limit, conn.close_write()).await;
+        let _ = conn.close().await;
     }
     ends
 }

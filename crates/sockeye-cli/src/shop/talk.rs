@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
-use sockeye::block_on;
+use sockeye::{Connection, block_on};
 use sockeye_proto::shop::{Command, Goods, is_refusal};
 use sockeye_proto::text::Encoding;
 use sockeye_services::shop::client::Client;
@@ -31,17 +31,17 @@ pub(super) fn run(there: &Destination, encoding: Encoding, credentials: &Credent
         ..Manner::default()
     };
     let at_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
-    block_on(async {
-        let mut conn = credentials.dial(there).await?;
+    let visit = async |conn: &mut Connection| {
         conn.set_read_timeout(Some(PATIENCE));
-        credentials.prove(&mut conn).await?;
-        let mut client = Client::new(&mut conn, manner);
+        credentials.prove(conn).await?;
+        let mut client = Client::new(conn, manner);
         let greeting = client.hear().await?.unwrap_or_default();
         match at_terminal {
             true => at_the_terminal(&mut client, &greeting).await,
             false => script(&mut client).await,
         }
-    })?
+    };
+    block_on(credentials.over(there, visit))?
 }
 
 /// Each line of standard input is a command, each answer a line of standard output.

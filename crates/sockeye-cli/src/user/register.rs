@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use sockeye::Connection;
 use sockeye_services::auth::{check_password, client, read_secret};
 
 use crate::credentials::Credentials;
@@ -31,11 +32,12 @@ pub(super) async fn run(args: Args) -> Result<()> {
     let code = code.transpose().context("the invitation's code is no UTF-8")?;
     args.credentials.check()?;
     let there = args.endpoint.find(Wanted::default())?;
-    let mut conn = args.credentials.dial(&there).await?;
-    let password = args.credentials.new_password()?;
-    check_password(&password)?;
-    client::register(&mut conn, user, &password, code).await?;
-    let _ = conn.close_write().await; // a farewell: nothing depends on it
+    let register = async |conn: &mut Connection| {
+        let password = args.credentials.new_password()?;
+        check_password(&password)?;
+        Ok(client::register(conn, user, &password, code).await?)
+    };
+    args.credentials.over(&there, register).await?;
     tell(&format!("{user} is registered at {}", there.endpoint));
     Ok(())
 }

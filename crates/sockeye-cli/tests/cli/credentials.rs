@@ -1,5 +1,6 @@
 //! Who a client is, and whom it trusts: peers and servers that prove it to each other.
 
+mod farewells;
 mod guesses;
 
 use std::fs;

@@ -144,9 +144,18 @@ impl Client {
     /// # Errors
     /// When the connection breaks before that is heard.
     pub async fn leave(mut self) -> Result<(), Failure> {
-        match &mut self.session {
+        let heard = match &mut self.session {
             Some(session) => session.exit().await,
             None => Ok(()),
+        };
+        self.close().await;
+        heard
+    }
+
+    /// Closes the connection, if there is one, without another question: the service needs no more to know that it is over.
+    pub async fn close(self) {
+        if let Some(session) = self.session {
+            let _ = session.conn.close().await; // nothing depends on it
         }
     }
 }

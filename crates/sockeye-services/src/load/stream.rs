@@ -52,6 +52,10 @@ impl Stream {
     /// Until the run is over, or something goes wrong.
     pub(super) async fn run(mut self, share: Rc<Share>) {
         let ended = std::future::poll_fn(|cx| self.poll_exchange(cx, &share)).await;
+        if share.load.tls.is_some() {
+            // A server logs one that just breaks off as a failure; nothing depends on it here.
+            let _ = self.conn.close().await;
+        }
         share.leave(self.heard, ended);
     }
 
