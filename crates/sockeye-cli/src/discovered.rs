@@ -168,11 +168,7 @@ impl Name {
             return Err(Usage::new(why).into());
         }
         let packets = self.packets.or(wanted.packets_only.then_some(true));
-        let kinds = service.map(|service| {
-            let kinds = [false, true].map(|packets| ServiceType::of(service, packets));
-            let meant = |kind: &ServiceType| packets.is_none_or(|packets| packets == kind.is_packet());
-            kinds.into_iter().filter(meant).collect::<Vec<_>>()
-        });
+        let kinds = service.map(|service| kinds(service, packets));
         let heard = look_up(&self.name, &kinds.unwrap_or_default(), PATIENCE)?;
         let one = self.choose(heard, service, packets)?;
         let there = destination(&one)?;
@@ -241,6 +237,14 @@ impl Name {
             ),
         }
     }
+}
+
+/// What a service is announced as, connections first; packets only where it has any, or nothing else is meant.
+fn kinds(service: &str, packets: Option<bool>) -> Vec<ServiceType> {
+    let has_packets = catalog::named(service).is_some_and(|known| known.schemes.contains(&"udp"));
+    let meant = |way: &bool| packets.map_or(has_packets || !way, |packets| packets == *way);
+    let ways = [false, true].into_iter().filter(meant);
+    ways.map(|packets| ServiceType::of(service, packets)).collect()
 }
 
 impl std::fmt::Display for Name {
@@ -409,6 +413,17 @@ mod tests {
         assert_eq!(chosen(&[&tcp, &udp]).expect("packets"), udp);
         let nobody = chosen(&[&tcp]).expect_err("no packets").to_string();
         assert!(nobody.contains("nor by any other name"), "{nobody}");
+    }
+
+    #[test]
+    fn a_service_is_asked_for_as_what_it_is_announced_as() {
+        let asked = |service, packets| -> Vec<String> {
+            kinds(service, packets).iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(asked("echo", None), ["_sockeye-echo._tcp", "_sockeye-echo._udp"]);
+        assert_eq!(asked("echo", Some(true)), ["_sockeye-echo._udp"]);
+        assert_eq!(asked("files", None), ["_sockeye-files._tcp"]);
+        assert_eq!(asked("files", Some(true)), ["_sockeye-files._udp"]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What comes from beyond the link, or from who means no good.
 
 use super::{Server, watch};
-use crate::lan::Lan;
+use crate::lan::{Host, Lan};
 use crate::sockeye::Background;
 
 /// Asks a machine itself, by its address, for services of echo, from any port and from that of multicast DNS; and the echo service
@@ -130,6 +130,49 @@ fn a_liar_steers_no_terminal_and_leads_nobody_off_the_link() {
         told.contains("it says that it is at 127.0.0.1, which is not on this link"),
         "{told}"
     );
+}
+
+/// Goes by a name that another one has, too, and asks nobody for it.
+const TWIN: &str = r#"
+import sys
+def labels(*parts):
+    return b"".join(bytes([len(part)]) + part for part in parts) + b"\0"
+def record(name, what, data):
+    return name + struct.pack(">2HIH", what, 1 if what == 12 else 0x8001, 120, len(data)) + data
+kind = (b"_sockeye-discard", b"_tcp", b"local")
+full, host = labels(b"twin", *kind), labels(sys.argv[1].replace(".", "-").encode(), b"local")
+records = [record(labels(*kind), 12, full), record(full, 33, struct.pack(">3H", 0, 0, 9) + host),
+           record(full, 16, b"\x09txtvers=1"), record(host, 1, socket.inet_aton(sys.argv[1]))]
+print("ready", flush=True)
+while True:
+    data, peer = s.recvfrom(9000)
+    if data[2] & 0x80 == 0 and b"_sockeye-discard\x04_tcp" in data:
+        s.sendto(struct.pack(">6H", 0, 0x8400, 0, len(records), 0, 0) + b"".join(records), (group, port))
+"#;
+
+#[test]
+fn two_of_a_name_are_noticed_and_neither_is_connected_to() {
+    let Some(lan) = Lan::new(3) else { return };
+    let twin = |host: &Host| {
+        let program = format!("{SOCKET}{TWIN}");
+        let twin = Background::printing(host.python(&program, &[&host.v4().to_string()]));
+        twin.line_with("ready");
+        twin
+    };
+    let one = twin(&lan.hosts[0]);
+    let looked = || crate::sockeye::words(&lan.hosts[2].run(&["info", "@twin/discard"]));
+    let told = looked();
+    assert!(told.contains("@twin/discard is tcp://10.9.1.1:9"), "{told}");
+    let other = twin(&lan.hosts[1]);
+    let told = looked();
+    for part in [
+        "several servers answer to @twin/discard",
+        "at tcp://10.9.1.1:9",
+        "at tcp://10.9.1.2:9",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
+    drop((one, other));
 }
 
 /// What is said there.
