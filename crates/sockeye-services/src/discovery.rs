@@ -19,6 +19,7 @@
 mod announce;
 mod browse;
 mod facts;
+mod guard;
 mod instance;
 mod link;
 mod lookup;

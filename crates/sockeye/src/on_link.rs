@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
 use socket2::{Domain, SockFilter, SockRef};
 
 use crate::error::{Error, Result};
@@ -72,14 +74,14 @@ impl UdpSockets {
         self.all.iter().any(|one| one.v6)
     }
 
-    /// Makes them deaf to all but multicast to a group of the link, sent from their port. What else comes is dropped by the
-    /// kernel: what was sent to an address of this machine, which may have come from anywhere, and what came from another port,
-    /// which wants an answer where its sender says.
+    /// Makes them deaf to all but multicast to a group of the link, sent from their port, of so many bytes at the most. What else
+    /// comes is dropped by the kernel: what was sent to an address of this machine, which may have come from anywhere, and what came
+    /// from another port, which wants an answer where its sender says.
     ///
     /// # Errors
     /// When the kernel refuses the filter.
-    pub fn hear_link_multicast_only(&self) -> Result<()> {
-        self.filter(&of_v4(self.port), &of_v6(self.port))
+    pub fn hear_link_multicast_only(&self, longest: u16) -> Result<()> {
+        self.filter(&of_v4(self.port, longest), &of_v6(self.port, longest))
     }
 
     /// Makes them deaf to everything.
@@ -89,6 +91,40 @@ impl UdpSockets {
     pub fn hear_nothing(&self) -> Result<()> {
         let nothing = [take(0)];
         self.filter(&nothing, &nothing)
+    }
+
+    /// Waits until something has come to one of them that nobody has taken yet, or `other` can be read.
+    ///
+    /// # Errors
+    /// When the kernel has no memory for it.
+    pub fn wait(&self, other: BorrowedFd<'_>) -> Result<()> {
+        let all = self.all.iter().map(|one| one.socket.as_fd()).chain([other]);
+        let mut polls: Vec<PollFd<'_>> = all
+            .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
+            .collect();
+        match rustix::event::poll(&mut polls, None) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(Error::io("wait for packets", error)),
+        }
+    }
+
+    /// How many bytes of memory the packets take that have come and that nobody has taken yet, as far as the kernel tells (proc(5)).
+    pub fn backlog(&self) -> u64 {
+        let queued = |path| {
+            let table = fs::read_to_string(path).unwrap_or_default();
+            let queued = table.lines().filter_map(|line| self.queued(line));
+            queued.sum::<u64>()
+        };
+        queued("/proc/thread-self/net/udp") + queued("/proc/thread-self/net/udp6")
+    }
+
+    /// What waits at one of these sockets, if this line is about one.
+    fn queued(&self, line: &str) -> Option<u64> {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let inode: u64 = fields.get(9)?.parse().ok()?;
+        self.all.iter().find(|one| one.inode == inode)?;
+        let (_, queued) = fields[4].split_once(':')?;
+        u64::from_str_radix(queued, 16).ok()
     }
 
     fn filter(&self, v4: &[SockFilter], v6: &[SockFilter]) -> Result<()> {
@@ -141,13 +177,23 @@ fn unless(value: u32, over: u8) -> SockFilter {
     )
 }
 
+/// Goes on when a packet has no more bytes than these, behind the header of UDP, which has 8; else over so many more.
+fn unless_longer(longest: u16, over: u8) -> [SockFilter; 2] {
+    let length = SockFilter::new((libc::BPF_LD | libc::BPF_W | libc::BPF_LEN) as u16, 0, 0, 0);
+    let greater = (libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K) as u16;
+    [length, SockFilter::new(greater, over, 0, u32::from(longest) + 8)]
+}
+
 fn take(bytes: u32) -> SockFilter {
     SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, bytes)
 }
 
-fn of_v4(port: u16) -> Vec<SockFilter> {
+fn of_v4(port: u16, longest: u16) -> Vec<SockFilter> {
     let (mask, group) = LINK_V4;
+    let [length, unless_longer] = unless_longer(longest, 6);
     vec![
+        length,
+        unless_longer,
         load(libc::BPF_W, TO_V4),
         SockFilter::new((libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16, 0, 0, mask),
         unless(group, 3),
@@ -158,8 +204,11 @@ fn of_v4(port: u16) -> Vec<SockFilter> {
     ]
 }
 
-fn of_v6(port: u16) -> Vec<SockFilter> {
+fn of_v6(port: u16, longest: u16) -> Vec<SockFilter> {
+    let [length, unless_longer] = unless_longer(longest, 5);
     vec![
+        length,
+        unless_longer,
         load(libc::BPF_H, TO_V6),
         unless(LINK_V6, 3),
         load(libc::BPF_H, FROM_PORT),
@@ -206,7 +255,8 @@ mod tests {
         let mut at = ear.local_addr().expect("an address");
         let sockets = UdpSockets::at(at.port()).expect("sockets");
         assert_eq!((sockets.all.len(), sockets.has_v6()), (1, group.is_ipv6()));
-        sockets.hear_link_multicast_only().expect("a filter");
+        let longest = b"as it should be".len() as u16;
+        sockets.hear_link_multicast_only(longest).expect("a filter");
         let local = |port: u16| SocketAddr::new(local.parse().expect("an address"), port);
         let group = SocketAddr::new(group.ip(), at.port());
         let stranger = socket(local(0));
@@ -216,9 +266,15 @@ mod tests {
         stranger.send_to(b"from another port", group).ok()?; // … or none that has groups
         at.set_ip(local(0).ip());
         let peer = socket(at);
+        peer.send_to(b"longer than that", group).expect("sent");
+        assert_eq!(sockets.backlog(), 0);
         peer.send_to(b"as it should be", group).expect("sent");
+        let never = std::os::unix::net::UnixStream::pair().expect("a pair");
+        sockets.wait(never.0.as_fd()).expect("something comes");
+        assert!(sockets.backlog() > 0);
         let mut heard = [0; 64];
         let length = ear.recv(&mut heard).expect("a packet");
+        assert_eq!(sockets.backlog(), 0);
         sockets.hear_nothing().expect("a filter");
         peer.send_to(b"as it was", group).expect("sent");
         ear.set_nonblocking(true).expect("an option");
@@ -259,6 +315,6 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let none = UdpSockets::at(port).expect("nothing to do");
-        assert!(none.all.is_empty() && none.hear_link_multicast_only().is_ok());
+        assert!(none.all.is_empty() && none.hear_link_multicast_only(1500).is_ok());
     }
 }

@@ -1,6 +1,6 @@
 //! Hearing which services are there, and which go.
 
-use super::link::{Link, check_flood, check_network};
+use super::link::{Link, check_network};
 use super::{Instance, ServiceType, failed};
 use crate::catalog;
 use mdns_sd::ServiceEvent;
@@ -14,13 +14,10 @@ use std::time::{Duration, Instant};
 pub const MAX_INSTANCES: usize = 2048;
 /// The most types that are listened for at once: each has a thread, and a query of its own.
 pub const MAX_TYPES: usize = 64;
-/// The most records that are kept of what others say. A network of thousands of machines says less; who says more floods it.
-const MAX_RECORDS: i64 = 50_000;
 /// What may wait to be looked at: everybody's answer to a query, at once.
 const MAX_WAITING: usize = 1024;
-/// So much is heard before it is looked how much is kept of it all, and so long is waited for that.
-const CHECKED_AFTER: usize = 256;
-const CHECKED_EVERY: Duration = Duration::from_secs(10);
+/// How often it is looked whether somebody floods the network, while nothing is heard.
+const CHECKED_EVERY: Duration = Duration::from_secs(1);
 /// Who asks for this is told which types there are (RFC 6763, section 9).
 const ALL_TYPES: &str = "_services._dns-sd._udp.local.";
 /// What the thread of a type needs: it hands on what it gets.
@@ -47,7 +44,6 @@ pub struct Browser {
     /// Whether Sockeye's types that this version doesn't know are listened for, too.
     others: bool,
     known: Known,
-    unchecked: usize,
     stopped: bool,
 }
 
@@ -123,7 +119,6 @@ impl Browser {
             kinds: BTreeSet::new(),
             others,
             known: Known::default(),
-            unchecked: 0,
             stopped: false,
         })
     }
@@ -202,11 +197,7 @@ impl Browser {
             let heard = self
                 .heard
                 .recv_timeout(left.unwrap_or(CHECKED_EVERY).min(CHECKED_EVERY));
-            self.unchecked += 1;
-            if self.unchecked == CHECKED_AFTER || heard.is_err() {
-                self.unchecked = 0;
-                check_flood(&self.link.daemon, MAX_RECORDS)?;
-            }
+            self.link.check_flood()?;
             match heard {
                 Ok(Heard::Of(event)) => return Ok(Some(event)),
                 Ok(Heard::TooMuch(domain)) => return Err(too_much(&domain)),

@@ -1,6 +1,7 @@
 //! Multicast DNS on this machine's links.
 
 use super::failed;
+use super::guard::Guard;
 use mdns_sd::{DaemonStatus, IfKind, MDNS_PORT, ServiceDaemon};
 use sockeye::{Class, Error, Result, UdpSockets};
 use std::net::IpAddr;
@@ -9,17 +10,14 @@ use std::time::Duration;
 const OPEN: &str = "open multicast DNS";
 /// How long the thread of it may take to begin or to end: it has a few sockets to open, and a few packets to send.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long it may take to answer while others talk to it: who sends faster than it hears keeps it from ever answering.
-const FLOODED: Duration = Duration::from_secs(5);
-/// The most moments at which it means to look at its records again: each record that is heard, be it known or not, adds two until
-/// its time is over. A million take 16 MiB.
-const MAX_TIMERS: i64 = 1_000_000;
+/// The longest packet of a link whose interfaces don't tell: that of Ethernet.
+const ETHERNET: u16 = 1500;
 
 /// The link, or links: every interface that is up, but loopback.
 pub(super) struct Link {
     pub(super) daemon: ServiceDaemon,
-    /// Its sockets; this process may have others at that port.
-    sockets: Option<UdpSockets>,
+    /// What looks after its sockets.
+    guard: Option<Guard>,
 }
 
 impl Link {
@@ -29,7 +27,7 @@ impl Link {
         let others = UdpSockets::at(MDNS_PORT)?;
         let mut link = Link {
             daemon: ServiceDaemon::new().map_err(|error| failed(OPEN, error))?,
-            sockets: None,
+            guard: None,
         };
         let here = vec![IfKind::LoopbackV4, IfKind::LoopbackV6];
         let begun = link
@@ -39,20 +37,28 @@ impl Link {
         let begun = begun.map_err(|error| failed(OPEN, error))?;
         // It answers when it has its sockets.
         let begun = begun.recv_timeout(PATIENCE);
+        // This process may have others at that port.
         let sockets = UdpSockets::at(MDNS_PORT)?.without(&others);
-        let sockets = link.sockets.insert(sockets);
         if begun != Ok(DaemonStatus::Running) {
             return Err(Error::new(OPEN, Class::General, "its thread does not begin"));
         }
-        sockets.hear_link_multicast_only()?;
-        check_sockets(sockets, &networks()?)?;
+        let networks = networks()?;
+        check_sockets(&sockets, &networks)?;
+        let guard = Guard::start(link.daemon.clone(), sockets, longest(&networks))?;
+        link.guard = Some(guard);
         Ok(link)
+    }
+
+    /// # Errors
+    /// When others say more than can be kept.
+    pub(super) fn check_flood(&self) -> Result<()> {
+        self.guard.as_ref().map_or(Ok(()), Guard::check)
     }
 
     /// Says farewell for all that was announced, and waits until that is sent.
     pub(super) fn close(&self) {
         // Who hears without end never comes to its farewell.
-        let _ = self.sockets.as_ref().map(UdpSockets::hear_nothing); // it is closed all the same
+        self.guard.as_ref().inspect(|guard| guard.close());
         if let Ok(closed) = self.daemon.shutdown() {
             let _ = closed.recv_timeout(PATIENCE); // what hangs is not waited for
         }
@@ -74,25 +80,14 @@ fn check_sockets(sockets: &UdpSockets, networks: &[Network]) -> Result<()> {
     Err(Error::new(OPEN, Class::General, why).advise(advice))
 }
 
-/// # Errors
-/// When others say more than can be kept: more than `most` records, or so much that it doesn't come to itself.
-pub(super) fn check_flood(daemon: &ServiceDaemon, most: i64) -> Result<()> {
-    let metrics = daemon.get_metrics().ok();
-    let metrics = metrics.and_then(|metrics| metrics.recv_timeout(FLOODED).ok());
-    let why = match metrics {
-        None => "more comes than can be heard".to_owned(),
-        Some(metrics) => {
-            let cached = |(name, count): (&String, &i64)| name.starts_with("cached-").then_some(*count);
-            let records: i64 = metrics.iter().filter_map(cached).sum();
-            let timers = metrics.get("timer").copied().unwrap_or_default();
-            if records <= most && timers <= MAX_TIMERS {
-                return Ok(());
-            }
-            format!("over {most} records have been announced, or some of them again and again")
-        }
-    };
-    let why = format!("{why}: somebody floods the network");
-    Err(Error::new("listen to multicast DNS", Class::General, why))
+/// The longest packet that a link takes whole: multicast DNS sends none that is longer, but for a single record that no shorter one
+/// holds (RFC 6762, section 17), and a record should not be as long (RFC 6763, section 6.2).
+fn longest(networks: &[Network]) -> u16 {
+    let told = networks.iter().filter_map(|network| {
+        let path = format!("/sys/class/net/{}/mtu", network.interface);
+        std::fs::read_to_string(path).ok()?.trim().parse().ok()
+    });
+    told.chain([ETHERNET]).max().unwrap_or(ETHERNET)
 }
 
 impl Drop for Link {

@@ -188,8 +188,8 @@ print("ready", flush=True)
 const FLOOD: &str = r#"
 number = 0
 while True:
-    number += 200
-    say([record(struct.pack(">B8sB", 8, b"%08d" % (number + i), 0), 16, b"\3a=1") for i in range(200)])
+    number += 50
+    say([record(struct.pack(">B8sB", 8, b"%08d" % (number + i), 0), 16, b"\3a=1") for i in range(50)])
 "#;
 
 /// Has every name that a machine wants for itself.
@@ -207,18 +207,42 @@ while True:
             say([record(name + b"\5local\0", 1, socket.inet_aton("10.9.1.99"))])
 "#;
 
+/// The most memory that a program has had, in KiB.
+fn most_memory(program: &Background) -> u64 {
+    let path = format!("/proc/{}/status", program.child.id());
+    let status = std::fs::read_to_string(path).expect("it is there");
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let number = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
+    number.expect("a number")
+}
+
 #[test]
 fn who_floods_the_network_fills_no_memory_of_a_server() {
     let Some(lan) = Lan::new(2) else { return };
     let server = Server::announced(&lan.hosts[0], "kitchen", &["echo@tcp://0.0.0.0:8080?auth=none"]);
+    let before = most_memory(&server.serving);
     let flood = Background::printing(lan.hosts[1].python(&format!("{SOCKET}{LINK}{FLOOD}"), &[]));
     let told = server
         .serving
         .line_with("warning: nothing is announced for 10s: ");
     assert!(told.ends_with("somebody floods the network"), "{told}");
+    let taken = most_memory(&server.serving) - before;
+    assert!(taken < 32 << 10, "{taken} KiB");
     drop(flood);
     server.serving.line_with("announced echo as kitchen");
     server.end();
+}
+
+#[test]
+fn who_listens_to_a_flood_is_told_so() {
+    let Some(lan) = Lan::new(2) else { return };
+    let _flood = Background::printing(lan.hosts[1].python(&format!("{SOCKET}{LINK}{FLOOD}"), &[]));
+    for args in [&["discover", "--watch"][..], &["discover", "--wait", "1h"]] {
+        let output = lan.hosts[0].run(args);
+        let told = crate::sockeye::words(&output);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.ends_with("somebody floods the network\n"), "{told}");
+    }
 }
 
 #[test]
@@ -243,9 +267,9 @@ fn who_claims_every_host_is_not_given_way_for_ever() {
 const TYPES: &str = r#"
 number = 0
 while True:
-    number += 100
+    number += 20
     kind = b"\4_udp\5local\0"
-    types = [struct.pack(">B9sB4s", 9, b"_%08x" % ((number + i) % 4000), 4, b"_tcp") + b"\5local\0" for i in range(100)]
+    types = [struct.pack(">B9sB4s", 9, b"_%08x" % ((number + i) % 4000), 4, b"_tcp") + b"\5local\0" for i in range(20)]
     say([record(b"\x09_services\7_dns-sd" + kind, 12, one) for one in types])
 "#;
 

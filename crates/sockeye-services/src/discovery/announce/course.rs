@@ -2,7 +2,7 @@
 
 use super::setbacks::{Cause, Setbacks};
 use super::{Announced, Hold};
-use crate::discovery::link::{Link, Network, check_flood, networks};
+use crate::discovery::link::{Link, Network, networks};
 use crate::discovery::name::{MAX_NUMBER, numbered, own_host};
 use crate::discovery::offer::names;
 use crate::discovery::{MAX_INSTANCES, Offer, ServiceType, failed};
@@ -15,11 +15,8 @@ use std::time::{Duration, Instant};
 /// How long it is waited for those who have the name: who has just announced it is silent for a second, then answers, within 120 ms,
 /// to whom asks again (RFC 6762, section 6).
 const ANSWERED: Duration = Duration::from_millis(1300);
-/// How often it is looked how much is kept of what others say: in that time a fast network brings some tens of megabytes.
+/// How often it is looked whether somebody floods the network.
 const CHECKED_EVERY: Duration = Duration::from_secs(2);
-/// The most records of others that are kept. It asks nobody, so there are only those that are said unasked, each for two minutes or
-/// 75: a network of a thousand machines has fewer.
-const MAX_RECORDS: i64 = 20_000;
 /// So long after its beginning something has been announced, where there is a network: it asks three times whether somebody has the
 /// name, within a second.
 const EXPECTED: Duration = Duration::from_secs(10);
@@ -110,7 +107,7 @@ impl Course {
             let lost = self
                 .choose(&daemon)
                 .and_then(|()| self.say(&daemon))
-                .and_then(|()| self.follow(&daemon, &events));
+                .and_then(|()| self.follow(&events));
             if self.hold.lock().ended {
                 return;
             }
@@ -216,11 +213,12 @@ impl Course {
 
     /// Until somebody else turns out to have a name of ours. One service alone has been given another then, on one link: the server
     /// takes another with all it has, everywhere.
-    fn follow(&mut self, daemon: &ServiceDaemon, events: &Receiver<DaemonEvent>) -> Result<Lost> {
+    fn follow(&mut self, events: &Receiver<DaemonEvent>) -> Result<Lost> {
         let (mut check, mut silent_since) = (Instant::now(), None);
         loop {
             if check <= Instant::now() {
-                if let Err(flood) = check_flood(daemon, MAX_RECORDS) {
+                let flood = self.hold.lock().link.as_ref().map(Link::check_flood);
+                if let Some(Err(flood)) = flood {
                     return Ok(Lost::Flooded(flood));
                 }
                 silent_since = match self.is_silent()? {
