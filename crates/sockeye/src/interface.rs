@@ -122,10 +122,13 @@ fn flags(socket: impl AsFd, name: &str) -> rustix::io::Result<i32> {
         .filter(|room| room.len() < libc::IFNAMSIZ);
     let room = room.ok_or(rustix::io::Errno::NODEV)?;
     room.copy_from_slice(name.as_bytes());
-    // SAFETY: the kernel reads and writes a `struct ifreq`, which has 40 bytes at the most, as `FlagsRequest` has.
+    // SAFETY: `SIOCGIFFLAGS` reads and writes a `struct ifreq`, which has 40 bytes at the most, as `FlagsRequest` has.
+    #[allow(unsafe_code)]
+    let operation = unsafe { Updater::<READ_FLAGS, FlagsRequest>::new(&mut request) };
+    // SAFETY: the operation is one that any socket has, and writes to nothing but its own request.
     #[allow(unsafe_code)]
     unsafe {
-        ioctl(socket, Updater::<READ_FLAGS, FlagsRequest>::new(&mut request))?;
+        ioctl(socket, operation)?;
     }
     Ok(i32::from(request.flags))
 }
