@@ -1,14 +1,15 @@
 //! What keeps services over UDP from being used against others.
 //!
 //! The sender of a datagram is easily forged, and whoever is named as such gets the answer. So a [`Shield`] stands in front of
-//! a service that answers datagrams, and has four rules:
+//! a service that answers datagrams, and has five rules:
 //!
 //! | rule | against |
 //! |---|---|
 //! | only [near](is_near) sources are answered, unless told otherwise | servers that strangers hit others with |
 //! | no port below 1024 is answered, nor a usual one of Sockeye's, nor one like the service's own | two services that answer each other for ever |
 //! | an answer has no more than [`FACTOR`] times the bytes of its question | amplification |
-//! | a source gets no more than [`RATE`] answers a second | floods; loops that the second rule can't see have a bound by it |
+//! | a source gets no more than [`RATE`] answers a second | floods |
+//! | one datagram of [`IN_A_ROW`] that come without a pause gets no answer | loops that the second rule can't see |
 //!
 //! Beyond the second rule no datagram from loopback is shielded from: nobody else can be hit there, and the kernel lets none in
 //! that only pretends to come from there.
@@ -34,6 +35,7 @@ mod rates;
 pub use policy::{Answers, FACTOR, MAX_FACTOR, MAX_RATE, Peers, Policy, Ports, RATE};
 
 use crate::{chargen, daytime, echo, reply};
+pub use rates::IN_A_ROW;
 use rates::Rates;
 use sockeye::{Address, Packet, PacketHandler, Result};
 use std::fmt;
@@ -90,6 +92,8 @@ pub enum Refusal {
     Port,
     /// Its source has had enough for now.
     Rate,
+    /// Its source has been answered again and again without a pause, as two services that answer each other do.
+    Loop,
 }
 
 impl fmt::Display for Refusal {
@@ -98,6 +102,7 @@ impl fmt::Display for Refusal {
             Refusal::Stranger => "it comes from beyond the local network (peers=any answers all)",
             Refusal::Port => "its port may be a service's, which would answer the answer (ports=any)",
             Refusal::Rate => "its source has had its answers for this second (rate=N)",
+            Refusal::Loop => "its source has not paused for 10000 answers, and may be a service that answers ours (rate=off)",
         })
     }
 }
@@ -141,10 +146,14 @@ impl Shield {
         if !is_one_machine(ip) || (self.peers == Peers::Near && !is_near(ip)) {
             return Verdict::Refused(Refusal::Stranger);
         }
-        if let Some(rates) = &self.rates
-            && !rates.take(ip, clock())
-        {
-            return Verdict::Refused(Refusal::Rate);
+        if let Some(rates) = &self.rates {
+            let now = clock();
+            if !rates.take(ip, now) {
+                return Verdict::Refused(Refusal::Rate);
+            }
+            if self.loops && rates.may_loop(ip, now) {
+                return Verdict::Refused(Refusal::Loop);
+            }
         }
         Verdict::Limited(self.policy.allowance(question.bytes))
     }

@@ -12,8 +12,8 @@ pub(super) const HEADERS: usize = 20 + 8;
 /// The greatest factor that may be asked for: what chargen's 512 bytes are to an empty datagram is 20.
 pub const MAX_FACTOR: u32 = 10_000;
 /// Answers for one source in a second, as many at once. Nobody types faster. Two services that answer each other in less
-/// than a millisecond are parted by it, since the first datagram that gets no answer ends a loop; over a slower way it only bounds
-/// what they send.
+/// than a millisecond are parted by it, since the first datagram that gets no answer ends a loop; over a slower way it bounds what
+/// they send until that.
 pub const RATE: u32 = 1_000;
 /// The greatest rate that may be asked for: over a million a second nobody waits for a limit.
 pub const MAX_RATE: u32 = 1_000_000;

@@ -13,6 +13,13 @@ use std::time::Duration;
 /// Buckets: 64 KiB of them. One flood takes the bucket of one innocent source in 8,192 with it.
 const BUCKETS: usize = 1 << 13;
 
+/// Answers to one source without a pause, after which one datagram gets none. A loop of two services has no pauses, and ends by that; a
+/// client loses one datagram of 10,000, as networks do themselves.
+pub const IN_A_ROW: u64 = 10_000;
+/// What is a pause, in milliseconds: a loop goes round faster, but over half of the Earth, where it is no more than ten datagrams a
+/// second; and who looks once a second whether a service is there is never left without an answer.
+const PAUSE: u64 = 100;
+
 /// How far ahead of its time a bucket may be: a full one holds a second's worth of answers.
 const AHEAD: u64 = 1_000_000_000;
 
@@ -22,15 +29,19 @@ pub(super) struct Rates {
     /// Nanoseconds that an answer costs.
     cost: u64,
     full_at: Box<[AtomicU64]>,
+    /// When each was answered last, in milliseconds, and, in the last 16 bits, how often since its last pause.
+    in_a_row: Box<[AtomicU64]>,
 }
 
 impl Rates {
     /// So many answers a second, 1 or more.
     pub(super) fn new(rate: u32) -> Self {
+        let table = || (0..BUCKETS).map(|_| AtomicU64::new(0)).collect();
         Rates {
             key: RandomState::new(),
             cost: AHEAD / u64::from(rate.max(1)),
-            full_at: (0..BUCKETS).map(|_| AtomicU64::new(0)).collect(),
+            full_at: table(),
+            in_a_row: table(),
         }
     }
 
@@ -44,6 +55,20 @@ impl Rates {
             (full_at - now <= AHEAD).then_some(full_at)
         });
         taken.is_ok()
+    }
+
+    /// Counts an answer to this source; true for the last one of [`IN_A_ROW`] without a pause, which begins anew.
+    pub(super) fn may_loop(&self, source: IpAddr, now: Duration) -> bool {
+        let now = now.as_millis() as u64; // no clock runs for so long
+        let row = &self.in_a_row[self.place(source)];
+        let count = |row: u64| match now.saturating_sub(row >> 16) < PAUSE {
+            true => (row & 0xffff) + 1,
+            false => 1,
+        };
+        let counted = row.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |row| {
+            Some((now << 16) | (count(row) % IN_A_ROW))
+        });
+        counted.is_ok_and(|before| count(before) == IN_A_ROW)
     }
 
     fn place(&self, source: IpAddr) -> usize {
@@ -103,6 +128,26 @@ mod tests {
         let rates = Rates::new(1);
         assert!(rates.take(ANYBODY, Duration::MAX));
         assert!(!rates.take(ANYBODY, Duration::MAX));
+    }
+
+    #[test]
+    fn one_of_many_without_a_pause_is_the_last() {
+        let rates = Rates::new(1);
+        // A row begins with the first one, and with the first after the last of another.
+        for _ in 0..3 {
+            for number in 1..=IN_A_ROW {
+                let now = Duration::from_millis(number / 100);
+                assert_eq!(rates.may_loop(ANYBODY, now), number == IN_A_ROW, "{number}");
+            }
+        }
+        let often = |millis: u64| {
+            let rates = Rates::new(1);
+            let times = 1..=2 * IN_A_ROW;
+            times
+                .filter(|number| rates.may_loop(ANYBODY, Duration::from_millis(number * millis)))
+                .count()
+        };
+        assert_eq!((often(PAUSE - 1), often(PAUSE), often(1_000)), (2, 0, 0));
     }
 
     proptest! {

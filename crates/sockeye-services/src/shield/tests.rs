@@ -118,7 +118,7 @@ fn no_port_of_a_service_is_answered_unless_told_otherwise() {
 #[test]
 fn the_first_refusal_of_each_kind_is_another_matter() {
     let shield = usual();
-    for why in [Refusal::Stranger, Refusal::Port, Refusal::Rate] {
+    for why in [Refusal::Stranger, Refusal::Port, Refusal::Rate, Refusal::Loop] {
         assert_eq!([(); 3].map(|()| shield.is_first(why)), [true, false, false]);
     }
 }
@@ -161,6 +161,28 @@ fn a_source_has_its_rate_and_others_theirs() {
     assert!((0..3 * RATE).all(|_| judge(&unlimited, "10.0.0.1:1111") == Verdict::Limited(56)));
 }
 
+#[test]
+fn what_never_pauses_is_left_without_an_answer_once() {
+    let swift = Policy {
+        rate: Some(MAX_RATE),
+        ..Policy::default()
+    };
+    let unlimited = Policy {
+        rate: None,
+        ..Policy::default()
+    };
+    for (answers, policy, expected) in [
+        (Answers::Everything, &swift, 2),
+        (Answers::Everything, &unlimited, 0),
+        (Answers::OneWord, &swift, 0),
+    ] {
+        let shield = Shield::new(answers, policy, OWN);
+        let round = |number| shield.judge(&question("10.0.0.1:9999"), || Duration::from_millis(number));
+        let refused = (0..2 * IN_A_ROW).filter(|number| round(*number) == Verdict::Refused(Refusal::Loop));
+        assert_eq!(refused.count(), expected, "{answers:?}");
+    }
+}
+
 proptest! {
     /// With their headers, answers are never more than the factor times their questions.
     #[test]
@@ -187,7 +209,7 @@ proptest! {
             Verdict::Free => prop_assert!(ip.to_canonical().is_loopback()),
             Verdict::Limited(_) => prop_assert!(is_near(ip) && !ip.to_canonical().is_loopback()),
             Verdict::Refused(Refusal::Stranger) => prop_assert!(!is_near(ip)),
-            Verdict::Refused(Refusal::Rate) => prop_assert!(false, "it is the first"),
+            Verdict::Refused(Refusal::Rate | Refusal::Loop) => prop_assert!(false, "it is the first"),
             Verdict::Refused(Refusal::Port) => {
                 prop_assert!(to_itself || is_service(port));
                 return Ok(());

@@ -10,6 +10,7 @@ use super::Serving;
 use crate::lan::{Host, Lan};
 use crate::sockeye::{Background, PATIENCE, sockeye};
 use sockeye_services::catalog::named;
+use sockeye_services::shield::IN_A_ROW;
 
 const MODELS: [&str; 8] = [
     "process",
@@ -235,6 +236,37 @@ fn two_servers_on_a_lan_are_not_set_on_each_other() {
             python(third, ASK, &[host, "8080", "300"]);
         }
         assert_eq!([one, other].map(sent), [count; 2], "{model}");
+    }
+}
+
+#[test]
+fn a_loop_that_no_port_shows_comes_to_an_end() {
+    let Some(lan) = Lan::new(3) else { return };
+    let [one, other, third] = &lan.hosts[..] else {
+        panic!("three hosts")
+    };
+    let [source, target] = [one, other].map(|host| host.v4().to_string());
+    for model in ["epoll", "process"] {
+        let before = [one, other].map(sent);
+        let [_one, serving] = [(one, &source, 4001), (other, &target, 4002)].map(|(host, ip, port)| {
+            let serving = host.spawn(&[
+                "serve",
+                &format!("echo@udp://{ip}:{port}?model={model}&rate=1000000"),
+            ]);
+            serving.line_with("listening");
+            serving
+        });
+        python(one, FORGE, &[&source, &target, "4001", "4002"]);
+        let told = serving.line_with("datagram not answered");
+        assert!(told.contains("has not paused for 10000 answers"), "{told}");
+        let ended = [one, other].map(sent);
+        for (now, before) in ended.iter().zip(before) {
+            assert!(now - before >= IN_A_ROW - 1, "{model}: {before} then {now}");
+        }
+        // Nothing goes round any more, and others are answered.
+        python(third, ASK, &[&source, "4001", "300"]);
+        python(third, ASK, &[&target, "4002", "300"]);
+        assert_eq!([one, other].map(sent), ended.map(|count| count + 1), "{model}");
     }
 }
 
