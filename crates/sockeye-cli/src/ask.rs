@@ -99,8 +99,15 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
 /// Streams and crowds are for other commands.
 fn one_peer(endpoint: &Endpoint) -> Result<&Endpoint, Usage> {
     if !endpoint.is_packet() {
-        let why = format!("{endpoint} carries a stream; ask is for datagrams: udp://HOST:PORT, unixgram:…");
-        return Err(Usage::new(why));
+        let instead = match endpoint.host_port() {
+            Some(at) if endpoint.scheme() == "tls" => format!("openssl s_client -quiet -connect {at}"),
+            Some(at) => format!("nc {} {}", at.host, at.port),
+            None => "nc -U PATH".to_owned(),
+        };
+        return Err(Usage::new(format!(
+            "{endpoint} carries a stream, in which nothing says where an answer ends; ask is for datagrams: udp://HOST:PORT, \
+             unixgram:…; for a stream write: printf 'TEXT\\n' | {instead}"
+        )));
     }
     if endpoint.port() == Some(0) {
         return Err(Usage::new(format!("{endpoint}: {PORT_0}")));
@@ -233,6 +240,10 @@ mod tests {
         assert!(read("udp://h:53").is_ok() && read("unixgram:@x").is_ok());
         for (text, part) in [
             ("tcp://h:80", "carries a stream"),
+            ("tcp://h:80", "| nc h 80"),
+            ("tcp://[::1]:80", "| nc ::1 80"),
+            ("tls://h:443", "| openssl s_client -quiet -connect h:443"),
+            ("unix:/run/x.sock", "| nc -U PATH"),
             ("udp://255.255.255.255:8000", "sockeye broadcast"),
             ("udp://[ff02::1%lo]:8000", "sockeye broadcast"),
             ("udp://127.0.0.1:0", "nobody can be reached at port 0"),

@@ -147,7 +147,10 @@ fn a_port_that_nobody_has_is_said_at_once() {
 #[test]
 fn what_makes_no_sense_is_said() {
     for (args, part) in [
-        (&["tcp://h:80", "x"][..], "carries a stream"),
+        (
+            &["tcp://h:80", "x"][..],
+            r"for a stream write: printf 'TEXT\n' | nc h 80",
+        ),
         (&["udp://255.255.255.255:80", "x"], "sockeye broadcast"),
         (&["udp://127.0.0.1:0", "x"], "nobody can be reached at port 0"),
         (&["udp://h:80"], "<TEXT>"),
