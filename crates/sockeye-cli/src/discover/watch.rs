@@ -13,6 +13,8 @@ use crate::terminal::print;
 /// Who comes is told of so much later: its addresses of IPv4 and of IPv6 come in packets of their own, each within 120 ms (RFC 6762,
 /// section 6).
 const SETTLED: Duration = Duration::from_millis(250);
+/// Who has none of IPv4 until then may yet have one, which its packet brings a second later if somebody else has just been told.
+const LATEST: Duration = Duration::from_millis(1300);
 
 /// Those who were told of, and those who will be.
 #[derive(Default)]
@@ -20,12 +22,17 @@ struct Watched {
     coming: Vec<(Instant, Instance)>,
 }
 
+/// When one that came then is told of.
+fn due(came: Instant, one: &Instance) -> Instant {
+    came + if one.has_v4() { SETTLED } else { LATEST }
+}
+
 /// Until an interrupt, or somebody closes its output.
 pub(super) fn run(mut browser: Browser, json: bool) -> Result<ExitCode> {
     let mut watched = Watched::default();
     let (mut came_in_all, mut went_in_all) = (0_usize, 0_usize);
     loop {
-        let until = watched.coming.first().map(|(when, _)| *when);
+        let until = watched.coming.iter().map(|(came, one)| due(*came, one)).min();
         let change = browser.next(until)?;
         let now = Instant::now();
         if change.is_none() && until.is_none_or(|until| until > now) {
@@ -52,7 +59,7 @@ impl Watched {
         let mut told = Vec::new();
         match change {
             None => {}
-            Some(Change::Came(one)) => self.coming.push((now + SETTLED, one)),
+            Some(Change::Came(one)) => self.coming.push((now, one)),
             Some(Change::Changed { was, now: one }) => match self.place(&was) {
                 Some(place) => self.coming[place].1 = one,
                 None => told.extend([(false, was), (true, one)]),
@@ -62,8 +69,8 @@ impl Watched {
                 None => told.push((false, one)),
             },
         }
-        let settled = self.coming.iter().take_while(|(when, _)| *when <= now).count();
-        told.extend(self.coming.drain(..settled).map(|(_, one)| (true, one)));
+        let settled = self.coming.extract_if(.., |(came, one)| due(*came, one) <= now);
+        told.extend(settled.map(|(_, one)| (true, one)));
         told
     }
 
@@ -75,7 +82,7 @@ impl Watched {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sockeye_services::discovery::ServiceType;
+    use sockeye_services::discovery::{Found, ServiceType};
 
     fn instance(name: &str, port: u16) -> Instance {
         Instance {
@@ -83,9 +90,30 @@ mod tests {
             kind: ServiceType::of("echo", false),
             host: "a.local".to_owned(),
             port,
-            addresses: Vec::new(),
+            addresses: vec![Found {
+                address: "10.9.1.1".parse().expect("an address"),
+                interface: "eth0".to_owned(),
+            }],
             txt: Vec::new(),
         }
+    }
+
+    #[test]
+    fn who_may_have_another_address_is_waited_for() {
+        let mut watched = Watched::default();
+        let start = Instant::now();
+        let mut was = instance("a", 1);
+        was.addresses[0].address = "fe80::1".parse().expect("an address");
+        let now = instance("a", 1);
+        assert_eq!(watched.hear(Some(Change::Came(was.clone())), start), []);
+        assert_eq!(watched.hear(None, start + SETTLED), []);
+        let change = Change::Changed {
+            was: was.clone(),
+            now: now.clone(),
+        };
+        assert_eq!(watched.hear(Some(change), start + SETTLED), [(true, now)]);
+        assert_eq!(watched.hear(Some(Change::Came(was.clone())), start), []);
+        assert_eq!(watched.hear(None, start + LATEST), [(true, was)]);
     }
 
     #[test]

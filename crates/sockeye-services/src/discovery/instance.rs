@@ -66,6 +66,11 @@ impl Instance {
         Facts::of_txt(&self.txt)
     }
 
+    /// Whether it has an address of IPv4. That and those of IPv6 come by packets of their own, the one perhaps a second after the other.
+    pub fn has_v4(&self) -> bool {
+        self.addresses.iter().any(|found| found.address.is_ipv4())
+    }
+
     /// Where it is, by one of its addresses.
     pub fn endpoint_at(&self, found: &Found) -> Endpoint {
         let host = match found.address {

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 /// joined there are two, and both are heard, but for one that alone has answered to somebody else within the second before.
 const ANSWERED: Duration = Duration::from_millis(250);
 
-/// Those have answered so much later who are asked by questions of their own: of other types, or on other links. Who has just answered
+/// Those have answered so much later who are asked by questions of their own: of other types, on other links, or over IPv4 where IPv6 has
+/// been answered. Who has just answered
 /// such a one to somebody else is silent for a second (section 6), then answers, within 120 ms, to whom asks again.
 const SETTLED: Duration = Duration::from_millis(1300);
 
@@ -37,13 +38,19 @@ pub fn look_up(name: &str, kinds: &[ServiceType], patience: Duration) -> Result<
         kinds => Browser::new(kinds)?,
     };
     let mut found = LookUp::default();
-    let links: BTreeSet<String> = networks()?.into_iter().map(|network| network.interface).collect();
+    let networks = networks()?;
+    let links: BTreeSet<&str> = networks
+        .iter()
+        .map(|network| network.interface.as_str())
+        .collect();
+    let over_v4 = networks.iter().any(|network| network.address.is_ipv4());
     let mut until = Instant::now() + patience;
     while let Some(change) = browser.next(Some(until))? {
-        if let Some(kind) = found.hear(name, change)
+        if found.hear(name, change)
             && let Some(best) = kinds.first()
         {
-            let alone = kind == *best && links.len() == 1;
+            let is_best = |one: &Instance| one.kind == *best && (one.has_v4() || !over_v4);
+            let alone = links.len() == 1 && found.named.iter().any(is_best);
             until = until.min(Instant::now() + if alone { ANSWERED } else { SETTLED });
         }
     }
@@ -51,8 +58,8 @@ pub fn look_up(name: &str, kinds: &[ServiceType], patience: Duration) -> Result<
 }
 
 impl LookUp {
-    /// Hears of somebody; if it goes by that name, of which type it is.
-    fn hear(&mut self, name: &str, change: Change) -> Option<ServiceType> {
+    /// Whether somebody new goes by that name.
+    fn hear(&mut self, name: &str, change: Change) -> bool {
         let now = match change {
             Change::Came(now) => now,
             Change::Changed { was, now } => {
@@ -64,14 +71,13 @@ impl LookUp {
             }
             Change::Went(gone) => {
                 self.forget(&gone);
-                return None;
+                return false;
             }
         };
         let named = now.name.to_lowercase() == name.to_lowercase();
-        let kind = named.then(|| now.kind.clone());
         let list = if named { &mut self.named } else { &mut self.others };
         list.push(now);
-        kind
+        named
     }
 
     fn forget(&mut self, gone: &Instance) {
@@ -98,21 +104,17 @@ mod tests {
     #[test]
     fn two_of_one_name_are_two_and_who_says_more_is_one() {
         let mut found = LookUp::default();
-        let echo = Some(ServiceType::of("echo", false));
-        assert_eq!(
-            found.hear("kitchen", Change::Came(instance("Kitchen", "a"))),
-            echo
-        );
-        assert_eq!(found.hear("kitchen", Change::Came(instance("cellar", "a"))), None);
+        assert!(found.hear("kitchen", Change::Came(instance("Kitchen", "a"))));
+        assert!(!found.hear("kitchen", Change::Came(instance("cellar", "a"))));
         let mut more = instance("Kitchen", "a");
         more.txt.push(("v".to_owned(), b"2".to_vec()));
         let (was, now) = (instance("Kitchen", "a"), more.clone());
-        assert_eq!(found.hear("kitchen", Change::Changed { was, now }), echo);
+        assert!(found.hear("kitchen", Change::Changed { was, now }));
         assert_eq!((found.named.len(), found.others.len()), (1, 1));
         let (was, now) = (more, instance("kitchen", "b"));
-        assert_eq!(found.hear("kitchen", Change::Changed { was, now }), echo);
+        assert!(found.hear("kitchen", Change::Changed { was, now }));
         assert_eq!(found.named.len(), 2);
-        assert_eq!(found.hear("kitchen", Change::Went(instance("cellar", "a"))), None);
+        assert!(!found.hear("kitchen", Change::Went(instance("cellar", "a"))));
         assert_eq!((found.named.len(), found.others.len()), (2, 0));
     }
 }
