@@ -64,6 +64,31 @@ fn decode(text: &str) -> Result<String, Usage> {
     String::from_utf8(bytes).map_err(|_| wrong("its bytes are no UTF-8"))
 }
 
+/// What is taken apart can be put together again, and an error carries nothing to a terminal that would control it.
+#[cfg(any(test, fuzzing))]
+pub(super) fn holds(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let encoded = |text: &str| {
+        text.bytes()
+            .map(|byte| format!("%{byte:02x}"))
+            .collect::<String>()
+    };
+    match Target::read(text) {
+        Ok(target) => {
+            let pairs = target.query.iter();
+            let pairs = pairs.map(|(name, value)| format!("&{}={}", encoded(name), encoded(value)));
+            let at = target
+                .endpoint
+                .map_or(String::new(), |endpoint| format!("@{endpoint}"));
+            let again = format!("{}{at}?{}", target.service, pairs.collect::<String>());
+            assert!(Target::read(&again).is_ok_and(|again| again == target), "{again}");
+        }
+        Err(error) => assert!(!error.to_string().contains(char::is_control), "{error:?}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +119,16 @@ mod tests {
             Target::read("echo?rule=%E4%BD%A0").expect("fine").query[0].1,
             "你"
         );
+    }
+
+    #[test]
+    fn what_was_kept_of_fuzzing_holds() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds/query");
+        let seeds: Vec<_> = std::fs::read_dir(folder).expect("a folder").collect();
+        assert!(!seeds.is_empty());
+        for seed in seeds {
+            holds(&std::fs::read(seed.expect("an entry").path()).expect("a file"));
+        }
     }
 
     #[test]
