@@ -47,6 +47,13 @@ pub(crate) fn any_text_encodes(encoding: Encoding, text: &str) {
     assert!(encoding != Encoding::UTF_8 || said == text);
 }
 
+pub(crate) fn any_label_is_an_encoding_or_an_error(label: &str) {
+    match label.parse::<Encoding>() {
+        Ok(encoding) => assert_eq!(encoding.to_string().parse(), Ok(encoding)),
+        Err(error) => assert!(!error.to_string().contains(char::is_control), "{error:?}"),
+    }
+}
+
 /// Which encoding, and the bytes.
 pub(crate) fn holds(data: &[u8]) {
     let Some((which, bytes)) = data.split_first() else {
@@ -59,7 +66,5 @@ pub(crate) fn holds(data: &[u8]) {
         return;
     };
     any_text_encodes(encoding, text);
-    if let Ok(encoding) = text.parse::<Encoding>() {
-        assert_eq!(encoding.to_string().parse(), Ok(encoding));
-    }
+    any_label_is_an_encoding_or_an_error(text);
 }
