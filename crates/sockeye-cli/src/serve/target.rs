@@ -19,6 +19,7 @@ impl<'a> Target<'a> {
         let (service, endpoint) = match target.split_once('@') {
             Some((service, endpoint)) => (service, Some(endpoint)),
             None if target.contains("://") => {
+                let target = target.escape_debug();
                 return Err(Usage::new(format!(
                     "which service at {target}? Write SERVICE@ENDPOINT, such as echo@{target}"
                 )));
@@ -42,6 +43,7 @@ impl<'a> Target<'a> {
 
 fn decode(text: &str) -> Result<String, Usage> {
     let wrong = |why| {
+        let text = text.escape_debug();
         Usage::new(format!(
             "`{text}`: {why}; write %25 for a percent sign and %26 for an ampersand"
         ))
@@ -139,6 +141,8 @@ mod tests {
             ("echo?a=%g0", "two hexadecimal digits"),
             ("echo?a=%+1", "two hexadecimal digits"),
             ("echo?a=%ff", "no UTF-8"),
+            ("tcp://\u{1b}[2J", "which service at tcp://\\u{1b}[2J?"),
+            ("echo?\u{1b}[2J%", "`\\u{1b}[2J%`"),
         ] {
             let error = Target::read(text).expect_err(text).to_string();
             assert!(error.contains(words), "{error}");

@@ -16,6 +16,9 @@ pub(crate) mod text;
 
 use std::path::Path;
 
+/// A target and its property.
+type Property = (&'static str, fn(&[u8]));
+
 /// The inputs that are kept for a target, in an order that is the same everywhere.
 pub(crate) fn seeds(target: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -32,7 +35,7 @@ pub(crate) fn seeds(target: &str) -> Vec<Vec<u8>> {
 
 #[test]
 fn what_was_kept_of_fuzzing_holds() {
-    let targets: [(&str, fn(&[u8])); 10] = [
+    let targets: [Property; 10] = [
         ("challenge", challenge::holds),
         ("files", files::holds),
         ("frames", frames::holds),

@@ -109,10 +109,10 @@ fn a_long_path_is_refused_with_its_length() {
 
 #[test]
 fn a_control_character_does_not_reach_the_terminal() {
-    let error = "tcp://\u{1b}[2J:80"
-        .parse::<Endpoint>()
-        .expect_err("an escape sequence");
-    assert!(!error.to_string().contains('\u{1b}'), "{error:?}");
+    for text in ["tcp://\u{1b}[2J:80", "/run/\u{1b}[2J", "\u{1b}[2J"] {
+        let error = text.parse::<Endpoint>().expect_err("an escape sequence");
+        assert!(!error.to_string().contains('\u{1b}'), "{error:?}");
+    }
 }
 
 #[test]
