@@ -5,7 +5,7 @@ use super::packet::{Packet, Socket};
 use crate::buffer::Chunk;
 use crate::error::Class;
 use crate::handler::PacketHandler;
-use crate::model::{PacketLink, Peer, Received, Route, spawn_local};
+use crate::model::{BATCH, PacketLink, Peer, Received, Route, spawn_local};
 use crate::server::guard::{caught, words};
 use crate::server::{BACKOFF, Event, Reason, Shared, Stage, reached};
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -39,22 +39,27 @@ pub(crate) async fn serve<H: PacketHandler>(link: Box<dyn PacketLink>, handler: 
     // Each answer has a share of it, and of a thread's own the count costs less than one of all threads.
     let service = Rc::new(Service { handler, shared });
     let mut slot = Box::pin(None);
-    while desk.gather(&mut arrived, &mut stage).await {
-        desk.socket.gathering.set(true);
-        for packet in arrived
-            .drain(..)
-            .filter_map(|received| desk.admit(received, &*service.handler))
-        {
-            slot.set(Some(answer(service.clone(), packet)));
-            let first = poll_fn(|cx| Poll::Ready(poll_slot(slot.as_mut(), cx))).await;
-            if first.is_pending() {
-                let pending = std::mem::replace(&mut slot, Box::pin(None));
-                go_on(pending, desk.under_way.clone());
+    'all: while desk.gather(&mut arrived, &mut stage).await {
+        let mut rest = arrived.drain(..);
+        // Answered are a batch's datagrams, but a message may have brought many more.
+        loop {
+            desk.socket.gathering.set(true);
+            let batch = rest.by_ref().take(BATCH);
+            for packet in batch.filter_map(|received| desk.admit(received, &*service.handler)) {
+                slot.set(Some(answer(service.clone(), packet)));
+                let first = poll_fn(|cx| Poll::Ready(poll_slot(slot.as_mut(), cx))).await;
+                if first.is_pending() {
+                    let pending = std::mem::replace(&mut slot, Box::pin(None));
+                    go_on(pending, desk.under_way.clone());
+                }
             }
-        }
-        desk.socket.gathering.set(false);
-        if !desk.flush(&mut stage).await {
-            break;
+            desk.socket.gathering.set(false);
+            if !desk.flush(&mut stage).await {
+                break 'all;
+            }
+            if rest.len() == 0 {
+                break;
+            }
         }
     }
     service.shared.acceptor_ended();

@@ -4,24 +4,26 @@ mod arrival;
 mod headers;
 mod local_end;
 mod peer;
+mod told;
 
 use super::{MESSAGE, Received, Route};
-use crate::address::{Address, local_address};
 use crate::buffer::{Chunk, Lender, Loans};
 pub(crate) use arrival::Arrival;
-use headers::Headers;
+use headers::{Entry, Headers};
 use local_end::Control;
 pub(crate) use local_end::LocalEnd;
 pub(crate) use peer::Peer;
 use peer::Room;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, sockopt};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
-use std::mem::{MaybeUninit, size_of, zeroed};
+use std::mem::{MaybeUninit, zeroed};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
 use std::rc::Rc;
+use told::Told;
+pub(crate) use told::ask;
 
 /// Datagrams that one call brings at the most. At 64 the call's own cost is a few per cent of a datagram's; more would
 /// only make the first of them wait longer.
@@ -40,19 +42,10 @@ pub(crate) struct Batch {
     room: usize,
     /// The last to come back is the next to go, for it is in the cache.
     free: RefCell<Vec<u16>>,
+    /// How many datagrams each room has that is lent.
+    lent: Box<[Cell<u16>]>,
     /// What each call is made with.
     headers: RefCell<Headers>,
-}
-
-/// Has the kernel tell what is wanted of each datagram, and tells how much room that takes, in words of 8 bytes, at whose
-/// alignment the kernel writes.
-pub(crate) fn ask(fd: BorrowedFd<'_>) -> usize {
-    let Ok(Address::Inet(bound)) = local_address(fd) else {
-        return 0;
-    };
-    let (ends, times) = (local_end::ask(fd, bound.ip()), arrival::is_asked(fd));
-    let bytes = usize::from(ends) * Control::SIZE + usize::from(times) * local_end::space::<libc::timespec>();
-    bytes.div_ceil(size_of::<u64>())
 }
 
 impl Batch {
@@ -67,7 +60,8 @@ impl Batch {
             memory: NonNull::from(memory).cast(),
             room,
             free: RefCell::new((0..(MEMORY / room) as u16).collect()),
-            headers: RefCell::new(Headers::new(told)),
+            lent: vec![Cell::default(); MEMORY / room].into(),
+            headers: RefCell::new(Headers::new(told + told::join(fd))),
         })
     }
 
@@ -99,12 +93,28 @@ impl Batch {
         let count = headers.receive(fd, may_block)?;
         into.reserve(count);
         for (index, entry) in headers.filled(count).enumerate() {
-            let length = entry.header.msg_len as usize;
-            // SAFETY: the kernel has written as many bytes to this room, which nobody gets again before `give_back`.
-            #[allow(unsafe_code)]
-            let bytes = unsafe { loans.chunk(self.at(entry.slot), length.min(self.room), entry.slot) };
             let is_scarce = there - index <= self.scarce();
-            let (local, arrived) = LocalEnd::read(&entry.header.msg_hdr);
+            self.take(&entry, loans, is_scarce, into);
+        }
+        Ok(count == headers.wanted())
+    }
+
+    /// Adds the datagrams of a message.
+    fn take(&self, entry: &Entry<'_>, loans: &Loans, is_scarce: bool, into: &mut Vec<Received>) {
+        let (header, length) = (&entry.header.msg_hdr, entry.header.msg_len as usize);
+        let told = Told::read(header);
+        let from = Peer::read(entry.name, header.msg_namelen);
+        let each = told.joined.unwrap_or(length).max(1);
+        let count = length.div_ceil(each).max(1);
+        self.lent[usize::from(entry.slot)].set(count as u16);
+        for number in 0..count {
+            let begin = (number * each).min(self.room);
+            let length = (length - number * each).min(each);
+            let held = length.min(self.room - begin);
+            // SAFETY: `begin` is within the room, and the kernel has written `held` bytes from there on. Nobody gets the room
+            // again before as many have given it back as were told of just now.
+            #[allow(unsafe_code, clippy::multiple_unsafe_ops_per_block)]
+            let bytes = unsafe { loans.chunk(self.at(entry.slot).add(begin), held, entry.slot) };
             into.push(Received {
                 bytes: if is_scarce {
                     Chunk::from(bytes.to_vec())
@@ -112,18 +122,21 @@ impl Batch {
                     bytes
                 },
                 length,
-                from: Peer::read(entry.name, entry.header.msg_hdr.msg_namelen),
-                local,
-                arrived,
+                from: from.clone(),
+                local: told.local,
+                arrived: told.arrived,
             });
         }
-        Ok(count == headers.wanted())
     }
 }
 
 impl Lender for Batch {
     fn give_back(&self, number: u16) {
-        self.free.borrow_mut().push(number);
+        let left = &self.lent[usize::from(number)];
+        left.set(left.get() - 1);
+        if left.get() == 0 {
+            self.free.borrow_mut().push(number);
+        }
     }
 }
 
@@ -300,5 +313,49 @@ mod tests {
         }
         let (unix, _) = std::os::unix::net::UnixDatagram::pair().expect("a pair");
         assert!(!can_cut(unix.as_fd()));
+    }
+
+    #[test]
+    fn datagrams_that_come_as_one_are_as_many_as_were_sent() {
+        for host in ["127.0.0.1:0", "[::1]:0"] {
+            let [to, from] = [(); 2].map(|()| UdpSocket::bind(host).expect(host));
+            let route = Route {
+                to: Peer::of(&to.local_addr().expect("an address").into()).expect("an address"),
+                from: None,
+            };
+            let batch = Batch::new(to.as_fd(), 0);
+            let loans = Loans::of(batch.clone());
+            let rooms = batch.free.borrow().len();
+            let sent: Vec<Vec<u8>> = (0..8_u8)
+                .map(|number| vec![number; 10])
+                .chain([vec![8; 3]])
+                .collect();
+            for kept in [1, rooms] {
+                // With as many messages lent as there are rooms, the last ones are copied out.
+                let mut received = Vec::new();
+                for _ in 0..kept {
+                    let packets = sent.iter().map(|bytes| (&bytes[..], &route));
+                    assert_eq!(send::<16>(from.as_fd(), false, true, packets), Ok(sent.len()));
+                    batch
+                        .receive(to.as_fd(), &loans, true, &mut received)
+                        .expect("a message");
+                }
+                assert_eq!(received.len(), kept * sent.len());
+                for (number, datagram) in received.iter().enumerate() {
+                    assert_eq!(
+                        &datagram.bytes[..],
+                        &sent[number % sent.len()][..],
+                        "{host}, {number}"
+                    );
+                    assert_eq!(datagram.length, datagram.bytes.len());
+                }
+                let beside = received[0].bytes.as_ptr().wrapping_add(10);
+                assert_eq!(received[1].bytes.as_ptr(), beside, "it has come as one message");
+            }
+            let nothing = batch.receive(to.as_fd(), &loans, false, &mut Vec::new());
+            assert_eq!(nothing, Err(Errno::AGAIN));
+            let unused = batch.free.borrow().len() + batch.headers.borrow().wanted();
+            assert_eq!(unused, rooms, "each room has come back, once");
+        }
     }
 }

@@ -31,7 +31,7 @@ use crate::buffer::Chunk;
 use crate::error::{Class, Error, Result};
 use crate::server::Job;
 pub(crate) use local::Ready;
-pub(crate) use mmsg::{Arrival, LocalEnd, Peer};
+pub(crate) use mmsg::{Arrival, BATCH, LocalEnd, Peer};
 pub(crate) use process::keep_to_itself;
 use rustix::net::{SocketAddrAny, SocketType, sockopt};
 use std::cell::{Cell, RefCell};

@@ -292,3 +292,35 @@ fn rules_that_other_machines_may_not_be_answered_by_are_told_at_start() {
         assert_eq!(warned(rule, host, options), None);
     }
 }
+
+/// Sends what the kernel cuts into datagrams, and so hands over as one (`UDP_SEGMENT`, `UDP_GRO`, udp(7)); hears an answer to
+/// each.
+const JOINED: &str = "
+import socket, sys
+UDP_SEGMENT = 103
+peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+peer.settimeout(60)
+peer.connect(('127.0.0.1', int(sys.argv[1])))
+peer.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, 10)
+for turn in range(5):
+    sent = [b'%04d bytes' % number for number in range(20)] + [b'end']
+    for _ in range(4):
+        peer.send(b''.join(sent))
+    heard = [peer.recv(2000) for _ in range(4 * len(sent))]
+    assert heard == 4 * sent, heard
+";
+
+#[test]
+fn what_comes_as_one_is_answered_one_by_one() {
+    for model in MODELS {
+        let serving = Serving::start(&["--model", model], &["echo@udp://127.0.0.1:0"]);
+        let (_, port) = serving.address(0).rsplit_once(':').expect("a port");
+        let mut python = std::process::Command::new("python3");
+        let output = python.args(["-c", JOINED, port]).output().expect("python3");
+        assert!(
+            output.status.success(),
+            "{model}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}

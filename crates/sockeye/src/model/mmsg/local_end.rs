@@ -1,7 +1,6 @@
 //! Which of this machine's addresses a datagram came to, so that its answer leaves from there: `IP_PKTINFO` (ip(7)) and
 //! `IPV6_PKTINFO` (RFC 3542, section 6).
 
-use super::arrival::Arrival;
 use crate::address::Address;
 use crate::options::raw;
 use libc::{in_pktinfo, in6_addr, in6_pktinfo};
@@ -80,42 +79,18 @@ impl LocalEnd {
         self.interface
     }
 
-    /// What the kernel told of a datagram.
-    #[allow(unsafe_code)]
-    pub(super) fn read(header: &libc::msghdr) -> (Option<LocalEnd>, Option<Arrival>) {
-        let mut found: Option<LocalEnd> = None;
-        let mut arrived = None;
-        // SAFETY: the kernel has written control messages, as many bytes as the header says.
-        let mut next = unsafe { libc::CMSG_FIRSTHDR(header) };
-        // SAFETY: it is null, or points to a control message.
-        while let Some(message) = unsafe { next.as_ref() } {
-            // SAFETY: a control message has its data behind it, if any.
-            let data = unsafe { libc::CMSG_DATA(message) };
-            // The kernel cuts the last one off where there is no room for all of it (MSG_CTRUNC).
-            let holds = |size: usize| message.cmsg_len >= size_of::<libc::cmsghdr>() + size;
-            match (message.cmsg_level, message.cmsg_type) {
-                (libc::IPPROTO_IP, libc::IP_PKTINFO) if holds(size_of::<in_pktinfo>()) => {
-                    // SAFETY: this kind has this type, and all of it is there.
-                    let v4 = Self::v4(unsafe { data.cast::<in_pktinfo>().read_unaligned() });
-                    let address = found.map_or(v4.address, |v6| v6.address);
-                    found = Some(LocalEnd { address, ..v4 });
-                }
-                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) if holds(size_of::<in6_pktinfo>()) => {
-                    // SAFETY: this kind has this type, and all of it is there.
-                    let v6 = Self::v6(unsafe { data.cast::<in6_pktinfo>().read_unaligned() });
-                    let source = found.map_or(v6.source, |v4| v4.source);
-                    found = Some(LocalEnd { source, ..v6 });
-                }
-                (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) if holds(size_of::<libc::timespec>()) => {
-                    // SAFETY: this kind has this type, and all of it is there.
-                    arrived = Arrival::of(unsafe { data.cast::<libc::timespec>().read_unaligned() });
-                }
-                _ => {}
-            }
-            // SAFETY: as the first one.
-            next = unsafe { libc::CMSG_NXTHDR(header, message) };
-        }
-        (found, arrived)
+    /// With what else is told of the same datagram by `IP_PKTINFO`: to where, as IPv6 has it if both are told.
+    pub(super) fn and_v4(known: Option<LocalEnd>, told: in_pktinfo) -> LocalEnd {
+        let v4 = Self::v4(told);
+        let address = known.map_or(v4.address, |v6| v6.address);
+        LocalEnd { address, ..v4 }
+    }
+
+    /// The same of `IPV6_PKTINFO`; an answer leaves as IPv4 has it if both are told.
+    pub(super) fn and_v6(known: Option<LocalEnd>, told: in6_pktinfo) -> LocalEnd {
+        let v6 = Self::v6(told);
+        let source = known.map_or(v6.source, |v4| v4.source);
+        LocalEnd { source, ..v6 }
     }
 
     /// The kernel names the address to answer from beside the one that the datagram was sent to: they differ for groups
