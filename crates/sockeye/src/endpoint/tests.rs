@@ -200,9 +200,4 @@ proptest! {
         prop_assert_eq!(&read, &endpoint);
         prop_assert_eq!(read.to_string(), text);
     }
-
-    #[test]
-    fn no_text_panics(text: String, tail in "(tcp|tls|udp|unix|unixgram|unixseq|vsock):(//)?[\\PC\\[\\]:%@/0-9]{0,30}") {
-        let _ = (text.parse::<Endpoint>(), tail.parse::<Endpoint>(), tail.parse::<HostPort>());
-    }
 }
