@@ -6,6 +6,7 @@
 //! | `setup` | installs the Debian packages that the tests use, where they are missing | `setup.rs` |
 //! | `tidy`  | checks what ARCHITECTURE.md says is absent | `tidy.rs`, `tidy/` |
 //! | `lint`  | the checks that need more tools: cargo-deny, typos, taplo, cargo-machete | `lint.rs` |
+//! | `fuzz`  | searches for inputs that break a parser, guided by coverage | `fuzz.rs` |
 //! | `torture` | kills services under load, and counts what is left | `torture.rs` |
 //! | `bench` | measures the models beside the reference servers, for docs/performance.md | `bench.rs`, `bench/` |
 //!
@@ -13,6 +14,7 @@
 #![allow(clippy::print_stdout, reason = "these are programs for a terminal")]
 
 mod bench;
+mod fuzz;
 mod lint;
 mod options;
 mod setup;
@@ -33,6 +35,7 @@ usage: cargo xtask COMMAND
   setup [--bench]                   install what the tests use (and what bench builds with)
   tidy                              check the rules of ARCHITECTURE.md
   lint  [--install] [--offline]     cargo-deny, typos, taplo, cargo-machete
+  fuzz  [TARGET…] [--seconds N]     search for inputs that break a parser
   torture [--quick] [--kills N]     kill services under load, and count what is left
   bench [OPTIONS]                   measure beside the reference servers; `bench --help` lists the options
 ";
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         "setup" => setup::run(rest),
         "tidy" => tidy::run(rest),
         "lint" => lint::run(rest),
+        "fuzz" => fuzz::run(rest),
         "torture" => torture::run(rest),
         "bench" => bench::run(rest),
         "help" | "--help" | "-h" => {

@@ -91,7 +91,7 @@ impl FromStr for Framing {
 
 /// A word that names no [`Framing`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown framing `{0}`: use auto, lines or chunk")]
+#[error("unknown framing `{}`: use auto, lines or chunk", .0.escape_debug())]
 pub struct UnknownFraming(pub String);
 
 /// A peer sent a message over the limit. The framer that says so takes no more bytes.

@@ -78,7 +78,7 @@ impl fmt::Display for Money {
 
 /// A text that is no amount of money, or one of more digits than there is money.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no amount: write it with two decimals at the most, such as 4.5")]
+#[error("`{}` is no amount: write it with two decimals at the most, such as 4.5", .0.escape_debug())]
 pub struct NotMoney(pub String);
 
 /// Digits, and after a point one or two more; a sign may stand before them.

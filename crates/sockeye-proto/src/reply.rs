@@ -262,7 +262,7 @@ fn split_at_semicolons(line: &str) -> Vec<&str> {
 
 /// A rule that cannot be read: which, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("rules, {unit} {number}: {problem}")]
+#[error("rules, {unit} {number}: {}", for_terminals(problem))]
 pub struct RulesError {
     /// What `number` counts: `line` or `rule`.
     unit: &'static str,
@@ -270,6 +270,18 @@ pub struct RulesError {
     pub number: usize,
     /// What is wrong with it.
     pub problem: Problem,
+}
+
+/// A problem quotes the rule, and a file of rules may come from anywhere: what would control a terminal is escaped.
+fn for_terminals(problem: &Problem) -> String {
+    let mut shown = String::new();
+    for letter in problem.to_string().chars() {
+        match letter.is_control() {
+            true => shown.extend(letter.escape_debug()),
+            false => shown.push(letter),
+        }
+    }
+    shown
 }
 
 /// What is wrong with a rule.

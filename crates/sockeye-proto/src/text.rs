@@ -126,14 +126,18 @@ impl FromStr for Encoding {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EncodingError {
     /// No encoding of the standard has this label.
-    #[error("unknown encoding `{0}`: use utf-8, gbk, gb18030 or another label of encoding.spec.whatwg.org")]
+    #[error(
+        "unknown encoding `{}`: use utf-8, gbk, gb18030 or another label of encoding.spec.whatwg.org",
+        .0.escape_debug()
+    )]
     Unknown(String),
     /// UTF-16: the byte 0x0A is also half of other characters.
     #[error(
-        "encoding `{0}`: a newline is not one byte in it, so messages cannot be told apart: use utf-8 or gb18030"
+        "encoding `{}`: a newline is not one byte in it, so messages cannot be told apart: use utf-8 or gb18030",
+        .0.escape_debug()
     )]
     WideNewline(String),
     /// The standard knows the label, and maps it to no encoding because it is unsafe to use.
-    #[error("encoding `{0}` was withdrawn as unsafe: use utf-8 or gb18030")]
+    #[error("encoding `{}` was withdrawn as unsafe: use utf-8 or gb18030", .0.escape_debug())]
     Withdrawn(String),
 }

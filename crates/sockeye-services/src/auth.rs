@@ -13,9 +13,9 @@
 //!
 //! [`Policy`] is what an operator has chosen, [`Gate`] keeps it with the accounts, and [`penalty`] is what guessing costs.
 
-mod certificate;
+pub(crate) mod certificate;
 pub mod client;
-mod dialogue;
+pub(crate) mod dialogue;
 mod gate;
 mod guarded;
 mod made_up;

@@ -18,7 +18,7 @@
 
 mod announce;
 mod browse;
-mod facts;
+pub(crate) mod facts;
 mod guard;
 mod instance;
 mod link;

@@ -53,6 +53,8 @@ pub mod files;
 pub mod hello;
 pub mod load;
 pub mod ping;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 pub mod reply;
 pub mod settings;
 pub mod shield;

@@ -42,7 +42,7 @@
 
 mod drive;
 mod histogram;
-mod packet;
+pub(crate) mod packet;
 mod pattern;
 mod share;
 mod stream;

@@ -10,7 +10,7 @@
 //! how they go together.
 
 pub mod client;
-mod stock;
+pub(crate) mod stock;
 mod visit;
 
 use crate::auth::Login;

@@ -271,14 +271,13 @@ fn unknown_scheme(text: &str, scheme: &str) -> Wrong {
         why: "the scheme is missing".to_owned(),
         advice,
     };
-    if HostPort::read(text).is_ok() {
-        return missing(format!("write tcp://{text}, tls://{text} or udp://{text}"));
+    if let Ok(at) = HostPort::read(text) {
+        return missing(format!("write tcp://{at}, tls://{at} or udp://{at}"));
     }
-    if text.starts_with('/') && UnixName::parse(text).is_ok() {
-        return missing(format!("write unix://{text}"));
-    }
-    if text.starts_with(['@', '.']) && UnixName::parse(text).is_ok() {
-        return missing(format!("write unix:{text}"));
+    if text.starts_with(['/', '@', '.'])
+        && let Ok(name) = UnixName::parse(text)
+    {
+        return missing(format!("write {}", Endpoint::Unix(name)));
     }
     if scheme.is_empty() {
         return missing("write SCHEME://HOST:PORT, such as tcp://127.0.0.1:8080".to_owned());

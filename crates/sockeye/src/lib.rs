@@ -35,6 +35,8 @@ mod mapping;
 mod model;
 mod on_link;
 mod options;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 pub mod python;
 mod resolve;
 mod server;

@@ -12,7 +12,7 @@ pub(crate) use accept::{Arrival, BACKOFF};
 pub use event::{Event, Reason};
 pub use limits::Limits;
 pub use shutdown::Shutdown;
-pub(crate) use shutdown::{Stage, reached};
+pub(crate) use shutdown::{Stage, Until, reached};
 pub(crate) use work::{Job, StreamWork, Worker};
 
 use crate::endpoint::{Endpoint, Host, ToEndpoint};

@@ -16,6 +16,7 @@ const ORDER: &[(&str, &[&str])] = &[
         &["sockeye-proto", "sockeye", "sockeye-services", "sockeye-console"],
     ),
     ("xtask", &[]),
+    ("fuzz", &["sockeye-proto", "sockeye", "sockeye-services"]),
 ];
 
 /// A library, the only folders that may depend on it, and why.

@@ -19,6 +19,7 @@ impl<'a> Target<'a> {
         let (service, endpoint) = match target.split_once('@') {
             Some((service, endpoint)) => (service, Some(endpoint)),
             None if target.contains("://") => {
+                let target = target.escape_debug();
                 return Err(Usage::new(format!(
                     "which service at {target}? Write SERVICE@ENDPOINT, such as echo@{target}"
                 )));
@@ -42,6 +43,7 @@ impl<'a> Target<'a> {
 
 fn decode(text: &str) -> Result<String, Usage> {
     let wrong = |why| {
+        let text = text.escape_debug();
         Usage::new(format!(
             "`{text}`: {why}; write %25 for a percent sign and %26 for an ampersand"
         ))
@@ -62,6 +64,31 @@ fn decode(text: &str) -> Result<String, Usage> {
         rest = &tail[2..];
     }
     String::from_utf8(bytes).map_err(|_| wrong("its bytes are no UTF-8"))
+}
+
+/// What is taken apart can be put together again, and an error carries nothing to a terminal that would control it.
+#[cfg(any(test, fuzzing))]
+pub(super) fn holds(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let encoded = |text: &str| {
+        text.bytes()
+            .map(|byte| format!("%{byte:02x}"))
+            .collect::<String>()
+    };
+    match Target::read(text) {
+        Ok(target) => {
+            let pairs = target.query.iter();
+            let pairs = pairs.map(|(name, value)| format!("&{}={}", encoded(name), encoded(value)));
+            let at = target
+                .endpoint
+                .map_or(String::new(), |endpoint| format!("@{endpoint}"));
+            let again = format!("{}{at}?{}", target.service, pairs.collect::<String>());
+            assert!(Target::read(&again).is_ok_and(|again| again == target), "{again}");
+        }
+        Err(error) => assert!(!error.to_string().contains(char::is_control), "{error:?}"),
+    }
 }
 
 #[cfg(test)]
@@ -97,6 +124,16 @@ mod tests {
     }
 
     #[test]
+    fn what_was_kept_of_fuzzing_holds() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds/query");
+        let seeds: Vec<_> = std::fs::read_dir(folder).expect("a folder").collect();
+        assert!(!seeds.is_empty());
+        for seed in seeds {
+            holds(&std::fs::read(seed.expect("an entry").path()).expect("a file"));
+        }
+    }
+
+    #[test]
     fn refuses_what_it_cannot_read() {
         for (text, words) in [
             ("tcp://:80", "which service at tcp://:80?"),
@@ -104,6 +141,8 @@ mod tests {
             ("echo?a=%g0", "two hexadecimal digits"),
             ("echo?a=%+1", "two hexadecimal digits"),
             ("echo?a=%ff", "no UTF-8"),
+            ("tcp://\u{1b}[2J", "which service at tcp://\\u{1b}[2J?"),
+            ("echo?\u{1b}[2J%", "`\\u{1b}[2J%`"),
         ] {
             let error = Target::read(text).expect_err(text).to_string();
             assert!(error.contains(words), "{error}");

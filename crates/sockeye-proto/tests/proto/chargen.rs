@@ -71,8 +71,6 @@ fn what_was_not_sent_comes_again() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
     #[test]
     fn any_pieces_join_to_the_pattern(sizes in vec(0..2000_usize, 0..8)) {
         let (mut filled, mut taken) = (Chargen::new(), Chargen::new());

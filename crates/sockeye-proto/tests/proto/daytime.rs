@@ -102,8 +102,6 @@ fn fields_out_of_range_print_without_a_panic() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
     #[test]
     fn any_moment_is_one_line_of_ascii(unix in any::<i64>(), offset in any::<i32>()) {
         for unix in [unix, i64::MAX, i64::MIN] {

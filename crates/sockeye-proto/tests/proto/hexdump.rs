@@ -1,5 +1,6 @@
 //! Dumps as `hexdump -C` of util-linux prints them.
 
+use crate::properties::hexdump as properties;
 use proptest::prelude::*;
 use sockeye_proto::hexdump::{Hexdump, MAX_WIDTH};
 
@@ -87,26 +88,9 @@ fn the_width_is_kept_within_its_bounds() {
     );
 }
 
-/// The bytes that a running dump shows.
-fn read_back(dump: &str) -> Vec<u8> {
-    let hex = dump.lines().flat_map(|line| {
-        let (left, _) = line.split_once("  |").expect("a line has its text");
-        left.split_whitespace().skip(1)
-    });
-    hex.map(|byte| u8::from_str_radix(byte, 16).expect("two digits"))
-        .collect()
-}
-
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
     #[test]
     fn every_byte_can_be_read_back(bytes in any::<Vec<u8>>(), width in 1..40_usize) {
-        let dump = Hexdump::new().width(width).lines(0, &bytes);
-        prop_assert!(dump.is_ascii());
-        prop_assert_eq!(read_back(&dump), bytes);
-        let mut columns = dump.lines().map(|line| line.find("  |"));
-        let first = columns.next();
-        prop_assert!(columns.all(|column| Some(column) == first), "the texts begin in one column");
+        properties::every_byte_can_be_read_back(&bytes, width);
     }
 }

@@ -9,6 +9,7 @@ mod frames;
 mod framing;
 mod framing_random;
 mod hexdump;
+mod properties;
 mod reply;
 mod reply_syntax;
 mod scram;

@@ -1,5 +1,6 @@
 //! What rules answer.
 
+use crate::properties::reply as properties;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use sockeye_proto::reply::{Answer, MAX_ANSWER, Rules};
@@ -223,32 +224,13 @@ fn a_hostile_message_costs_linear_time() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
     #[test]
     fn an_escaped_glob_matches_its_own_text_only(text in vec(any::<char>(), 1..32), other in any::<String>()) {
-        let text = String::from_iter(text);
-        let glob: String = text
-            .chars()
-            .map(|sign| match sign {
-                '\n' => r"\n".to_owned(),
-                '\r' => r"\r".to_owned(),
-                '\t' => r"\t".to_owned(),
-                ' ' => "[ ]".to_owned(),
-                sign if sign.is_ascii_punctuation() => format!("\\{sign}"),
-                sign => sign.to_string(),
-            })
-            .collect();
-        // Not in the first line, where a byte order mark is the file's and not the pattern's.
-        let rules = rules(&format!("\n{glob} => yes"));
-        prop_assert!(rules.answer(&text).is_some());
-        prop_assert_eq!(rules.answer(&other).is_some(), other == text);
+        properties::an_escaped_glob_matches_its_own_text_only(&String::from_iter(text), &other);
     }
 
     #[test]
-    fn no_rules_and_no_message_panic(text in "[*?a\\[\\]!\\\\/=>$0-9{}; \n#xu瓜-]{0,40}", message in any::<String>()) {
-        for rules in [Rules::parse(&text), Rules::parse_inline(&text)].into_iter().flatten() {
-            rules.answer(&message);
-        }
+    fn rules_are_read_or_refused(text in "[*?a\\[\\]!\\\\/=>$0-9{}; \n#xu瓜-]{0,40}", message in any::<String>()) {
+        properties::rules_are_read_or_refused(&text, &message);
     }
 }

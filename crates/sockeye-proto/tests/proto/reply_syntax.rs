@@ -146,6 +146,22 @@ fn malformed_escapes_in_answers_are_named() {
 }
 
 #[test]
+fn what_an_error_quotes_controls_no_terminal() {
+    for rule in [
+        "* => \\\u{1b}[2J",
+        "/a/\u{7} => x",
+        "[b-\u{1}] => x",
+        "* => ${\u{9b}}",
+    ] {
+        let error = error(rule);
+        assert!(
+            !error.contains(char::is_control) && error.contains("u{"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn huge_group_numbers_are_no_group() {
     assert!(error("/(a)/ => $99999999999999999999999").contains("no group `99999999999999999999999`"));
 }

@@ -1,5 +1,8 @@
 //! Who a certificate is about.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod property;
+
 use super::is_name;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 

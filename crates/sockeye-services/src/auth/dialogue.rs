@@ -2,6 +2,9 @@
 //!
 //! docs/protocols/auth.md specifies it.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod property;
+
 use super::penalty::{Attempt, Early, Flight};
 use super::{Gate, Register, gate::Candidate, invitation_hash, is_name, password};
 use crate::store::{Account, Added, Store};

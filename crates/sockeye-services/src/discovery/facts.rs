@@ -1,5 +1,8 @@
 //! What Sockeye's services say of themselves in a TXT record (RFC 6763, section 6).
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod property;
+
 /// The version of what the other keys mean, which stands first.
 const TXT_VERSION: (&str, &str) = ("txtvers", "1");
 /// The longest value that is kept: the longest of ours are the 64 digits of a fingerprint.

@@ -1,6 +1,9 @@
 //! One socket for packets under load: `depth` packets on their way, each with its number, so that lost, doubled,
 //! reordered and damaged ones are told apart.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod property;
+
 use super::share::{Failure, Heard, Phase, Share};
 use super::{PacketCounts, Pattern};
 use sockeye::Datagram;

@@ -8,8 +8,8 @@ use crate::model::{Arrival, PacketLink, Peer, Received, Route};
 use std::cell::{Cell, RefCell};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 use std::time::SystemTime;
-use tokio::sync::Notify;
 
 /// Answers that may wait for their peers: several batches. Further ones are refused, as a full send buffer would do.
 const OUTBOX: usize = 1024;
@@ -22,7 +22,7 @@ pub(super) struct Socket {
     /// A batch is being handled: answers are gathered.
     pub(super) gathering: Cell<bool>,
     /// An answer has been put there outside of a batch.
-    pub(super) late: Notify,
+    pub(super) late: Bell,
     /// Each peer has a queue of its own, and the socket can't tell whose is full.
     pub(super) per_peer: bool,
     scheme: &'static str,
@@ -37,11 +37,41 @@ impl Socket {
             link: RefCell::new(link),
             outbox: RefCell::default(),
             gathering: Cell::new(false),
-            late: Notify::new(),
+            late: Bell::default(),
             per_peer: matches!(bound, Address::Unix(_)),
             scheme,
             bound,
         })
+    }
+}
+
+/// What rouses the socket's own loop from elsewhere on its thread.
+#[derive(Default)]
+pub(super) struct Bell {
+    rung: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Bell {
+    fn ring(&self) {
+        self.rung.set(true);
+        let waker = self.waker.take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Ready once after it was rung, before or meanwhile.
+    pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.rung.take() {
+            return Poll::Ready(());
+        }
+        let is_known = matches!(&*self.waker.borrow(), Some(waker) if waker.will_wake(cx.waker()));
+        if !is_known {
+            // Dropped when nothing is borrowed any more, for a waker's drop may run anything.
+            let _before = self.waker.replace(Some(cx.waker().clone()));
+        }
+        Poll::Pending
     }
 }
 
@@ -143,7 +173,7 @@ impl Packet {
         outbox.push((bytes, route));
         self.allowance.set(left);
         if !self.socket.gathering.get() {
-            self.socket.late.notify_one(); // only the socket's own loop sends
+            self.socket.late.ring(); // only the socket's own loop sends
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use crate::error::Class;
 use crate::handler::PacketHandler;
 use crate::model::{BATCH, PacketLink, Peer, Received, Route, spawn_local};
 use crate::server::guard::{caught, words};
-use crate::server::{BACKOFF, Event, Reason, Shared, Stage, reached};
+use crate::server::{BACKOFF, Event, Reason, Shared, Stage, Until};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -19,7 +19,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// How long answers within the machine wait for room in the socket's own buffer, where they stay until they are read. Peers
 /// that read make room in less; one that doesn't holds the others up no longer than this, once.
@@ -34,12 +33,13 @@ pub(crate) async fn serve<H: PacketHandler>(link: Box<dyn PacketLink>, handler: 
             return shared.acceptor_ended();
         }
     };
-    let mut stage = shared.stage.subscribe();
+    let mut stop = Until::new(shared.stage.subscribe(), Stage::Draining);
+    let mut cut = Until::new(shared.stage.subscribe(), Stage::Cut);
     let mut arrived = Vec::new();
     // Each answer has a share of it, and of a thread's own the count costs less than one of all threads.
     let service = Rc::new(Service { handler, shared });
     let mut slot = Box::pin(None);
-    'all: while desk.gather(&mut arrived, &mut stage).await {
+    'all: while desk.gather(&mut arrived, &mut stop).await {
         let mut rest = arrived.drain(..);
         // Answered are a batch's datagrams, but a message may have brought many more.
         loop {
@@ -54,7 +54,7 @@ pub(crate) async fn serve<H: PacketHandler>(link: Box<dyn PacketLink>, handler: 
                 }
             }
             desk.socket.gathering.set(false);
-            if !desk.flush(&mut stage).await {
+            if !desk.flush(&mut cut).await {
                 break 'all;
             }
             if rest.len() == 0 {
@@ -63,7 +63,7 @@ pub(crate) async fn serve<H: PacketHandler>(link: Box<dyn PacketLink>, handler: 
         }
     }
     service.shared.acceptor_ended();
-    desk.drain(&mut stage).await;
+    desk.drain(&mut cut).await;
 }
 
 /// What the packets of a socket go through.
@@ -93,26 +93,29 @@ impl Desk {
 
     /// Waits for packets, or for an answer that one of before has got at last; false when the server stops, however many
     /// packets keep coming.
-    async fn gather(&self, arrived: &mut Vec<Received>, stage: &mut watch::Receiver<Stage>) -> bool {
-        while *stage.borrow() < Stage::Draining {
-            let next = poll_fn(|cx| self.socket.link.borrow_mut().poll_recv(cx, arrived));
-            tokio::select! {
-                biased;
-                received = next => match received {
-                    Ok(()) => return true,
-                    // An ICMP message about an earlier answer, or a lack of memory: the next packet is another matter.
-                    Err(error) => {
-                        tracing::debug!(%error, "receive packets");
-                        if exhausted(&error) && crate::time::sleep(BACKOFF).await.is_err() {
-                            return false;
-                        }
+    async fn gather(&self, arrived: &mut Vec<Received>, stop: &mut Until) -> bool {
+        loop {
+            let next = poll_fn(|cx| {
+                if stop.poll(cx).is_ready() {
+                    return Poll::Ready(Next::Stop);
+                }
+                if let Poll::Ready(received) = self.socket.link.borrow_mut().poll_recv(cx, arrived) {
+                    return Poll::Ready(Next::Received(received));
+                }
+                self.socket.late.poll(cx).map(|()| Next::Late)
+            });
+            match next.await {
+                Next::Received(Ok(())) | Next::Late => return true,
+                Next::Stop => return false,
+                // An ICMP message about an earlier answer, or a lack of memory: the next packet is another matter.
+                Next::Received(Err(error)) => {
+                    tracing::debug!(%error, "receive packets");
+                    if exhausted(&error) && crate::time::sleep(BACKOFF).await.is_err() {
+                        return false;
                     }
-                },
-                () = self.socket.late.notified() => return true,
-                () = reached(stage, Stage::Draining) => {}
+                }
             }
         }
-        false
     }
 
     /// The packet, if it is whole, there are not too many, and its handler admits it.
@@ -142,28 +145,29 @@ impl Desk {
     }
 
     /// Sends the answers; false when the server is cut while it waits for that.
-    async fn flush(&self, stage: &mut watch::Receiver<Stage>) -> bool {
-        tokio::select! {
-            biased;
-            () = poll_fn(|cx| self.poll_outbox(cx)) => true,
-            () = reached(stage, Stage::Cut) => false,
-        }
+    async fn flush(&self, cut: &mut Until) -> bool {
+        poll_fn(|cx| match self.poll_outbox(cx) {
+            Poll::Ready(()) => Poll::Ready(true),
+            Poll::Pending => cut.poll(cx).map(|()| false),
+        })
+        .await
     }
 
     /// Until all that was received is answered, or the server is cut.
-    async fn drain(&self, stage: &mut watch::Receiver<Stage>) {
+    async fn drain(&self, cut: &mut Until) {
         while self.under_way.get() > 0 || !self.socket.outbox.borrow().is_empty() {
+            if !self.flush(cut).await {
+                return;
+            }
             let nap = crate::time::sleep(BACKOFF);
-            tokio::select! {
+            let is_cut = tokio::select! {
                 biased;
-                () = reached(stage, Stage::Cut) => return,
-                () = async {
-                    poll_fn(|cx| self.poll_outbox(cx)).await;
-                    tokio::select! {
-                        () = self.socket.late.notified() => {}
-                        _ = nap => {}
-                    }
-                } => {}
+                () = poll_fn(|cx| cut.poll(cx)) => true,
+                () = poll_fn(|cx| self.socket.late.poll(cx)) => false,
+                _ = nap => false,
+            };
+            if is_cut {
+                return;
             }
         }
     }
@@ -231,6 +235,14 @@ impl Desk {
             .set(if in_vain { Buffer::Clogged } else { Buffer::Open });
         Poll::Ready(sent.map(drop))
     }
+}
+
+/// What a server of packets waits for.
+enum Next {
+    Received(io::Result<()>),
+    /// An answer outside of a batch.
+    Late,
+    Stop,
 }
 
 /// What is known of the socket's own buffer.

@@ -183,7 +183,7 @@ pub(crate) fn send<'a, const N: usize>(
     let vectors = vectors.as_mut_ptr().cast::<libc::iovec>();
     let mut places = headers.iter_mut().zip(&mut rooms).zip(&mut controls);
     // How many datagrams each message has, and the last message with what is to be known for more of them.
-    let mut counts = [0; N];
+    let mut counts = [0_u16; N];
     let (mut messages, mut open) = (0, None::<Run<'a, '_>>);
     for (index, (bytes, route)) in packets.take(N).enumerate() {
         // SAFETY: there is room for `N` of them, and `index` is below.
@@ -224,7 +224,7 @@ pub(crate) fn send<'a, const N: usize>(
         )
     };
     let sent = usize::try_from(sent).map_err(|_| last_error())?;
-    Ok(counts[..sent].iter().sum())
+    Ok(counts[..sent].iter().map(|count| usize::from(*count)).sum())
 }
 
 /// A message that further datagrams may join.

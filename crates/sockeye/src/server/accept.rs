@@ -1,7 +1,7 @@
 //! Accepting: what stops it, what slows it, and that nothing else ends it.
 
 use super::registry::Entry;
-use super::{Event, Shared, Stage, reached};
+use super::{Event, Shared, Stage, Until, reached};
 use crate::address::Address;
 use crate::model::{AcceptLink, Accepted};
 use crate::time::sleep;
@@ -35,13 +35,13 @@ pub(crate) async fn serve(
     shared: Arc<Shared>,
     mut place: impl FnMut(Arrival) -> io::Result<()>,
 ) {
-    let mut stage = shared.stage.subscribe();
+    let mut stop = Until::new(shared.stage.subscribe(), Stage::Draining);
     let mut in_a_row = 0;
     loop {
         let accepted = tokio::select! {
             biased;
             accepted = accept(&mut *link, &shared) => accepted,
-            () = reached(&mut stage, Stage::Draining) => break,
+            () = poll_fn(|cx| stop.poll(cx)) => break,
         };
         let short = match accepted {
             Ok(accepted) => {
@@ -63,14 +63,14 @@ pub(crate) async fn serve(
             tokio::select! {
                 _ = sleep(BACKOFF) => {}
                 () = shared.registry.next_leave() => {}
-                () = reached(&mut stage, Stage::Draining) => break,
+                () = poll_fn(|cx| stop.poll(cx)) => break,
             }
         }
     }
     drop(link);
     shared.acceptor_ended();
     let cut = async {
-        reached(&mut stage, Stage::Cut).await;
+        reached(&mut shared.stage.subscribe(), Stage::Cut).await;
         // Without a clock the patience ends at once.
         let _ = sleep(GRACE).await;
     };

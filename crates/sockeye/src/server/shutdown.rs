@@ -2,7 +2,9 @@
 
 use super::Shared;
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -85,6 +87,46 @@ impl Shutdown {
                 return;
             }
         }
+    }
+}
+
+/// A wait for a stage, by who looks at it between many other things: it costs next to nothing as long as nothing changes.
+pub(crate) struct Until {
+    watch: watch::Receiver<Stage>,
+    /// Kept from look to look, for what it costs is to begin it and to drop it.
+    wait: Pin<Box<dyn Future<Output = ()>>>,
+    /// Who is woken by it.
+    asked: Option<Waker>,
+    over: bool,
+}
+
+impl Until {
+    pub(crate) fn new(watch: watch::Receiver<Stage>, stage: Stage) -> Self {
+        let mut own = watch.clone();
+        Until {
+            watch,
+            wait: Box::pin(async move { reached(&mut own, stage).await }),
+            asked: None,
+            over: false,
+        }
+    }
+
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.over {
+            return Poll::Ready(());
+        }
+        let is_asked = self
+            .asked
+            .as_ref()
+            .is_some_and(|asked| asked.will_wake(cx.waker()));
+        if is_asked && matches!(self.watch.has_changed(), Ok(false)) {
+            return Poll::Pending;
+        }
+        self.watch.mark_unchanged(); // a change from here on is met by the wait, or by the next look
+        self.asked = Some(cx.waker().clone());
+        let polled = self.wait.as_mut().poll(cx);
+        self.over = polled.is_ready();
+        polled
     }
 }
 

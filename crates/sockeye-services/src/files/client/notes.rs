@@ -1,6 +1,9 @@
 //! What is noted about a transfer that isn't over, so that it can go on after anything: a file of a header in JSON and,
 //! line by line, the values of the units that are done.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod property;
+
 use super::failure::Failure;
 use super::hashing::Units;
 use crate::files::units::Value;

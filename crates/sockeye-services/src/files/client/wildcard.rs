@@ -1,5 +1,8 @@
 //! Names with `*`, `?` and `[…]` in them, as a shell reads them.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod property;
+
 /// Whether a text is more than a plain name.
 pub fn is_wild(text: &str) -> bool {
     text.contains(['*', '?', '['])

@@ -1,0 +1,6 @@
+#![no_main]
+
+#[path = "../../../crates/sockeye-proto/tests/proto/properties/text.rs"]
+mod property;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| property::holds(data));
