@@ -16,6 +16,9 @@ for port in (0, 5353):
     asking = socket.socket(family, socket.SOCK_DGRAM)
     asking.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     asking.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    # IP_MULTICAST_ALL and IPV6_MULTICAST_ALL: what others of this machine hear of groups is no answer to an address.
+    level, option = (socket.IPPROTO_IPV6, 29) if ":" in there else (socket.IPPROTO_IP, 49)
+    asking.setsockopt(level, option, 0)
     asking.bind(("", port))
     for _ in range(20):
         asking.sendto(query, (there, 5353))
