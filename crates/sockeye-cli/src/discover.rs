@@ -83,15 +83,16 @@ fn wait(text: &str) -> Result<Duration, String> {
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let plan = Plan::of(&args)?;
     let until = Instant::now() + args.wait;
-    if args.types_only {
-        return list_types(until, args.json);
-    }
     let browser = match plan {
+        _ if args.types_only => Browser::of_types()?,
         Plan::Sockeye => Browser::of_sockeye()?,
         Plan::Kinds(kinds) => Browser::new(&kinds)?,
     };
     let stopper = browser.stopper();
     interrupt::once(move || stopper.stop())?;
+    if args.types_only {
+        return list_types(browser, until, args.json);
+    }
     match args.watch {
         true => watch::run(browser, args.json),
         false => list(browser, until, args.json),
@@ -124,8 +125,8 @@ fn list(mut browser: Browser, until: Instant, json: bool) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn list_types(until: Instant, json: bool) -> Result<ExitCode> {
-    let types = discovery::types(until)?;
+fn list_types(browser: Browser, until: Instant, json: bool) -> Result<ExitCode> {
+    let types = browser.types(until)?;
     let line = |kind: &discovery::ServiceType| match json {
         true => json::of_type(kind),
         false => format!("{kind}\n"),

@@ -41,7 +41,8 @@ pub(crate) fn once(tell: impl FnOnce() + Send + 'static) -> Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM]).context("catch signals")?;
     let listener = thread::Builder::new().name("sockeye-signals".to_owned());
     let listening = listener.spawn(move || {
-        if signals.forever().next().is_some() {
+        // It may have come before the signals were listened to.
+        if first.came() || signals.forever().next().is_some() {
             tell();
         }
         drop(first);

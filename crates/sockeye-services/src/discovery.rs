@@ -28,7 +28,7 @@ mod offer;
 mod service_type;
 
 pub use announce::{Announced, Announcer, MAX_OFFERS};
-pub use browse::{Browser, Change, MAX_INSTANCES, MAX_TYPES, Stopper, types};
+pub use browse::{Browser, Change, MAX_INSTANCES, MAX_TYPES, Stopper};
 pub use facts::Facts;
 pub use instance::{Found, Instance, MAX_ADDRESSES, MAX_TXT};
 pub use lookup::{LookUp, look_up};

@@ -112,6 +112,9 @@ impl Datagram {
 
     /// Makes one of a socket for packets that was made elsewhere. `endpoint` is what its errors call it.
     ///
+    /// The first receive here has the kernel join datagrams of UDP (`UDP_GRO`, udp(7)): who goes on receiving by another
+    /// descriptor of the socket must expect several as one.
+    ///
     /// # Errors
     /// When no model is running on this thread.
     pub fn adopt(fd: OwnedFd, endpoint: Endpoint) -> Result<Self> {
@@ -291,6 +294,7 @@ fn packets_only(endpoint: Endpoint) -> Result<Endpoint> {
         .advise("use dial, or an endpoint of udp:// or unixgram:"))
 }
 
+/// For options and facts; whoever receives by it must expect several datagrams of UDP as one, as [`Datagram::adopt`] says.
 impl AsFd for Datagram {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.link.fd()

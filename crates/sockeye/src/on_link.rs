@@ -1,9 +1,10 @@
 //! Sockets that hear nobody beyond the link.
 
 use std::fs;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
 use rustix::event::{PollFd, PollFlags};
+use rustix::fs::FileType;
 use rustix::io::Errno;
 use socket2::{Domain, SockFilter, SockRef};
 
@@ -21,6 +22,9 @@ const FROM_PORT: u32 = 0;
 const LINK_V4: (u32, u32) = (0xffff_ff00, 0xe000_0000);
 /// `ff02::/16`, which none forwards either (RFC 4291, section 2.7).
 const LINK_V6: u32 = 0xff02;
+
+/// What a descriptor of a socket is a link to (proc(5)).
+const SOCKET: &[u8] = b"socket:[";
 
 /// The UDP sockets that this process has at a port, whoever made them; with descriptors of its own for them.
 ///
@@ -48,8 +52,14 @@ impl UdpSockets {
         let failed = |error: std::io::Error| Error::io("find sockets", error).at(format_args!("port {port}"));
         let mut all: Vec<Member> = Vec::new();
         for entry in fs::read_dir("/proc/self/fd").map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name();
-            let number = name.to_str().and_then(|name| name.parse().ok());
+            let entry = entry.map_err(failed)?;
+            // Nothing else is touched, not even to look what it is: see `own`.
+            if !fs::read_link(entry.path())
+                .is_ok_and(|to| to.as_os_str().as_encoded_bytes().starts_with(SOCKET))
+            {
+                continue;
+            }
+            let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
             let member = number.and_then(own).and_then(|socket| member(socket, port));
             // One socket may have several descriptors.
             all.extend(member.filter(|one| all.iter().all(|other| other.inode != one.inode)));
@@ -152,7 +162,10 @@ fn member(owned: OwnedFd, port: u16) -> Option<Member> {
     })
 }
 
-/// A descriptor for what a number stands for now, whatever becomes of the number.
+/// A descriptor for the socket that a number stands for now, whatever becomes of the number.
+///
+/// It must not be closed if it is a file's: with any descriptor of a file that is closed, this process gives up all its locks on that
+/// file (fcntl(2)), and a database trusts in those.
 fn own(number: RawFd) -> Option<OwnedFd> {
     if number < 0 {
         return None;
@@ -160,7 +173,14 @@ fn own(number: RawFd) -> Option<OwnedFd> {
     // SAFETY: the number is only duplicated; if nothing has it any more, the kernel says so.
     #[allow(unsafe_code)]
     let there = unsafe { BorrowedFd::borrow_raw(number) };
-    rustix::io::fcntl_dupfd_cloexec(there.as_fd(), 0).ok()
+    let owned = rustix::io::fcntl_dupfd_cloexec(there.as_fd(), 0).ok()?;
+    let is_socket =
+        rustix::fs::fstat(&owned).is_ok_and(|facts| FileType::from_raw_mode(facts.st_mode).is_socket());
+    if !is_socket {
+        let _kept_open = owned.into_raw_fd(); // the number has become a file's just now
+        return None;
+    }
+    Some(owned)
 }
 
 fn load(size: u32, from: u32) -> SockFilter {
@@ -316,5 +336,19 @@ mod tests {
         let port = listener.local_addr().expect("an address").port();
         let none = UdpSockets::at(port).expect("nothing to do");
         assert!(none.all.is_empty() && none.hear_link_multicast_only(1500).is_ok());
+    }
+
+    #[test]
+    fn locks_on_files_outlive_the_search() {
+        let file = tempfile::tempfile().expect("a file");
+        rustix::fs::fcntl_lock(&file, rustix::fs::FlockOperation::LockExclusive).expect("a lock");
+        let inode = rustix::fs::fstat(&file).expect("facts").st_ino;
+        let is_locked = || {
+            let locks = std::fs::read_to_string("/proc/locks").expect("proc(5)");
+            locks.contains(&format!(":{inode} "))
+        };
+        assert!(is_locked());
+        UdpSockets::at(1).expect("sockets");
+        assert!(is_locked());
     }
 }

@@ -132,6 +132,16 @@ fn discover_says_who_came_and_went() {
     assert_eq!(seen.end().code(), Some(0));
 }
 
+#[test]
+fn discover_lists_the_types_that_it_has_found() {
+    let Some(lan) = Lan::new(1) else { return };
+    let mut program = lan.hosts[0].listen(&["discover", "--types", "--wait", "1h"]);
+    program.has_thread("sockeye-signals");
+    program.signal(Signal::INT);
+    program.line_with("nobody has announced any service");
+    assert_eq!(program.end().code(), Some(0));
+}
+
 /// Takes connections, and says nothing.
 const SILENT: &str = "
 import socket, signal

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -117,6 +117,24 @@ impl Background {
                 None => panic!("it ended before it said `{words}`"),
             }
         }
+    }
+
+    /// Waits until it has a thread of this name.
+    pub(crate) fn has_thread(&self, name: &str) {
+        let until = Instant::now() + PATIENCE;
+        while !self.threads().iter().any(|thread| thread == name) {
+            assert!(Instant::now() < until, "it has no thread {name}");
+            thread::yield_now();
+        }
+    }
+
+    fn threads(&self) -> Vec<String> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        let names = tasks.into_iter().flatten().flatten().map(|task| {
+            // One that has ended meanwhile has none.
+            std::fs::read_to_string(task.path().join("comm")).unwrap_or_default()
+        });
+        names.map(|name| name.trim_end().to_owned()).collect()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

@@ -109,6 +109,16 @@ impl Browser {
         Ok(browser)
     }
 
+    /// For [`types`](Self::types) of services, and no instances.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn of_types() -> Result<Self> {
+        let browser = Self::of_none(false)?;
+        browser.ask(ALL_TYPES)?;
+        Ok(browser)
+    }
+
     fn of_none(others: bool) -> Result<Self> {
         check_network("discover")?;
         let (teller, heard) = sync_channel(MAX_WAITING);
@@ -185,6 +195,23 @@ impl Browser {
             }
         }
         Ok(None)
+    }
+
+    /// Which types of services there are, as far as is heard until then, or a [`Stopper`] says that it is enough.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub fn types(mut self, until: Instant) -> Result<BTreeSet<ServiceType>> {
+        let mut types = BTreeSet::new();
+        while let Some(event) = self.hear(Some(until))? {
+            if let ServiceEvent::ServiceFound(_, name) = event {
+                types.extend(name.parse::<ServiceType>().ok());
+            }
+            if types.len() > MAX_INSTANCES {
+                return Err(too_much(ALL_TYPES));
+            }
+        }
+        Ok(types)
     }
 
     /// What is heard next, as long as it isn't too much.
@@ -264,25 +291,6 @@ impl Known {
     fn forget(&mut self, full: &str) -> Option<Change> {
         self.all.remove(full).map(Change::Went)
     }
-}
-
-/// Which types of services there are, as far as is heard until then.
-///
-/// # Errors
-/// As [`Browser::new`] and [`Browser::next`].
-pub fn types(until: Instant) -> Result<BTreeSet<ServiceType>> {
-    let mut browser = Browser::of_none(false)?;
-    browser.ask(ALL_TYPES)?;
-    let mut types = BTreeSet::new();
-    while let Some(event) = browser.hear(Some(until))? {
-        if let ServiceEvent::ServiceFound(_, name) = event {
-            types.extend(name.parse::<ServiceType>().ok());
-        }
-        if types.len() > MAX_INSTANCES {
-            return Err(too_much(ALL_TYPES));
-        }
-    }
-    Ok(types)
 }
 
 fn too_much(domain: &str) -> Error {

@@ -6,12 +6,13 @@
 //! it makes the sockets deaf, for ever, and what is kept stays as it is until somebody asks and hears that the network is flooded.
 
 use mdns_sd::{Metrics, ServiceDaemon};
-use sockeye::{Class, Error, Result, UdpSockets};
+use sockeye::{Class, Error, UdpSockets};
+use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The most records that are kept of what others say. A small one takes 600 bytes, one that fills a packet of Ethernet takes 2 KiB, and
 /// all together 16 MiB. Five for each of the most instances that are followed would be more, but a link has a few hundred at the most.
@@ -23,8 +24,12 @@ const MAX_TIMERS: i64 = 500_000;
 const CHECKED_EVERY: Duration = Duration::from_millis(50);
 /// What waits in the kernel when more comes than can be heard: a third of what a socket usually has room for.
 const BACKLOG: u64 = 64 << 10;
-/// How long the thread of multicast DNS may take to say how much it keeps, on a machine that is busy with something else.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How often the thread of multicast DNS is waited for as long, until it says how much it keeps: five seconds, on a machine that is
+/// busy with something else. It is no time of day, for a program may have been stopped meanwhile.
+const PATIENCE: u32 = 100;
+
+const UNHEARD: &str = "more comes than can be heard: somebody floods the network";
+const UNGUARDED: &str = "how much is kept can't be told any more";
 
 /// Looks after the sockets of a link, as long as it lives.
 pub(super) struct Guard {
@@ -51,7 +56,7 @@ impl Guard {
     ///
     /// # Errors
     /// When they can't be kept to the link, or there is no thread for it.
-    pub(super) fn start(daemon: ServiceDaemon, sockets: UdpSockets, longest: u16) -> Result<Self> {
+    pub(super) fn start(daemon: ServiceDaemon, sockets: UdpSockets, longest: u16) -> sockeye::Result<Self> {
         sockets.hear_link_multicast_only(longest)?;
         let shared = Arc::new(Shared {
             sockets,
@@ -70,10 +75,13 @@ impl Guard {
 
     /// # Errors
     /// When others say more than can be kept. Nothing is heard any more then.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> sockeye::Result<()> {
         self.shared.lock().flood.map_or(Ok(()), |why| {
-            let why = format!("{why}: somebody floods the network");
-            Err(Error::new("listen to multicast DNS", Class::General, why))
+            Err(Error::new(
+                "listen to multicast DNS",
+                Class::General,
+                why.to_owned(),
+            ))
         })
     }
 
@@ -91,32 +99,37 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Until it is told to end, or it is too much.
+    /// Until it is told to end, or it is too much, or it can't be known.
     fn look_after(&self, daemon: &ServiceDaemon, told: &UnixStream) {
+        if let Err(why) = self.watch(daemon, told) {
+            let mut state = self.lock();
+            state.flood = Some(why);
+            let _ = self.sockets.hear_nothing(); // as well as that can be
+        }
+    }
+
+    fn watch(&self, daemon: &ServiceDaemon, told: &UnixStream) -> Result<(), &'static str> {
         let mut byte = [0];
-        while self.sockets.wait(told.as_fd()).is_ok() {
+        loop {
+            self.sockets.wait(told.as_fd()).map_err(|_| UNGUARDED)?;
             // A pause, which the end cuts short.
             match std::io::Read::read(&mut &*told, &mut byte) {
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                _ => return,
+                Ok(_) => return Ok(()),
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+                Err(_) => return Err(UNGUARDED),
             }
             if let Some(why) = self.too_much(daemon) {
-                let mut state = self.lock();
-                state.flood = Some(why);
-                let _ = self.sockets.hear_nothing(); // as well as that can be
-                return;
+                return Err(why);
             }
         }
     }
 
     /// Why it is too much, if it is.
     fn too_much(&self, daemon: &ServiceDaemon) -> Option<&'static str> {
-        const UNHEARD: &str = "more comes than can be heard";
         let Ok(asked) = daemon.get_metrics() else {
             return self.backlogged().then_some(UNHEARD);
         };
-        let until = Instant::now() + PATIENCE;
-        let mut deaf = false;
+        let (mut deaf, mut waits) = (false, 0);
         let metrics = loop {
             if let Ok(metrics) = asked.recv_timeout(CHECKED_EVERY) {
                 break metrics;
@@ -124,7 +137,8 @@ impl Shared {
             if asked.is_disconnected() {
                 return None; // it has ended
             }
-            if Instant::now() >= until {
+            waits += 1;
+            if waits >= PATIENCE {
                 return Some(UNHEARD);
             }
             // While it reads what comes it does nothing else, so that it gets nothing more until it has answered.
@@ -154,9 +168,10 @@ fn judge(metrics: &Metrics) -> Option<&'static str> {
     let records: i64 = metrics.iter().filter_map(cached).sum();
     let timers = metrics.get("timer").copied().unwrap_or_default();
     if records > MAX_RECORDS {
-        return Some("over 8000 records have been announced");
+        return Some("over 8000 records have been announced: somebody floods the network");
     }
-    (timers > MAX_TIMERS).then_some("the same has been announced again and again")
+    (timers > MAX_TIMERS)
+        .then_some("the same has been announced again and again: somebody floods the network")
 }
 
 #[cfg(test)]

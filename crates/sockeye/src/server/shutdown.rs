@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
+use tokio::task::coop::unconstrained;
 
 /// How far a server is on its way out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,7 +106,8 @@ impl Until {
         let mut own = watch.clone();
         Until {
             watch,
-            wait: Box::pin(async move { reached(&mut own, stage).await }),
+            // Tokio's budget would keep it from being asked for, which is to be done once and no more.
+            wait: Box::pin(unconstrained(async move { reached(&mut own, stage).await })),
             asked: None,
             over: false,
         }
@@ -134,4 +136,31 @@ impl Until {
 pub(crate) async fn reached(watch: &mut watch::Receiver<Stage>, stage: Stage) {
     // An error says that the server is gone, and then the stage is reached.
     let _ = watch.wait_for(|now| *now >= stage).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use tokio::sync::mpsc::unbounded_channel;
+
+    /// A task of Tokio's that has done much in one turn finds that nothing of Tokio's is ready any more, be it so or not.
+    #[test]
+    fn a_stop_is_seen_by_a_task_that_has_spent_its_turn() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime");
+        let seen = runtime.block_on(poll_fn(|cx| {
+            let (stage, watch) = watch::channel(Stage::Running);
+            let mut until = Until::new(watch, Stage::Draining);
+            assert_eq!((until.poll(cx), until.poll(cx)), (Poll::Pending, Poll::Pending));
+            let (much, mut work) = unbounded_channel();
+            (0..1_000).for_each(|piece| much.send(piece).expect("somebody receives"));
+            let done = std::iter::from_fn(|| work.poll_recv(cx).is_ready().then_some(())).count();
+            assert!(done < 1_000, "the turn is over before the work is");
+            stage.send(Stage::Draining).expect("somebody waits");
+            Poll::Ready(until.poll(cx))
+        }));
+        assert_eq!(seen, Poll::Ready(()));
+    }
 }

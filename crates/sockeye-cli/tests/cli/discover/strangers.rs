@@ -3,6 +3,7 @@
 use super::{Server, watch};
 use crate::lan::{Host, Lan};
 use crate::sockeye::Background;
+use rustix::process::Signal;
 
 /// Asks a machine itself, by its address, for services of echo, from any port and from that of multicast DNS; and the echo service
 /// there afterwards, many times: it prints what has answered besides.
@@ -223,6 +224,10 @@ fn most_memory(program: &Background) -> u64 {
 fn who_floods_the_network_fills_no_memory_of_a_server() {
     let Some(lan) = Lan::new(2) else { return };
     let server = Server::announced(&lan.hosts[0], "kitchen", &["echo@tcp://0.0.0.0:8080?auth=none"]);
+    // Who was stopped and goes on, perhaps in the midst of a wait, is as well guarded as before.
+    for signal in [Signal::STOP, Signal::CONT].repeat(10) {
+        server.serving.signal(signal);
+    }
     let before = most_memory(&server.serving);
     let flood = Background::printing(lan.hosts[1].python(&format!("{SOCKET}{LINK}{FLOOD}"), &[]));
     let told = server
