@@ -21,7 +21,7 @@ use crate::terminal::{self, json_line};
 
 const EXAMPLES: &str = "\
 Examples:
-  sockeye ask udp://127.0.0.1:8007 hello           one question, the first answer
+  sockeye ask udp://127.0.0.1:8080 hello           one question, the first answer
   sockeye ask udp://example.org:7788 你好 --encoding gbk
   sockeye ask udp://10.0.0.2:8000 status --tries 5 --timeout 10s
   sockeye ask udp://10.0.0.2:8000 list --silence 500ms   all answers, until none comes for so long

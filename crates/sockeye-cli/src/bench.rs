@@ -23,9 +23,10 @@ mod server;
 mod table;
 
 use crate::cli::count;
+use crate::terminal;
 use anyhow::Context;
 use sockeye::Endpoint;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -174,8 +175,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     } else {
         table::print(&plan, &results, io::stdout().is_terminal())
     };
-    // Whoever closed standard output has seen enough.
-    let _ = io::stdout().lock().write_all(text.as_bytes());
+    terminal::print(&text);
     if let Some(path) = &report {
         let page = report::page(&plan, &machine, &results);
         std::fs::write(path, page).with_context(|| format!("write report {}", path.display()))?;

@@ -15,7 +15,7 @@ Examples:
   sockeye discover                      which services others announce here
   sockeye listen udp://:8000            every datagram that comes
   sockeye broadcast --wait 2s hello     say it to everybody, and see who answers
-  sockeye ask udp://127.0.0.1:8007 hi   a question, and its answer
+  sockeye ask udp://127.0.0.1:8080 hi   a question, and its answer
   sockeye bench tcp://127.0.0.1:8080    how fast an echo server is
   sockeye bench --models all            the models of concurrency compared
   sockeye user add anna                 somebody who may log in

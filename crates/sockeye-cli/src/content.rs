@@ -78,8 +78,11 @@ impl Format {
         harmless(body.strip_suffix('\r').unwrap_or(body))
     }
 
-    /// The bytes of a text, if a datagram can hold them.
+    /// The bytes of a text, if its encoding has all of it and a datagram can hold them.
     pub(crate) fn encode(&self, text: &str) -> Result<Vec<u8>, String> {
+        if let Some(letter) = self.encoding.lacks(text) {
+            return Err(format!("{} has no `{}`", self.encoding, letter.escape_debug()));
+        }
         let bytes = self.encoding.encode(text).into_owned();
         match bytes.len() <= MAX_DATAGRAM {
             true => Ok(bytes),
@@ -172,6 +175,7 @@ mod tests {
         assert!(TEXT.encode(&"x".repeat(MAX_DATAGRAM)).is_ok());
         let error = TEXT.encode(&"x".repeat(MAX_DATAGRAM + 1)).expect_err("too long");
         assert!(error.contains("65508") && error.contains("65507"), "{error}");
+        assert_eq!(gbk.encode("瓜子 ☃"), Err("gbk has no `☃`".to_owned()));
     }
 
     #[test]

@@ -46,9 +46,11 @@ pub(crate) fn words(error: &anyhow::Error) -> String {
 
 /// Help, the version, or what is wrong with the arguments: clap says it, and whether that is a failure.
 pub(crate) fn told_by_clap(error: &clap::Error) -> ExitCode {
-    // Whoever closed the terminal can't be told.
-    let _ = error.print();
-    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+    match error.print() {
+        Err(unwritten) if unwritten.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+        // Whoever closed the terminal has seen enough.
+        _ => u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from),
+    }
 }
 
 /// One line on standard error. A closed standard error is nobody's failure: `eprintln!` would panic.

@@ -22,7 +22,6 @@ pub(crate) mod plan;
 mod report;
 mod text;
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -32,6 +31,7 @@ use sockeye_services::ping::{MAX_SIZE, MIN_INTERVAL};
 use crate::cli::span;
 use crate::discovered::{Wanted, discovered};
 use crate::exit;
+use crate::terminal::print;
 use connect::Reached;
 use failure::{Failure, Step};
 use page::Page;
@@ -196,10 +196,4 @@ async fn look(plan: &Plan, report: &mut Report, tell: &mut impl FnMut(&Report, S
     tell(report, Step::Tls);
     shaken?;
     missed.or(unheard).or(nameless).map_or(Ok(()), Err)
-}
-
-/// Standard output may be closed early, by `head` for one: that is nobody's failure.
-fn print(text: &str) {
-    let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }

@@ -47,6 +47,8 @@ mod user;
 
 use std::process::ExitCode;
 
+use anyhow::anyhow;
+
 use clap::Parser;
 
 use cli::{Cli, Command};
@@ -68,5 +70,9 @@ fn main() -> ExitCode {
         Command::User(args) => user::run(args),
         Command::Shop(args) => shop::run(args),
     });
-    outcome.unwrap_or_else(|error| exit::failed(&error))
+    let code = outcome.unwrap_or_else(|error| exit::failed(&error));
+    match terminal::unwritten() {
+        Some(error) if code == ExitCode::SUCCESS => exit::failed(&anyhow!("write standard output: {error}")),
+        _ => code,
+    }
 }

@@ -1,13 +1,31 @@
 //! Words of peers, and times, for people at a terminal.
 
 use std::io::{self, Write};
+use std::sync::OnceLock;
 
 use serde::Serialize;
 
-/// Prints on standard output; false when that is closed, by `head` for one, which is nobody's failure.
+/// Why standard output has not got all that was printed.
+static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
+
+/// Prints on standard output; false when that is closed, by `head` for one, which is nobody's failure, or can't be written to,
+/// which makes the program [fail](unwritten) in the end.
 pub(crate) fn print(text: &str) -> bool {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok()
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => true,
+        Err(error) => {
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                UNWRITTEN.get_or_init(|| error);
+            }
+            false
+        }
+    }
+}
+
+/// Why standard output has not got all that was printed, unless nobody wanted it.
+pub(crate) fn unwritten() -> Option<&'static io::Error> {
+    UNWRITTEN.get()
 }
 
 /// One object of JSON and a newline, for programs. JSON lets control characters beyond the first 32 stand as they are; they are

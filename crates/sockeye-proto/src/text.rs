@@ -55,6 +55,22 @@ impl Encoding {
         }
     }
 
+    /// The first character of the text that the encoding lacks.
+    ///
+    /// ```
+    /// use sockeye_proto::text::Encoding;
+    ///
+    /// assert_eq!(Encoding::GBK.lacks("瓜子 ☃"), Some('☃'));
+    /// assert_eq!(Encoding::UTF_8.lacks("瓜子 ☃"), None);
+    /// ```
+    pub fn lacks(&self, text: &str) -> Option<char> {
+        if !self.0.encode(text).2 {
+            return None;
+        }
+        text.chars()
+            .find(|letter| self.0.encode(letter.encode_utf8(&mut [0; 4])).2)
+    }
+
     fn encode_with_question_marks(&self, text: &str) -> Vec<u8> {
         use encoding_rs::EncoderResult::{InputEmpty, OutputFull, Unmappable};
 

@@ -51,7 +51,7 @@ enum Event<'a> {
     Sent {
         to: String,
         interface: Option<&'a str>,
-        from: &'a str,
+        from: Option<&'a str>,
         #[serde(flatten)]
         content: Content,
     },
@@ -155,7 +155,8 @@ impl Air {
                 continue;
             }
             self.tally.sent += 1;
-            let (to, from) = (plain(&to), way.from.as_str());
+            let to = plain(&to);
+            let from = (!way.path.from.ip().is_unspecified()).then_some(way.from.as_str());
             if self.format.json {
                 let content = self.format.content(text);
                 terminal::print(&json_line(&Event::Sent {
@@ -165,12 +166,7 @@ impl Air {
                     content,
                 }));
             } else if first {
-                let open = way.path.from.ip().is_unspecified();
-                let from = if open {
-                    String::new()
-                } else {
-                    format!(", from {from}")
-                };
+                let from = from.map_or(String::new(), |from| format!(", from {from}"));
                 terminal::print(&format!("sent to {to}{by}{from}\n"));
             }
         }

@@ -32,6 +32,7 @@ fn object(interface: &Interface) -> serde_json::Value {
         "loopback": interface.loopback,
         "point_to_point": interface.point_to_point,
         "multicast": interface.multicast,
+        "groups": interface.reaches_groups(),
         "used": interface.is_usable(),
         "addresses": addresses.collect::<Vec<_>>(),
     })

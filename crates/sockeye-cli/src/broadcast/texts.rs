@@ -100,7 +100,8 @@ fn read(input: &mut impl BufRead, format: Format, teller: &mpsc::Sender<Result<V
 fn datagram(line: &[u8], format: Format) -> Result<Vec<u8>, String> {
     let body = line.strip_suffix(b"\n").unwrap_or(line);
     let body = body.strip_suffix(b"\r").unwrap_or(body);
-    format.encode(&String::from_utf8_lossy(body))
+    let text = std::str::from_utf8(body).map_err(|error| format!("it is not UTF-8: {error}"))?;
+    format.encode(text)
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! What is there, and what changes it without a transfer: `ls`, `stat`, `quota`, `verify`, `rm`, `mv`, `mkdir`, `login`.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 use std::rc::Rc;
 
@@ -14,6 +13,7 @@ use super::put::leave;
 use super::teller::error;
 use super::{Access, There};
 use crate::exit;
+use crate::terminal::print;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Ls {
@@ -114,7 +114,7 @@ impl Told {
     fn failed(&mut self, failure: &Failure) {
         self.failed = true;
         match self.json {
-            true => print(&format!("{}\n", error(failure))),
+            true => _ = print(&format!("{}\n", error(failure))),
             false => exit::tell(&format!("sockeye: {failure}")),
         }
     }
@@ -124,13 +124,8 @@ impl Told {
         match (self.json, serde_json::to_string(fact)) {
             (true, Ok(fact)) => print(&format!("{fact}\n")),
             _ => print(&format!("{line}\n")),
-        }
+        };
     }
-}
-
-fn print(text: &str) {
-    // Whoever closed standard output has seen enough.
-    let _ = io::stdout().lock().write_all(text.as_bytes());
 }
 
 /// For each path that these names mean; the others go on where one fails.

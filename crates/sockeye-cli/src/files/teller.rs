@@ -1,7 +1,7 @@
 //! What is said while transfers go on: a line that changes on a terminal, lines of JSON for programs, and what failed.
 
-use std::cell::{Cell, RefCell};
-use std::io::{self, IsTerminal, Write};
+use std::cell::Cell;
+use std::io::{self, IsTerminal};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 use sockeye_services::files::client::{Failure, Outcome, Watch};
 
+use crate::terminal;
 /// How often the line changes, in a second.
 const FRAMES: u8 = 10;
 
@@ -35,7 +36,6 @@ pub(super) struct Teller {
     failed: Cell<u64>,
     /// The connection was lost while at work: how to go on is of use.
     pub(super) cut: Cell<bool>,
-    out: RefCell<io::Stdout>,
 }
 
 impl Teller {
@@ -57,7 +57,6 @@ impl Teller {
             bytes: Cell::new(0),
             failed: Cell::new(0),
             cut: Cell::new(false),
-            out: RefCell::new(io::stdout()),
         })
     }
 
@@ -106,11 +105,7 @@ impl Teller {
     }
 
     fn print(&self, text: &str) {
-        let write = || {
-            // Whoever closed standard output has seen enough.
-            let mut out = self.out.borrow_mut();
-            let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-        };
+        let write = || _ = terminal::print(text);
         match self.bar.is_hidden() {
             true => write(),
             false => self.bar.suspend(write),

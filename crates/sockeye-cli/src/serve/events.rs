@@ -2,9 +2,12 @@
 
 use sockeye::{Endpoint, Event, Reason};
 use sockeye_services::catalog::Service;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tracing::{debug, error, info, warn};
 
-pub(super) fn log(service: &Service, endpoint: &Endpoint, event: &Event) {
+/// `failed` is whether it was told before that a datagram of this listener's was not answered: anybody may cause as many as he
+/// likes.
+pub(super) fn log(service: &Service, endpoint: &Endpoint, failed: &AtomicBool, event: &Event) {
     let service = service.name;
     match event {
         Event::Opened { id, peer } => debug!(service, %endpoint, id, %peer, "opened"),
@@ -24,8 +27,11 @@ pub(super) fn log(service: &Service, endpoint: &Endpoint, event: &Event) {
         Event::Refused { peer, why } => warn!(service, %endpoint, %peer, why, "refused"),
         Event::Failed { error } => error!(service, %endpoint, error, "nobody listens any more"),
         Event::AcceptFailed { error } => warn!(service, %endpoint, error, "can't accept for now"),
+        Event::PacketFailed { peer, reason } if failed.swap(true, Ordering::Relaxed) => {
+            debug!(service, %endpoint, %peer, %reason, "datagram not answered");
+        }
         Event::PacketFailed { peer, reason } => {
-            info!(service, %endpoint, %peer, %reason, "datagram not answered");
+            info!(service, %endpoint, %peer, %reason, "datagram not answered; -v tells of each");
         }
         other => info!(service, %endpoint, ?other, "event"),
     }

@@ -1,5 +1,7 @@
 //! Binds what was planned, and starts it.
 
+use std::sync::atomic::AtomicBool;
+
 use anyhow::{Result, bail};
 use sockeye::{Endpoint, Model, Running, Server, TlsServer};
 use sockeye_proto::text::Encoding;
@@ -95,7 +97,8 @@ fn bind_one(listener: Listener, usual: bool, data: Option<&Data>) -> sockeye::Re
         server = server.tls(tls);
     }
     let at: Endpoint = server.endpoint();
-    let server = server.observe(move |event| events::log(service, &at, event));
+    let failed = AtomicBool::new(false);
+    let server = server.observe(move |event| events::log(service, &at, &failed, event));
     Ok(Bound {
         server,
         model,

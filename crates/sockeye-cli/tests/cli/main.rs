@@ -15,6 +15,7 @@ mod files;
 mod info;
 mod interrupts;
 mod listen;
+mod output;
 mod serve;
 mod shop;
 mod user;

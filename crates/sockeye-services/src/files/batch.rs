@@ -13,7 +13,7 @@ use crate::background::{Begun, begun};
 use arriving::{Arriving, Whole};
 use commit::Committed;
 use room::Room;
-use sockeye_proto::files::{Failure, Path, Upload};
+use sockeye_proto::files::{Code, Failure, Path, Receipt, Upload};
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 
@@ -50,6 +50,12 @@ struct Batch {
     sync: bool,
 }
 
+/// What the beginning of a small file comes to.
+pub(super) enum Beginning {
+    Arriving(Arriving),
+    Already(Receipt),
+}
+
 impl Small {
     /// Whether nobody waits for an answer.
     pub(super) fn is_idle(&self) -> bool {
@@ -62,10 +68,29 @@ impl Small {
         full_of_held || batch.waiting.len() >= MOST_FILES || batch.bytes >= MOST_BYTES
     }
 
-    /// Reserves room for a file, and makes its temporary one if it is to be on the disk.
-    pub(super) async fn begin(&mut self, place: &Place, size: u64, sync: bool) -> Outcome<Arriving> {
-        self.room.take(place, size).await?;
-        Arriving::new(place, size, sync).inspect_err(|_| self.room.put_back(size))
+    /// Reserves room for a file, and makes its temporary one if it is to be on the disk. A file that is there already, and has no
+    /// room a second time, needs none.
+    pub(super) async fn begin(&mut self, place: &Place, path: &Path, upload: &Upload) -> Outcome<Beginning> {
+        let (size, sync) = (upload.size, upload.sync);
+        match self.room.take(place, size).await {
+            Ok(()) => {}
+            Err(failure) if failure.code == Code::Quota => {
+                let (path, hash) = (path.clone(), upload.hash);
+                let look = move |place: &Place| {
+                    let already = hash.and_then(|hash| place.already(&path, size, hash, sync));
+                    already.ok_or(failure)
+                };
+                return Ok(Beginning::Already(place.work(look).await?));
+            }
+            Err(failure) => return Err(failure),
+        }
+        let arriving = Arriving::new(place, size, sync).inspect_err(|_| self.room.put_back(size));
+        Ok(Beginning::Arriving(arriving?))
+    }
+
+    /// A file was there already; its answer waits for those before it.
+    pub(super) fn is_there(&mut self, id: Option<u64>, receipt: Receipt) {
+        self.batch.waiting.push((id, Ok(Whole::There(receipt))));
     }
 
     /// A file is complete; its answer waits.

@@ -165,6 +165,20 @@ fn limit_is_met(sync: bool) {
         client.get("quota", json!({})),
         json!({"used": 1000, "reserved": 0, "limit": 1000})
     );
+    // What is there already needs no room for it twice, and is answered in its turn.
+    client.send_small("f1", &[1; 99], json!({"sync": sync, "hash": hash(&[1; 99])}));
+    client.send_small("f1", &[2; 99], json!({"sync": sync, "hash": hash(&[2; 99])}));
+    client.send_small("f2", &[2; 99], json!({"sync": sync, "hash": hash(&[2; 99])}));
+    let answers: Vec<_> = (0..3)
+        .map(|_| outcome(&client.frame().expect("an answer")))
+        .collect();
+    let [Ok(first), Err(code), Ok(last)] = &answers[..] else {
+        panic!("{answers:?}");
+    };
+    assert_eq!(
+        (&first["receipt"]["path"], &code[..], &last["receipt"]["path"]),
+        (&json!("f1"), "quota", &json!("f2"))
+    );
     client.get("remove", json!({"path": "f0"}));
     small(&mut client, "again", &[1; 99], json!({}), sync).expect("a receipt");
 }

@@ -325,6 +325,33 @@ fn rules_that_other_machines_may_not_be_answered_by_are_told_at_start() {
     }
 }
 
+/// Asks 20 times for what is not answered, and then for what is.
+const IN_VAIN: &str = "
+import socket, sys
+peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+peer.settimeout(60)
+peer.connect((sys.argv[1], int(sys.argv[2])))
+for question in [b'long'] * 20 + [b'short']:
+    peer.send(question)
+assert peer.recv(2000) == b'answer'
+";
+
+#[test]
+fn answers_that_are_too_long_are_told_of_once() {
+    let Some(lan) = Lan::new(2) else { return };
+    let host = lan.hosts[0].v4().to_string();
+    let long = "0123456789".repeat(10);
+    let listener = format!("reply@udp://{host}:7788?rule=long=>{long}&rule=short=>answer");
+    let mut serving = lan.hosts[0].spawn(&["serve", &listener]);
+    serving.line_with("listening");
+    python(&lan.hosts[1], IN_VAIN, &[&host, "7788"]);
+    serving.signal(rustix::process::Signal::INT);
+    let lines: Vec<String> = std::iter::from_fn(|| serving.line()).collect();
+    let told = lines.iter().filter(|line| line.contains("datagram not answered"));
+    assert_eq!(told.count(), 1, "{lines:#?}");
+    assert!(serving.end().success());
+}
+
 /// Sends what the kernel cuts into datagrams, and so hands over as one (`UDP_SEGMENT`, `UDP_GRO`, udp(7)); hears an answer to
 /// each.
 const JOINED: &str = "

@@ -6,7 +6,7 @@ use crate::files::record;
 use crate::files::tree::write_at;
 use crate::files::trouble::{self, Outcome};
 use rustix::io::Errno;
-use sockeye_proto::files::{Code, Failure, Hash, Mtime, Path, Upload};
+use sockeye_proto::files::{Code, Failure, Hash, Mtime, Path, Receipt, Upload};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -38,6 +38,14 @@ struct Writing {
 pub(super) enum Whole {
     Written(Complete),
     Held(Held),
+    /// It was there before.
+    There(Receipt),
+}
+
+/// A file that is written, and has no name yet; or one that was there before.
+pub(super) enum Written {
+    New(Complete),
+    There(Receipt),
 }
 
 /// One that is in memory.
@@ -140,11 +148,12 @@ impl Writing {
 }
 
 /// Writes those that are in memory.
-pub(super) fn write(place: &Place, wholes: Vec<Outcome<Whole>>) -> Vec<Outcome<Complete>> {
+pub(super) fn write(place: &Place, wholes: Vec<Outcome<Whole>>) -> Vec<Outcome<Written>> {
     let mut folders = BTreeMap::new();
     let mut write = |whole| match whole {
-        Whole::Written(complete) => Ok(complete),
-        Whole::Held(held) => held.write(place, &mut folders),
+        Whole::Written(complete) => Ok(Written::New(complete)),
+        Whole::Held(held) => held.write(place, &mut folders).map(Written::New),
+        Whole::There(receipt) => Ok(Written::There(receipt)),
     };
     wholes
         .into_iter()

@@ -1,7 +1,7 @@
 //! Files of a batch get their names together.
 
 use super::Batch;
-use super::arriving::{Whole, write};
+use super::arriving::{Whole, Written, write};
 use crate::files::place::{Complete, Place, Temporary};
 use crate::files::tree::{Quiet, open};
 use crate::files::trouble::{self, Outcome};
@@ -43,13 +43,20 @@ impl Batch {
             true => write_all(&place, wholes).await,
             false => write(&place, wholes),
         };
-        let files: Arc<[Complete]> = written.iter().flatten().cloned().collect();
+        let new = |file: &Written| match file {
+            Written::New(complete) => Some(complete.clone()),
+            Written::There(_) => None,
+        };
+        let files: Arc<[Complete]> = written.iter().flatten().filter_map(new).collect();
         let named = commit(&place, &files, sync).await;
         let (receipts, growth) =
             named.unwrap_or_else(|failure| (vec![Err(failure); files.len()], undo(&place, &files)));
         let mut receipts = receipts.into_iter();
         let lost = || Err(Failure::new(Code::Io, "nothing came of it"));
-        let receipt = |file: Outcome<Complete>| file.and_then(|_| receipts.next().unwrap_or_else(lost));
+        let receipt = |file: Outcome<Written>| match file? {
+            Written::New(_) => receipts.next().unwrap_or_else(lost),
+            Written::There(receipt) => Ok(receipt),
+        };
         let answers = ids.into_iter().zip(written.into_iter().map(receipt)).collect();
         Committed {
             answers,
@@ -60,12 +67,12 @@ impl Batch {
 }
 
 /// Writes those that are in memory: one half of them here, one there, since making files is a processor's work.
-async fn write_all(place: &Place, mut wholes: Vec<Outcome<Whole>>) -> Vec<Outcome<Complete>> {
+async fn write_all(place: &Place, mut wholes: Vec<Outcome<Whole>>) -> Vec<Outcome<Written>> {
     let rest = wholes.split_off(wholes.len() / 2);
     let half = async |wholes: Vec<Outcome<Whole>>| {
         let count = wholes.len();
         let written = place.work(move |place| Ok(write(place, wholes))).await;
-        written.unwrap_or_else(|failure| vec![Err(failure); count])
+        written.unwrap_or_else(|failure| (0..count).map(|_| Err(failure.clone())).collect())
     };
     let (mut written, others) = tokio::join!(half(wholes), half(rest));
     written.extend(others);

@@ -1,6 +1,7 @@
 //! The requests that bring bytes: uploads that go on, and small files.
 
 use super::{Dialogue, Event, MOST_LIVE, ON, Step, first, read};
+use crate::files::batch;
 use crate::files::pending::{Plan, this_boot};
 use crate::files::place::Place;
 use crate::files::trouble::{self, Outcome};
@@ -164,13 +165,20 @@ impl Dialogue<'_> {
         });
         let begun = match (self.place().await, upload) {
             (Ok(place), Ok((upload, path))) => {
-                let arriving = self.small.begin(&place, left, upload.sync).await;
-                arriving.map(|arriving| (place, upload, path, arriving))
+                let begun = self.small.begin(&place, &path, &upload).await;
+                begun.map(|begun| (place, upload, path, begun))
             }
             (Err(failure), _) | (_, Err(failure)) => Err(failure),
         };
         let (place, upload, path, mut arriving) = match begun {
-            Ok(begun) => begun,
+            Ok((place, upload, path, batch::Beginning::Arriving(arriving))) => {
+                (place, upload, path, arriving)
+            }
+            Ok((_, _, _, batch::Beginning::Already(receipt))) => {
+                self.small_passed_over(left).await?;
+                self.small.is_there(head.id, receipt);
+                return self.commit_if_full().await;
+            }
             Err(failure) => return self.small_failed(head, left, failure).await,
         };
         while left > 0 {
@@ -191,10 +199,16 @@ impl Dialogue<'_> {
         self.commit_if_full().await
     }
 
-    async fn small_failed(&mut self, head: &Head, mut left: u64, failure: Failure) -> Step {
+    /// Bytes that nobody wants.
+    async fn small_passed_over(&mut self, mut left: u64) -> Result<()> {
         while left > 0 {
             left -= self.small_bytes(left).await?.len() as u64;
         }
+        Ok(())
+    }
+
+    async fn small_failed(&mut self, head: &Head, left: u64, failure: Failure) -> Step {
+        self.small_passed_over(left).await?;
         if self.place.is_none() {
             return self.answer::<()>(head, Err(failure)).await;
         }
