@@ -61,7 +61,7 @@ pub(crate) struct Args {
     /// Go on, and print who comes and who goes
     #[arg(long)]
     watch: bool,
-    /// How long to wait for answers
+    /// How long to wait for answers; who was asked within the last second or two may be silent for as long
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = wait, conflicts_with = "watch")]
     wait: Duration,
     /// Print JSON, an object a line
@@ -117,7 +117,7 @@ fn list(mut browser: Browser, until: Instant, json: bool) -> Result<ExitCode> {
     };
     print(&lines);
     if found.is_empty() {
-        tell("nobody has announced any such service; --wait 10s waits longer");
+        tell("nobody has announced any such service so far");
     }
     if browser.left_out() > 0 {
         tell(&format!("{} more are left out", browser.left_out()));
@@ -133,7 +133,7 @@ fn list_types(browser: Browser, until: Instant, json: bool) -> Result<ExitCode> 
     };
     print(&types.iter().map(line).collect::<String>());
     if types.is_empty() {
-        tell("nobody has announced any service; --wait 10s waits longer");
+        tell("nobody has announced any service so far");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -183,7 +183,7 @@ impl Name {
         heard.others.retain(carried);
         let named: Vec<&Instance> = heard.named.iter().collect();
         let Some(first) = named.first() else {
-            bail!(self.nobody(&heard, service));
+            bail!(self.nobody(&heard, service, packets));
         };
         if named.iter().any(|one| one.kind.service() != first.kind.service()) {
             let mut ways: Vec<String> = named
@@ -214,11 +214,17 @@ impl Name {
         }
     }
 
-    fn nobody(&self, heard: &LookUp, service: Option<&str>) -> String {
-        let what = service.map_or_else(
+    fn nobody(&self, heard: &LookUp, service: Option<&str>, packets: Option<bool>) -> String {
+        let mut what = service.map_or_else(
             || "a service".to_owned(),
             |service| format!("the service {service}"),
         );
+        // It may well be there for the others.
+        what += match packets {
+            Some(true) => " over UDP",
+            Some(false) => " over TCP",
+            None => "",
+        };
         let mut there: Vec<String> = heard.others.iter().map(place).collect();
         there.sort();
         let left_out = there.len().saturating_sub(LISTED);
@@ -412,7 +418,10 @@ mod tests {
         };
         assert_eq!(chosen(&[&tcp, &udp]).expect("packets"), udp);
         let nobody = chosen(&[&tcp]).expect_err("no packets").to_string();
-        assert!(nobody.contains("nor by any other name"), "{nobody}");
+        assert!(
+            nobody.contains("a service over UDP as @kitchen, nor by any other name"),
+            "{nobody}"
+        );
     }
 
     #[test]
