@@ -10,6 +10,8 @@ use std::time::Duration;
 const OPEN: &str = "open multicast DNS";
 /// How long the thread of it may take to begin or to end: it has a few sockets to open, and a few packets to send.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// In so many turns, after each of which it hears nothing any more until it has begun.
+const TURNS: u32 = 50;
 /// The longest packet of a link whose interfaces don't tell: that of Ethernet.
 const ETHERNET: u16 = 1500;
 
@@ -35,11 +37,19 @@ impl Link {
             .disable_interface(here)
             .and_then(|()| link.daemon.status());
         let begun = begun.map_err(|error| failed(OPEN, error))?;
-        // It answers when it has its sockets.
-        let begun = begun.recv_timeout(PATIENCE);
-        // This process may have others at that port.
+        // It answers when it has its sockets; but while it reads what comes it does nothing else, so that it gets nothing more until
+        // then. This process may have others at that port.
+        let mut waits = 0;
+        let begun = loop {
+            let answer = begun.recv_timeout(PATIENCE / TURNS).ok();
+            waits += 1;
+            if answer.is_some() || begun.is_disconnected() || waits >= TURNS {
+                break answer;
+            }
+            UdpSockets::at(MDNS_PORT)?.without(&others).hear_nothing()?;
+        };
         let sockets = UdpSockets::at(MDNS_PORT)?.without(&others);
-        if begun != Ok(DaemonStatus::Running) {
+        if begun != Some(DaemonStatus::Running) {
             return Err(Error::new(OPEN, Class::General, "its thread does not begin"));
         }
         let networks = networks()?;
