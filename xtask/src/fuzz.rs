@@ -46,14 +46,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         print!("{HELP}");
         return Ok(());
     }
-    let seconds = match options.value("--seconds") {
-        Some(number) => number
-            .parse()
-            .ok()
-            .filter(|number| *number > 0)
-            .ok_or_else(|| Usage("--seconds needs a number over 0".to_owned()))?,
-        None => SECONDS,
-    };
+    let seconds = options.count("--seconds")?.unwrap_or(SECONDS);
     let all = targets()?;
     if let Some(unknown) = named.iter().find(|name| !all.contains(name)) {
         return Err(Usage(format!("no target `{unknown}` (there are: {})", all.join(" "))).into());
@@ -75,23 +68,20 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         let finding = finding.as_deref().unwrap_or("none");
         println!("{target:14}{executions:>12}  {finding}");
     }
-    for (target, input) in courses
+    let found = courses
         .iter()
-        .filter_map(|(t, c)| c.finding.as_ref().map(|input| (t, input)))
-    {
+        .filter_map(|(target, course)| Some((target, course.finding.as_ref()?)));
+    let found: Vec<_> = found.collect();
+    for (target, input) in &found {
         println!("again: cargo fuzz run -s none {target} {input}");
         println!(
             "when it is mended: move it to fuzz/seeds/{target}/, named for what was wrong; the tests try it from then on"
         );
     }
     properties?;
-    match courses
-        .iter()
-        .filter(|(_, course)| course.finding.is_some())
-        .count()
-    {
+    match found.len() {
         0 => Ok(()),
-        found => bail!("findings in {found} of {} targets (above)", courses.len()),
+        some => bail!("findings in {some} of {} targets (above)", courses.len()),
     }
 }
 

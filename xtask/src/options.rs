@@ -65,6 +65,14 @@ impl Options {
     pub(crate) fn value(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(String::as_str)
     }
+
+    /// The number over 0 that was given to `name`.
+    pub(crate) fn count(&self, name: &str) -> Result<Option<u32>> {
+        let number = |text: &str| text.parse().ok().filter(|number| *number > 0);
+        self.value(name)
+            .map(|text| number(text).ok_or_else(|| Usage(format!("{name} needs a number over 0")).into()))
+            .transpose()
+    }
 }
 
 #[cfg(test)]
@@ -83,6 +91,11 @@ mod tests {
         assert_eq!(o.value("--rounds"), Some("5"));
         assert_eq!(o.rest, ["--rounds", "chat"]);
         assert_eq!(parse("--rounds=7").unwrap().value("--rounds"), Some("7"));
+        assert_eq!(parse("--rounds=7").unwrap().count("--rounds").unwrap(), Some(7));
+        assert_eq!(parse("--quick").unwrap().count("--rounds").unwrap(), None);
+        for bad in ["--rounds=0", "--rounds=-1", "--rounds=many"] {
+            assert!(parse(bad).unwrap().count("--rounds").unwrap_err().is::<Usage>());
+        }
     }
 
     #[test]

@@ -6,13 +6,13 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Result, bail};
 
-use crate::options::{Options, Usage};
+use crate::options::Options;
 use crate::step;
 
 /// Kills of each service.
-const KILLS: usize = 1000;
+const KILLS: u32 = 1000;
 /// The same with `--quick`: as many as the tests have.
-const FEW: usize = 50;
+const FEW: u32 = 50;
 /// What a line of counts begins with.
 const COUNTS: &str = "torture: ";
 
@@ -30,12 +30,8 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         print!("{HELP}");
         return Ok(());
     }
-    let kills = match options.value("--kills") {
-        Some(number) => number
-            .parse()
-            .ok()
-            .filter(|number| *number > 0)
-            .ok_or_else(|| Usage("--kills needs a number over 0".to_owned()))?,
+    let kills = match options.count("--kills")? {
+        Some(kills) => kills,
         None if options.has("--quick") => FEW,
         None => KILLS,
     };

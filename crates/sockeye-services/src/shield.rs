@@ -99,10 +99,15 @@ pub enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Refusal::Loop => {
+                return write!(
+                    f,
+                    "its source has not paused for {IN_A_ROW} answers, and may be a service that answers ours (rate=off)"
+                );
+            }
             Refusal::Stranger => "it comes from beyond the local network (peers=any answers all)",
             Refusal::Port => "its port may be a service's, which would answer the answer (ports=any)",
             Refusal::Rate => "its source has had its answers for this second (rate=N)",
-            Refusal::Loop => "its source has not paused for 10000 answers, and may be a service that answers ours (rate=off)",
         })
     }
 }
