@@ -20,13 +20,16 @@ const MAX_RECORDS: i64 = 8_000;
 /// The most moments at which it means to look at its records again: each record that is heard, be it known or not, adds two until
 /// its time is over. Half a million take 8 MiB.
 const MAX_TIMERS: i64 = 500_000;
-/// How often it is looked how much is kept, while anything comes: in that time a fast flood brings a few megabytes.
-const CHECKED_EVERY: Duration = Duration::from_millis(50);
+/// How often it is looked how much is kept, while anything comes: in that time multicast DNS takes some 2,000 records, if it is given
+/// nothing else.
+const CHECKED_EVERY: Duration = Duration::from_millis(5);
 /// What waits in the kernel when more comes than can be heard: a third of what a socket usually has room for.
 const BACKLOG: u64 = 64 << 10;
 /// How often the thread of multicast DNS is waited for as long, until it says how much it keeps: five seconds, on a machine that is
 /// busy with something else. It is no time of day, for a program may have been stopped meanwhile.
-const PATIENCE: u32 = 100;
+const PATIENCE: u32 = 1_000;
+/// After so many of these waits it gets nothing more, be there much that it could take or little: it may just keep pace.
+const BUSY: u32 = 4;
 
 const UNHEARD: &str = "more comes than can be heard: somebody floods the network";
 const UNGUARDED: &str = "how much is kept can't be told any more";
@@ -142,7 +145,7 @@ impl Shared {
                 return Some(UNHEARD);
             }
             // While it reads what comes it does nothing else, so that it gets nothing more until it has answered.
-            if !deaf && self.backlogged() {
+            if !deaf && (waits >= BUSY || self.backlogged()) {
                 deaf = self.sockets.hear_nothing().is_ok();
             }
         };
