@@ -304,19 +304,19 @@ impl<'c> Dialogue<'c> {
                 .await
             }
             "mkdir" => {
-                self.by(place, head, frame, |place, about: Mkdir| {
-                    requests::mkdir(place, &about)
+                self.changing(place, head, frame, |place, about: Mkdir, _, quiet| {
+                    requests::mkdir(place, &about, quiet)
                 })
                 .await
             }
             "remove" => {
-                self.freeing(place, head, frame, |place, about: Remove, freed, quiet| {
+                self.changing(place, head, frame, |place, about: Remove, freed, quiet| {
                     requests::remove(place, &about, freed, quiet)
                 })
                 .await
             }
             "move" => {
-                self.freeing(place, head, frame, |place, about: Move, freed, quiet| {
+                self.changing(place, head, frame, |place, about: Move, freed, quiet| {
                     requests::rename(place, &about, freed, quiet)
                 })
                 .await
@@ -379,7 +379,7 @@ impl<'c> Dialogue<'c> {
     }
 
     /// One that changes names, and says how many bytes fewer are kept, even if it fails.
-    async fn freeing<A: DeserializeOwned + Send + 'static>(
+    async fn changing<A: DeserializeOwned + Send + 'static>(
         &mut self,
         place: &Place,
         head: &Head,

@@ -43,12 +43,14 @@ pub(super) fn list(place: &Place, wanted: &List) -> Outcome<Listed> {
     listed.map_err(|error| trouble::at(&at, error))
 }
 
-pub(super) fn mkdir(place: &Place, wanted: &Mkdir) -> Outcome<Nothing> {
+/// A folder that is moved meanwhile would have something below it that nobody has measured.
+pub(super) fn mkdir(place: &Place, wanted: &Mkdir, quiet: Quiet) -> Outcome<Nothing> {
     let path = path_below(&wanted.path)?;
     let made = match wanted.parents {
         true => place.root.make_folders(path.as_str()).map(drop),
         false => place.root.make_folder(&path),
     };
+    drop(quiet);
     made.map_err(|error| trouble::at(&path, error))?;
     Ok(Nothing {})
 }
