@@ -7,7 +7,7 @@ use super::tree::{Quiet, Tree, folder_in, mtime_of, open, sizes_below};
 use super::trouble::{self, Outcome};
 use super::{Books, record};
 use crate::background::off_loop;
-use crate::store::{Reserved, Usage};
+use crate::store::{MOST, Reserved, Usage};
 use rustix::fs::{self, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use sockeye_proto::files::{Code, Failure, Hash, Mtime, Path, Receipt};
@@ -161,7 +161,7 @@ impl Place {
         match reserved.map_err(trouble::store)? {
             Reserved::Granted(left) => Ok(left),
             Reserved::Refused(usage) => {
-                let limit = usage.limit.or(self.usual_limit).unwrap_or_default();
+                let limit = usage.limit.or(self.usual_limit).unwrap_or(MOST);
                 let why = format!(
                     "{bytes} bytes more than the {} that you keep and the {} that are on their way would be over your \
                      limit of {limit}; remove something first",

@@ -123,14 +123,6 @@ impl Live {
             let already = hash.and_then(|hash| place.already(&path, size, hash, sync));
             if already.is_none() {
                 place.check_free(&path, clobber)?;
-                if !place
-                    .pending
-                    .has_room()
-                    .map_err(|error| trouble::of("count uploads", error))?
-                {
-                    let why = "you have 1,000 unfinished uploads; finish or abandon some";
-                    return Err(Failure::new(Code::Busy, why));
-                }
             }
             Ok(already)
         });
@@ -138,13 +130,10 @@ impl Live {
             return Ok(Some(receipt));
         }
         place.reserve(size).await?;
-        let plan = wanted.clone();
-        let begun = place.work(move |place| {
-            place.pending.begin(name, &plan).map_err(|error| {
-                let _ = place.pending.discard(name); // it has failed already
-                trouble::of("begin the upload", error)
-            })
-        });
+        let begun = async {
+            let (plan, quiet) = (wanted.clone(), place.quiet().await?);
+            place.work(move |place| make(place, name, &plan, quiet)).await
+        };
         if let Err(failure) = begun.await {
             place.settle(size, 0).await;
             return Err(failure);
@@ -346,6 +335,24 @@ fn is_same(known: &Plan, wanted: &Plan) -> bool {
     };
     let shape = |plan: &Plan| (plan.path.clone(), plan.size, plan.mtime);
     hashes_agree && shape(known) == shape(wanted)
+}
+
+/// Makes the files of a new upload, if it isn't one too many: nobody else makes one meanwhile.
+fn make(place: &Place, name: UploadName, plan: &Plan, quiet: Quiet) -> Outcome<()> {
+    let pending = &place.pending;
+    if !pending
+        .has_room()
+        .map_err(|error| trouble::of("count uploads", error))?
+    {
+        let why = "you have 1,000 unfinished uploads; finish or abandon some";
+        return Err(Failure::new(Code::Busy, why));
+    }
+    let made = pending.begin(name);
+    drop(quiet);
+    made.and_then(|()| pending.keep(name, plan)).map_err(|error| {
+        let _ = pending.discard(name); // it has failed already
+        trouble::of("begin the upload", error)
+    })
 }
 
 /// Opens what the disk has of an upload; says how many of its units are there.

@@ -155,6 +155,43 @@ fn an_upload_is_abandoned_by_whoever_knows_its_name() {
 }
 
 #[test]
+fn of_many_that_begin_at_once_none_is_one_too_many() {
+    let served = serve(Model::default(), Settings::new());
+    let mut clients: Vec<Client> = (0..8).map(|_| Client::of(&served)).collect();
+    for client in &mut clients {
+        client.get("quota", json!({})); // all of them are at home
+    }
+    let pending = served.data.join("files/uploads/*everybody");
+    for number in 1..1000 {
+        std::fs::write(pending.join(format!("{number:032x}.part")), "").expect("an upload");
+    }
+    let begun: Vec<_> = std::thread::scope(|scope| {
+        let begin = |(client, number): (&'_ mut Client, u8)| {
+            client.ask("upload", plan(&name(number), &format!("f{number}"), b"bytes"))
+        };
+        let threads: Vec<_> = clients
+            .iter_mut()
+            .zip(0xf0..)
+            .map(|one| scope.spawn(move || begin(one)))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().expect("no panic"))
+            .collect()
+    });
+    assert_eq!(
+        begun.iter().filter(|begun| begun.is_ok()).count(),
+        1,
+        "{begun:?}"
+    );
+    let busy = begun
+        .iter()
+        .filter(|begun| **begun == Err("busy".to_owned()));
+    assert_eq!(busy.count(), 7, "{begun:?}");
+    assert_eq!(quota(&served), json!({"used": 0, "reserved": 5, "limit": null}));
+}
+
+#[test]
 fn a_commit_that_comes_too_late_can_be_made_again() {
     let served = serve(Model::default(), Settings::new());
     let bytes = noise(8, 1000);

@@ -91,7 +91,7 @@ impl Pending {
             };
             match (self.plan(upload)?.filter(Plan::holds), ending) {
                 (None, _) => self.discard(upload)?,
-                (Some(plan), "json") if self.has_part(upload)? => reserved += plan.size,
+                (Some(plan), "json") if self.has_part(upload)? => reserved += plan.size, // a thousand times 2^53 at the most
                 (Some(_), "units" | "lock" | "new") if !self.has_part(upload)? => self.unlink(name),
                 (Some(_), _) => {}
             }
@@ -199,13 +199,17 @@ mod tests {
         }
     }
 
+    fn begin(pending: &Pending, name: UploadName, plan: &Plan) -> Result<()> {
+        pending.begin(name).and_then(|()| pending.keep(name, plan))
+    }
+
     #[test]
     fn what_nobody_touches_expires_and_what_somebody_has_does_not() {
         let folder = tempfile::tempdir().expect("a folder");
         let pending = pending(&folder);
         let [old, claimed, done] = [1, 2, 3].map(|number| UploadName([number; 16]));
-        pending.begin(old, &plan(10)).expect("files");
-        pending.begin(claimed, &plan(20)).expect("files");
+        begin(&pending, old, &plan(10)).expect("files");
+        begin(&pending, claimed, &plan(20)).expect("files");
         let committed = Some((Hash([0; 32]), Mtime(0)));
         pending
             .keep(
@@ -239,7 +243,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let pending = pending(&folder);
         let name = UploadName([1; 16]);
-        pending.begin(name, &plan(10)).expect("files");
+        begin(&pending, name, &plan(10)).expect("files");
         let later = SystemTime::now() + RECEIPTS_LAST * 2;
         let much_later = SystemTime::now() + UPLOADS_LAST * 2;
         assert!(pending.is_expired(name, much_later).expect("a folder"));
@@ -286,7 +290,7 @@ mod tests {
         ];
         let name = |number: usize| UploadName([number as u8; 16]);
         for (number, (plan, _)) in plans.iter().enumerate() {
-            pending.begin(name(number), plan).expect("files");
+            begin(&pending, name(number), plan).expect("files");
         }
         assert_eq!(pending.recover().expect("a folder"), 1 + 8);
         for (number, (_, kept)) in plans.iter().enumerate() {
@@ -309,7 +313,7 @@ mod tests {
                 .expect("a model")
                 .expect("a claim")
         };
-        pending.begin(begun, &plan(1)).expect("files");
+        begin(&pending, begun, &plan(1)).expect("files");
         drop((claim(begun), claim(waited)));
         let _held = claim(held);
         pending.sweep(SystemTime::now()).expect("a folder");
@@ -344,7 +348,7 @@ mod tests {
         let pending = pending(&folder);
         let names = [1, 2, 3, 4].map(|number| UploadName([number; 16]));
         for (age, name) in names.iter().enumerate() {
-            pending.begin(*name, &plan(1)).expect("files");
+            begin(&pending, *name, &plan(1)).expect("files");
             let then = SystemTime::now() - Duration::from_secs(100 * age as u64);
             for ending in ["json", "part"] {
                 let file = File::open(folder.path().join(file_name(*name, ending))).expect("a file");
@@ -365,7 +369,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let pending = pending(&folder);
         let name = UploadName([1; 16]);
-        pending.begin(name, &plan(10)).expect("files");
+        begin(&pending, name, &plan(10)).expect("files");
         for left in ["small-1-1", &file_name(UploadName([2; 16]), "part"), "0.new"] {
             pending.temporary(left).expect("a file");
         }
