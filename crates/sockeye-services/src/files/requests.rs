@@ -111,6 +111,10 @@ pub(super) fn rename(place: &Place, wanted: &Move, freed: &mut u64, quiet: Quiet
         return Err(Failure::new(Code::BadName, why));
     }
     let names = |flags| fs::renameat_with(&source.folder, source.name, &target.folder, target.name, flags);
+    let into_itself = || {
+        let why = format!("`{from}` can't be moved into itself");
+        Failure::new(Code::BadRequest, why)
+    };
     match names(RenameFlags::NOREPLACE) {
         Ok(()) => {}
         Err(Errno::EXIST) if wanted.clobber => {
@@ -125,13 +129,13 @@ pub(super) fn rename(place: &Place, wanted: &Move, freed: &mut u64, quiet: Quiet
             if FileType::from_raw_mode(old.st_mode) == FileType::Directory {
                 return Err(trouble::at(&to, Errno::ISDIR));
             }
-            names(RenameFlags::empty()).map_err(|error| trouble::at(&to, error))?;
+            names(RenameFlags::empty()).map_err(|error| match error {
+                Errno::INVAL => into_itself(),
+                error => trouble::at(&to, error),
+            })?;
             *freed += old.st_size as u64;
         }
-        Err(Errno::INVAL) => {
-            let why = format!("`{from}` can't be moved into itself");
-            return Err(Failure::new(Code::BadRequest, why));
-        }
+        Err(Errno::INVAL) => return Err(into_itself()),
         Err(Errno::EXIST) => return Err(trouble::at(&to, Errno::EXIST)),
         Err(error) => return Err(trouble::at(&from, error)),
     }

@@ -105,6 +105,11 @@ fn what_makes_no_sense_is_refused_and_the_dialogue_goes_on() {
             json!({"path": "folder", "to": "folder/deeper"}),
             "bad-request",
         ),
+        (
+            "move",
+            json!({"path": "folder", "to": "folder/inner", "clobber": true}),
+            "bad-request",
+        ),
         ("download", json!({"path": "folder"}), "is-folder"),
         ("download", json!({"path": "file", "offset": 2}), "bad-offset"),
         ("download", json!({"path": "file", "if": {"size": 2}}), "changed"),
