@@ -264,6 +264,22 @@ impl Live {
         Ok(())
     }
 
+    /// Whether a commit that declares this hash can be tried; one that is refused here ends nothing.
+    pub(super) fn check_commit(&self, declared: Option<Hash>) -> Outcome<()> {
+        let left = self.left();
+        if left > 0 {
+            let why = format!("{left} bytes have still to come");
+            return Err(Failure::new(Code::BadOffset, why));
+        }
+        match declared.or(self.files.plan.hash) {
+            Some(_) => Ok(()),
+            None => {
+                let why = "`hash` must be in `upload` or in `commit`";
+                Err(Failure::new(Code::BadRequest, why))
+            }
+        }
+    }
+
     /// Compares the hash, and gives the file its name.
     pub(super) async fn commit(mut self, place: &Place, hash: Option<Hash>) -> Outcome<Receipt> {
         self.drain().await?;
@@ -446,14 +462,8 @@ fn complete(place: &Place, name: UploadName, files: &Files, declared: Option<Has
         return Err(Failure::new(Code::BadOffset, why));
     }
     let hash = units::whole(&values);
-    let wanted = [declared, plan.hash];
-    if wanted == [None, None] {
-        return Err(Failure::new(
-            Code::BadRequest,
-            "`hash` must be in `upload` or in `commit`",
-        ));
-    }
-    if let Some(other) = wanted.into_iter().flatten().find(|wanted| *wanted != hash) {
+    let mut wanted = [declared, plan.hash].into_iter().flatten();
+    if let Some(other) = wanted.find(|wanted| *wanted != hash) {
         let why = format!("what came has the hash {hash}, and {other} was declared; the upload is discarded");
         return Err(Failure::new(Code::Mismatch, why));
     }

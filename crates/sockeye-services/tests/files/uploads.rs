@@ -1,6 +1,6 @@
 //! Uploads in pieces: resumed, fenced, compared, forgotten.
 
-use super::client::{Client, Served, models, name, noise, plan, serve, serve_in};
+use super::client::{Client, Served, hash, models, name, noise, plan, serve, serve_in};
 use serde_json::json;
 use sockeye::Model;
 use sockeye_proto::files::UNIT;
@@ -189,6 +189,21 @@ fn of_many_that_begin_at_once_none_is_one_too_many() {
         .filter(|begun| **begun == Err("busy".to_owned()));
     assert_eq!(busy.count(), 7, "{begun:?}");
     assert_eq!(quota(&served), json!({"used": 0, "reserved": 5, "limit": null}));
+}
+
+#[test]
+fn a_commit_without_a_hash_ends_nothing() {
+    let served = serve(Model::default(), Settings::new());
+    let mut client = Client::of(&served);
+    let mut upload = plan(&name(1), "file", b"bytes");
+    upload["hash"] = json!(null);
+    client.get("upload", upload);
+    client.data(&name(1), 0, b"bytes").expect("taken");
+    let commit = json!({"upload": name(1)});
+    assert_eq!(client.ask("commit", commit.clone()), Err("bad-request".into()));
+    let with_hash = json!({"upload": name(1), "hash": hash(b"bytes")});
+    client.get("commit", with_hash);
+    assert_eq!(std::fs::read(served.file("file")).expect("a file"), b"bytes");
 }
 
 #[test]
