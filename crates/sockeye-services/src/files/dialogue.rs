@@ -284,7 +284,8 @@ impl<'c> Dialogue<'c> {
         let owner = self.login.owner();
         let owner = owner.ok_or_else(|| Failure::new(Code::Denied, "log in first"))?;
         let books = self.files.books()?;
-        let place = Place::of(&owner, &books, self.files.quota).await?;
+        let party = owner.party(self.wire.conn.peer());
+        let place = Place::of(&owner, party, &books, self.files.quota).await?;
         Ok(self.place.insert(place).clone())
     }
 

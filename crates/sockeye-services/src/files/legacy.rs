@@ -5,6 +5,7 @@ use super::place::{Complete, Owner, Place, Temporary};
 use super::trouble::{self, Outcome};
 use super::wire::{Next, Waited, Wire};
 use super::{Anonymous, Files, record, tree};
+use crate::background::Party;
 use rustix::fs;
 use sockeye::{Class, Error, Result};
 use sockeye_proto::files::{Failure, Hash, LegacyFile, MAX_INTEGER, Path};
@@ -32,7 +33,8 @@ pub(super) async fn upload(
         Error::new("upload", Class::General, failure)
     };
     let size = wanted.filesize;
-    let begun = begin(files, anonymous, user, &wanted).await;
+    let party = Owner::Anonymous.party(wire.conn.peer());
+    let begun = begin(files, anonymous, party, user, &wanted).await;
     let (place, path) = match begun {
         Ok(begun) => begun,
         Err(failure) => {
@@ -85,13 +87,14 @@ async fn second_frame(wire: &mut Wire<'_>) -> Result<Option<LegacyFile>> {
 async fn begin(
     files: &Files,
     anonymous: &Anonymous,
+    party: Party,
     user: &str,
     wanted: &LegacyFile,
 ) -> Outcome<(Place, Path)> {
     let folder = Path::name(user).map_err(|why| trouble::bad_name(user, why))?;
     let name = &wanted.filename;
     let path = folder.join(name).map_err(|why| trouble::bad_name(name, why))?;
-    let place = Place::of(&Owner::Anonymous, &files.books()?, anonymous.quota).await?;
+    let place = Place::of(&Owner::Anonymous, party, &files.books()?, anonymous.quota).await?;
     place.reserve(wanted.filesize).await?;
     Ok((place, path))
 }

@@ -6,10 +6,11 @@ use super::pending::Pending;
 use super::tree::{Quiet, Tree, folder_in, mtime_of, open, sizes_below};
 use super::trouble::{self, Outcome};
 use super::{Books, record};
-use crate::background::off_loop;
+use crate::background::{Party, off_loop_for};
 use crate::store::{MOST, Reserved, Usage};
 use rustix::fs::{self, FileType, Mode, OFlags};
 use rustix::io::Errno;
+use sockeye::Address;
 use sockeye_proto::files::{Code, Failure, Hash, Mtime, Path, Receipt};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -41,6 +42,14 @@ pub(super) enum Owner {
 }
 
 impl Owner {
+    /// Whose work is done for a client that reaches these files: an account's over all of its connections, others' by address.
+    pub(super) fn party(&self, peer: &Address) -> Party {
+        match self {
+            Owner::User(name) => Party::User(name.clone()),
+            Owner::Everybody | Owner::Anonymous => Party::of_peer(peer),
+        }
+    }
+
     /// What the books call it.
     pub(super) fn account(&self) -> &str {
         match self {
@@ -66,6 +75,8 @@ pub(super) struct Place {
     pub(super) pending: Pending,
     pub(super) books: Arc<Books>,
     account: Arc<str>,
+    /// Who asks for what is done here.
+    pub(super) party: Party,
     usual_limit: Option<u64>,
     /// A number of its own, at random: temporary files bear it.
     pub(super) tag: u64,
@@ -80,10 +91,15 @@ struct Named {
 
 impl Place {
     /// The place of an owner, made where it is missing, and counted once by each server.
-    pub(super) async fn of(owner: &Owner, books: &Arc<Books>, usual_limit: Option<u64>) -> Outcome<Self> {
+    pub(super) async fn of(
+        owner: &Owner,
+        party: Party,
+        books: &Arc<Books>,
+        usual_limit: Option<u64>,
+    ) -> Outcome<Self> {
         let (folder, account) = (books.folder.clone(), Arc::<str>::from(owner.account()));
         let (whose, account_name) = (owner.clone(), account.clone());
-        let opened = off_loop(move || open_folders(&folder, &whose, &account_name)).await;
+        let opened = off_loop_for(&party, move || open_folders(&folder, &whose, &account_name)).await;
         let opened = opened.map_err(trouble::busy)?;
         let (root, pending) = opened.map_err(|error| trouble::of("open your folder", error))?;
         let mut tag = [0; 8];
@@ -95,6 +111,7 @@ impl Place {
             pending: Pending::of(pending),
             books: books.clone(),
             account,
+            party,
             usual_limit,
         };
         place.count().await?;
@@ -121,7 +138,7 @@ impl Place {
             return Ok(());
         }
         let (tree, pending) = (self.root.clone(), self.pending.clone());
-        let counted = off_loop(move || {
+        let counted = off_loop_for(&self.party, move || {
             pending.sweep(SystemTime::now())?;
             Ok((sizes_below(&tree.folder("")?)?, pending.recover()?))
         });
@@ -188,7 +205,8 @@ impl Place {
         job: impl FnOnce(&Place) -> Outcome<T> + Send + 'static,
     ) -> Outcome<T> {
         let place = self.clone();
-        off_loop(move || job(&place)).await.map_err(trouble::busy)?
+        let done = off_loop_for(&self.party, move || job(&place)).await;
+        done.map_err(trouble::busy)?
     }
 
     /// Waits until nobody else changes names, and no thread waits with it: there are few, and they are everybody's.
@@ -403,10 +421,15 @@ fn open_folders(
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::background::begun;
     use crate::data::Data;
 
     /// Everybody's place in a folder of a test, as another server would open it.
     pub(in crate::files) fn place(folder: &tempfile::TempDir, limit: Option<u64>) -> Place {
+        place_of(&Owner::Everybody, folder, limit)
+    }
+
+    fn place_of(owner: &Owner, folder: &tempfile::TempDir, limit: Option<u64>) -> Place {
         let data = Data::at(folder.path());
         data.open().expect("a data folder");
         let books = Arc::new(Books {
@@ -414,7 +437,31 @@ pub(super) mod tests {
             store: data.store().expect("a store"),
             server: 1,
         });
-        let place = sockeye::block_on(Place::of(&Owner::Everybody, &books, limit));
+        let party = owner.party(&Address::Unix(None));
+        let place = sockeye::block_on(Place::of(owner, party, &books, limit));
         place.expect("a model").expect("a place")
+    }
+
+    #[test]
+    fn what_one_account_has_done_holds_up_no_other() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let of = |name: &str| place_of(&Owner::User(name.into()), &folder, None);
+        let (ann, bob) = (of("ann"), of("bob"));
+        let gate = Arc::new(std::sync::Mutex::new(()));
+        let shut = gate.lock().expect("nobody has it");
+        sockeye::block_on(async {
+            let mut held = Vec::new();
+            for _ in 0..20 {
+                let (ann, gate) = (ann.clone(), gate.clone());
+                let waits = move |_: &Place| Ok(drop(gate.lock().expect("no panic")));
+                held.push(begun(async move { ann.work(waits).await }).await);
+            }
+            bob.work(|_| Ok(())).await.expect("it is his turn");
+            drop(shut);
+            for work in held {
+                work.await.expect("all is done in the end");
+            }
+        })
+        .expect("a model");
     }
 }

@@ -4,7 +4,6 @@ use super::place::Place;
 use super::record;
 use super::tree::{self, Quiet, delete_all, mtime_of};
 use super::trouble::{self, Outcome, path, path_below};
-use crate::background::off_loop;
 use rustix::fs::{self, AtFlags, FileType, RenameFlags};
 use rustix::io::Errno;
 use sockeye_proto::files::{
@@ -13,8 +12,8 @@ use sockeye_proto::files::{
 };
 use std::fs::File;
 
-/// What is hashed in one go: others have their turn in between.
-const STRETCH: u64 = 64 << 20;
+/// What is hashed in one go, in some hundredths of a second: others have their turn in between.
+const STRETCH: u64 = 16 << 20;
 const PIECE: usize = 256 << 10;
 
 pub(super) fn stat(place: &Place, wanted: &Stat) -> Outcome<Entry> {
@@ -157,7 +156,7 @@ pub(super) async fn verify(place: &Place, wanted: Stat) -> Outcome<Verified> {
         at: 0,
     };
     loop {
-        let stretched = off_loop(move || read.stretch()).await.map_err(trouble::busy)?;
+        let stretched = place.work(move |_| Ok(read.stretch())).await?;
         let (next, over) = stretched.map_err(|error| trouble::of(format_args!("read `{shown}`"), error))?;
         read = next;
         if over {

@@ -10,7 +10,7 @@ use super::tree::{Quiet, write_at};
 use super::trouble::{self, Outcome};
 use super::units;
 use super::wire::{Waited, Wire};
-use crate::background::{Begun, begun, off_loop};
+use crate::background::{Begun, Party, begun, off_loop_for};
 use rustix::fs;
 use rustix::io::Errno;
 use sockeye_proto::files::{Code, Failure, Hash, Path, Receipt, Received, UNIT, UploadName};
@@ -36,6 +36,7 @@ struct Files {
 
 pub(super) struct Live {
     name: UploadName,
+    party: Party,
     files: Arc<Files>,
     /// Where the next byte goes.
     offset: u64,
@@ -79,7 +80,7 @@ impl Live {
             }
         };
         let opened = place.work(move |place| open(place, name, plan, claim)).await?;
-        Ok(Beginning::Live(Live::of(name, opened)))
+        Ok(Beginning::Live(Live::of(place, name, opened)))
     }
 
     /// What there is to go on with, by whoever has the claim.
@@ -158,12 +159,13 @@ impl Live {
             }
         };
         let opened = place.work(move |place| open(place, name, plan, claim)).await?;
-        Ok(Live::of(name, opened))
+        Ok(Live::of(place, name, opened))
     }
 
-    fn of(name: UploadName, (files, done): (Files, usize)) -> Self {
+    fn of(place: &Place, name: UploadName, (files, done): (Files, usize)) -> Self {
         Live {
             name,
+            party: place.party.clone(),
             offset: offset_after(done, files.plan.size),
             files: Arc::new(files),
             done,
@@ -232,9 +234,10 @@ impl Live {
         while self.ahead.len() >= AHEAD {
             self.pull().await?;
         }
-        let files = self.files.clone();
+        let (files, party) = (self.files.clone(), self.party.clone());
         let number = (self.offset - 1) / UNIT;
-        let work = begun(off_loop(move || keep_unit(&files, number))).await;
+        let work = async move { off_loop_for(&party, move || keep_unit(&files, number)).await };
+        let work = begun(work).await;
         self.ahead.push_back(work);
         Ok(())
     }
