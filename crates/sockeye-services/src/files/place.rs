@@ -453,7 +453,10 @@ pub(super) mod tests {
             let mut held = Vec::new();
             for _ in 0..20 {
                 let (ann, gate) = (ann.clone(), gate.clone());
-                let waits = move |_: &Place| Ok(drop(gate.lock().expect("no panic")));
+                let waits = move |_: &Place| {
+                    drop(gate.lock().expect("no panic"));
+                    Ok(())
+                };
                 held.push(begun(async move { ann.work(waits).await }).await);
             }
             bob.work(|_| Ok(())).await.expect("it is his turn");

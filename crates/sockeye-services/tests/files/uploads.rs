@@ -179,14 +179,8 @@ fn of_many_that_begin_at_once_none_is_one_too_many() {
             .map(|thread| thread.join().expect("no panic"))
             .collect()
     });
-    assert_eq!(
-        begun.iter().filter(|begun| begun.is_ok()).count(),
-        1,
-        "{begun:?}"
-    );
-    let busy = begun
-        .iter()
-        .filter(|begun| **begun == Err("busy".to_owned()));
+    assert_eq!(begun.iter().filter(|begun| begun.is_ok()).count(), 1, "{begun:?}");
+    let busy = begun.iter().filter(|begun| **begun == Err("busy".to_owned()));
     assert_eq!(busy.count(), 7, "{begun:?}");
     assert_eq!(quota(&served), json!({"used": 0, "reserved": 5, "limit": null}));
 }
@@ -200,7 +194,7 @@ fn a_commit_without_a_hash_ends_nothing() {
     client.get("upload", upload);
     client.data(&name(1), 0, b"bytes").expect("taken");
     let commit = json!({"upload": name(1)});
-    assert_eq!(client.ask("commit", commit.clone()), Err("bad-request".into()));
+    assert_eq!(client.ask("commit", commit), Err("bad-request".into()));
     let with_hash = json!({"upload": name(1), "hash": hash(b"bytes")});
     client.get("commit", with_hash);
     assert_eq!(std::fs::read(served.file("file")).expect("a file"), b"bytes");
