@@ -155,9 +155,9 @@ async fn publish(place: &Place, complete: Complete, file: File) -> Outcome<(Outc
         forced.map_err(of_file)
     });
     forced.await?;
-    let quiet = place.quiet().await?;
+    let naming = place.naming().await?;
     let named = move |place: &Place| {
-        let (outcomes, growth) = place.publish(&[complete], true, quiet);
+        let (outcomes, growth) = place.publish(&[complete], true, naming);
         Ok((
             outcomes.into_iter().try_for_each(|outcome| outcome.map(drop)),
             growth,

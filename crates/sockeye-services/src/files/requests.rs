@@ -1,8 +1,8 @@
 //! The requests that look at the tree or change its names.
 
-use super::place::Place;
+use super::place::{Naming, Place};
 use super::record;
-use super::tree::{self, Quiet, delete_all, mtime_of};
+use super::tree::{self, Amount, Quiet, delete_all, mtime_of};
 use super::trouble::{self, Outcome, path, path_below};
 use rustix::fs::{self, AtFlags, FileType, RenameFlags};
 use rustix::io::Errno;
@@ -43,19 +43,21 @@ pub(super) fn list(place: &Place, wanted: &List) -> Outcome<Listed> {
 }
 
 /// A folder that is moved meanwhile would have something below it that nobody has measured.
-pub(super) fn mkdir(place: &Place, wanted: &Mkdir, quiet: Quiet) -> Outcome<Nothing> {
+pub(super) fn mkdir(place: &Place, wanted: &Mkdir, naming: Naming) -> Outcome<Nothing> {
     let path = path_below(&wanted.path)?;
+    let mut spare = naming.spare;
     let made = match wanted.parents {
-        true => place.root.make_folders(path.as_str()).map(drop),
-        false => place.root.make_folder(&path),
+        true => place.root.make_folders(path.as_str(), &mut spare),
+        false => place.root.make_folder(&path, &mut spare),
     };
-    drop(quiet);
+    place.note_entries((naming.spare - spare) as i64);
+    drop(naming);
     made.map_err(|error| trouble::at(&path, error))?;
     Ok(Nothing {})
 }
 
-/// Adds to `freed` how many bytes fewer are kept, even where it fails.
-pub(super) fn remove(place: &Place, wanted: &Remove, freed: &mut u64, quiet: Quiet) -> Outcome<Nothing> {
+/// Adds to `freed` what is no longer kept, even where it fails.
+pub(super) fn remove(place: &Place, wanted: &Remove, freed: &mut Amount, quiet: Quiet) -> Outcome<Nothing> {
     let path = path_below(&wanted.path)?;
     let removed = remove_at(place, &path, wanted.recursive, freed, quiet);
     removed.map_err(|error| trouble::at(&path, error))?;
@@ -66,7 +68,7 @@ fn remove_at(
     place: &Place,
     path: &Path,
     recursive: bool,
-    freed: &mut u64,
+    freed: &mut Amount,
     quiet: Quiet,
 ) -> Result<(), Errno> {
     let spot = place.root.spot(path)?;
@@ -75,14 +77,14 @@ fn remove_at(
     if !is_folder {
         fs::unlinkat(&spot.folder, spot.name, AtFlags::empty())?;
         drop(quiet);
-        if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
-            *freed += stat.st_size as u64;
-        }
+        let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        freed.add(if is_file { stat.st_size as u64 } else { 0 });
         return fs::fsync(&spot.folder);
     }
     if !recursive {
         fs::unlinkat(&spot.folder, spot.name, AtFlags::REMOVEDIR)?;
         drop(quiet);
+        freed.add(0);
         return fs::fsync(&spot.folder);
     }
     // In one step for everybody else; then it takes as long as it takes.
@@ -93,8 +95,8 @@ fn remove_at(
     delete_all(&place.pending, &trash, freed)
 }
 
-/// Adds to `freed` how many bytes fewer are kept: those of a file that was replaced.
-pub(super) fn rename(place: &Place, wanted: &Move, freed: &mut u64, quiet: Quiet) -> Outcome<Nothing> {
+/// Adds to `freed` what is no longer kept: a file that was replaced.
+pub(super) fn rename(place: &Place, wanted: &Move, freed: &mut Amount, quiet: Quiet) -> Outcome<Nothing> {
     let (from, to) = (path_below(&wanted.path)?, path_below(&wanted.to)?);
     let source = place
         .root
@@ -132,7 +134,7 @@ pub(super) fn rename(place: &Place, wanted: &Move, freed: &mut u64, quiet: Quiet
                 Errno::INVAL => into_itself(),
                 error => trouble::at(&to, error),
             })?;
-            *freed += old.st_size as u64;
+            freed.add(old.st_size as u64);
         }
         Err(Errno::INVAL) => return Err(into_itself()),
         Err(Errno::EXIST) => return Err(trouble::at(&to, Errno::EXIST)),

@@ -4,7 +4,7 @@
 //! while the next one comes, and then noted: from then on it need not be sent again.
 
 use super::pending::{Claim, Pending, Plan, durable_units, offset_after};
-use super::place::{Complete, Place, Temporary, now};
+use super::place::{Complete, Naming, Place, Temporary, now};
 use super::record;
 use super::tree::{Quiet, write_at};
 use super::trouble::{self, Outcome};
@@ -292,9 +292,9 @@ impl Live {
         let (completed, freed) = completed.await?;
         place.settle(if freed { size } else { 0 }, 0).await;
         let complete = completed?;
-        let quiet = place.quiet().await?;
+        let naming = place.naming().await?;
         let (outcome, freed, growth) = place
-            .work(move |place| Ok(named(place, name, complete, sync, quiet)))
+            .work(move |place| Ok(named(place, name, complete, sync, naming)))
             .await?;
         place.settle(if freed { size } else { 0 }, growth).await;
         outcome
@@ -440,9 +440,9 @@ fn named(
     name: UploadName,
     complete: Complete,
     sync: bool,
-    quiet: Quiet,
+    naming: Naming,
 ) -> (Outcome<Receipt>, bool, i64) {
-    let (receipts, growth) = place.publish(&[complete], sync, quiet);
+    let (receipts, growth) = place.publish(&[complete], sync, naming);
     let receipt = receipts.into_iter().next();
     let receipt = receipt.unwrap_or_else(|| Err(Failure::new(Code::Io, "nothing came of it")));
     let named = matches!(place.pending.has_part(name), Ok(false));

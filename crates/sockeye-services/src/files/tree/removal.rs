@@ -6,14 +6,28 @@ use rustix::io::{Errno, Result};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// The sizes of all files below a folder.
-pub(in crate::files) fn sizes_below(folder: impl AsFd) -> Result<u64> {
-    let mut sum: u64 = 0;
+/// What is kept, or was: the sizes of files, and the number of files and folders.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::files) struct Amount {
+    pub(in crate::files) bytes: u64,
+    pub(in crate::files) entries: u64,
+}
+
+impl Amount {
+    pub(in crate::files) fn add(&mut self, bytes: u64) {
+        self.bytes = self.bytes.saturating_add(bytes); // holes in files can have any size
+        self.entries += 1;
+    }
+}
+
+/// All that is below a folder.
+pub(in crate::files) fn amount_below(folder: impl AsFd) -> Result<Amount> {
+    let mut amount = Amount::default();
     each(folder, &mut |found| {
-        sum = sum.saturating_add(found.size); // holes in files can have any size
+        amount.add(found.size);
         Ok(())
     })?;
-    Ok(sum)
+    Ok(amount)
 }
 
 /// How deep what is below a folder goes, and how long its longest path is, with a `/` before it.
@@ -27,9 +41,9 @@ pub(super) fn extent(folder: impl AsFd) -> Result<(usize, usize)> {
     Ok((deepest, longest))
 }
 
-/// Deletes a folder or file with all that is in it. Adds how many bytes its files had to `freed`, even where it fails in the
-/// middle: what is gone is gone. What somebody else deletes meanwhile is theirs to count.
-pub(in crate::files) fn delete_all(parent: impl AsFd, name: &str, freed: &mut u64) -> Result<()> {
+/// Deletes a folder or file with all that is in it. Adds what was there to `freed`, even where it fails in the middle: what is
+/// gone is gone. What somebody else deletes meanwhile is theirs to count.
+pub(in crate::files) fn delete_all(parent: impl AsFd, name: &str, freed: &mut Amount) -> Result<()> {
     let parent = parent.as_fd();
     let stat = match fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
         Err(Errno::NOENT) => return Ok(()),
@@ -37,7 +51,7 @@ pub(in crate::files) fn delete_all(parent: impl AsFd, name: &str, freed: &mut u6
     };
     if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
         if is_deleted(fs::unlinkat(parent, name, AtFlags::empty()))? {
-            *freed += size_of(&stat);
+            freed.add(size_of(&stat));
         }
         return Ok(());
     }
@@ -51,11 +65,14 @@ pub(in crate::files) fn delete_all(parent: impl AsFd, name: &str, freed: &mut u6
             false => AtFlags::empty(),
         };
         if is_deleted(fs::unlinkat(found.folder, found.name, flags))? {
-            *freed += found.size;
+            freed.add(found.size);
         }
         Ok(())
     })?;
-    is_deleted(fs::unlinkat(parent, name, AtFlags::REMOVEDIR)).map(drop)
+    if is_deleted(fs::unlinkat(parent, name, AtFlags::REMOVEDIR))? {
+        freed.add(0);
+    }
+    Ok(())
 }
 
 /// Whether it was deleted here, and not by somebody else before.
@@ -174,15 +191,16 @@ mod tests {
         }
         let delete = || {
             let parent = std::fs::File::open(outer.path()).expect("a folder");
-            let mut freed = 0;
+            let mut freed = Amount::default();
             delete_all(&parent, "trash", &mut freed).expect("what is gone is passed over");
             freed
         };
-        let freed: u64 = std::thread::scope(|scope| {
+        let [one, other] = std::thread::scope(|scope| {
             let both = [scope.spawn(delete), scope.spawn(delete)];
-            both.map(|thread| thread.join().expect("no panic")).iter().sum()
+            both.map(|thread| thread.join().expect("no panic"))
         });
-        assert_eq!(freed, 20 * 50 * 5);
+        assert_eq!(one.bytes + other.bytes, 20 * 50 * 5);
+        assert_eq!(one.entries + other.entries, 1 + 20 + 20 * 50);
         assert!(!outer.path().join("trash").exists());
     }
 
@@ -194,13 +212,17 @@ mod tests {
         std::fs::create_dir_all(&deep).expect("folders");
         std::fs::write(deep.join("file"), "bytes").expect("a file");
         let parent = std::fs::File::open(outer.path()).expect("a folder");
-        assert_eq!(sizes_below(&parent), Ok(5));
+        let all = Amount {
+            bytes: 5,
+            entries: 202,
+        };
+        assert_eq!(amount_below(&parent), Ok(all));
         assert_eq!(
             extent(&parent),
             Ok((202, "/trash".len() + 200 * "/d".len() + "/file".len()))
         );
-        let mut freed = 0;
+        let mut freed = Amount::default();
         delete_all(&parent, "trash", &mut freed).expect("all of it goes");
-        assert_eq!((freed, outer.path().join("trash").exists()), (5, false));
+        assert_eq!((freed, outer.path().join("trash").exists()), (all, false));
     }
 }
