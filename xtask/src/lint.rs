@@ -53,6 +53,16 @@ const TOOLS: &[Tool] = &[
     },
 ];
 
+pub(crate) const HELP: &str = "\
+usage: cargo xtask lint [--install] [--offline]
+
+Runs the checks that need more tools: cargo-deny (licences, sources, known weaknesses), typos (misspellings), taplo (the form
+of TOML) and cargo-machete (dependencies that nothing uses). A tool that is missing is named and left out.
+
+  --install   install the missing ones first, from the crates' registry: it takes minutes
+  --offline   leave out what fetches something: the list of known weaknesses
+";
+
 /// Runs each tool that is there; all of them, before it fails for any.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let options = Options::parse(args, &["--install", "--offline"], &[])?;
