@@ -6,7 +6,7 @@ mod transport;
 
 use crate::address::{Address, local_address};
 use crate::buffer::{Chunk, Spare};
-use crate::error::{Error, Result};
+use crate::error::{Class, Error, Result};
 use crate::model::{self, StreamLink};
 use crate::server::registry::{Entry, SocketGrip};
 use crate::time::{at_once, shortest};
@@ -307,8 +307,12 @@ impl Connection {
     pub async fn start_tls(&mut self, tls: &TlsClient, name: &str) -> Result<()> {
         // Boxed: a handshake's state is large, and would be part of the future of every plain connection.
         let upgraded = Box::pin(self.transport.start_client(tls, name)).await;
+        let without = self.peer().endpoint(self.scheme);
         self.scheme = "tls";
         upgraded.map_err(|error| {
+            if crate::tls::is_none(&error) {
+                return self.no_tls(format!("if that is how it should be, use {without}"));
+            }
             let error = self.failed("TLS handshake", error);
             match Distrust::of(&error) {
                 Some(why) => error.advise(why.to_string()),
@@ -324,7 +328,19 @@ impl Connection {
     pub async fn accept_tls(&mut self, tls: &TlsServer) -> Result<()> {
         let upgraded = Box::pin(self.transport.start_server(tls)).await;
         self.scheme = "tls";
-        upgraded.map_err(|error| self.failed("TLS handshake", error))
+        upgraded.map_err(|error| match crate::tls::is_none(&error) {
+            true => self.no_tls("clients come here by tls://"),
+            false => self.failed("TLS handshake", error),
+        })
+    }
+
+    fn no_tls(&self, advice: impl Into<String>) -> Error {
+        let error = Error::new(
+            "TLS handshake",
+            Class::General,
+            "the other end does not speak TLS",
+        );
+        error.at(self.peer().endpoint(self.scheme)).advise(advice)
     }
 
     /// What the TLS handshake settled; `None` on a plain connection.

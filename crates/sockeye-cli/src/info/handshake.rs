@@ -35,7 +35,7 @@ pub(super) async fn tls(plan: &Plan, report: &mut Report, socket: Socket) -> Res
     };
     let Some(why) = Distrust::of(&error) else {
         let is_ours = error.io_kind() == Some(ErrorKind::InvalidInput); // a name that no certificate can have
-        return Err(failed(&match is_ours {
+        return Err(failed(&match is_ours || error.advice().is_some() {
             true => error,
             false => error.advise("does the server speak TLS on this port?"),
         }));

@@ -197,6 +197,7 @@ impl Transport {
                     Err(error)
                 }
             }),
+            Transport::Tls(_) => read.map_err(crate::tls::unheard_farewell),
             _ => read,
         })
     }
