@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use crate::files::Person;
 use crate::serve::Serving;
-use crate::sockeye::{Background, sockeye};
+use crate::sockeye::{Background, run, sockeye, words};
+use crate::user::secret;
 
 const FILES: &str = "files@tcp://127.0.0.1:0";
 const SHOP: &str = "shop@tcp://127.0.0.1:0?auth=scram";
@@ -61,5 +62,20 @@ fn who_begins_with_other_words_is_answered() {
     assert_eq!(
         (&answer["id"], &answer["error"]["code"]),
         (&Value::Null, &"login".into())
+    );
+}
+
+#[test]
+fn who_logs_in_where_nobody_has_to_is_told() {
+    let data = tempfile::tempdir().expect("a folder");
+    let open = "shop@tcp://127.0.0.1:0";
+    let serving = Serving::start(&["--data", &data.path().to_string_lossy()], &[open]);
+    let endpoint = format!("tcp://{}", serving.address(0));
+    let password = secret(data.path(), "password", "correct horse\n");
+    let output = run(&["shop", &endpoint, "--user", "anna", "--password-file", &password]);
+    let said = words(&output);
+    assert!(
+        said.contains("perhaps it asks for none: leave the user out"),
+        "{said}"
     );
 }
