@@ -76,7 +76,11 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             continue;
         }
         if let Err(e) = step::run(step::program(tool.program).args(tool.args)) {
-            wrong.push(format!("{e:#}"));
+            let advice = match tool.online {
+                true => " (where the list can't be fetched, --offline leaves it out)",
+                false => "",
+            };
+            wrong.push(format!("{e:#}{advice}"));
         }
     }
     let missing = missing();
