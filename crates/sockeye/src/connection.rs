@@ -250,8 +250,8 @@ impl Connection {
     }
 
     /// Sends a whole chunk, without a copy where the model can. Under `uring` as much as a socket's buffer would take may
-    /// still be under way when this returns; who drops a connection that it dialled makes sure of it by
-    /// [`close_write`](Self::close_write).
+    /// still be under way when this returns. It goes on its way when the connection is dropped, and [`run`](crate::run) ends
+    /// behind it; but not if the peer takes none of it for two seconds.
     ///
     /// # Errors
     /// When the connection is broken, or the peer takes nothing for longer than the write timeout.

@@ -1,6 +1,7 @@
 //! A server: an endpoint, a model and a handler.
 
 pub(crate) mod accept;
+mod blocked;
 mod event;
 pub(crate) mod guard;
 mod limits;
@@ -22,6 +23,7 @@ use crate::listen::{self, Bound, SocketFile};
 use crate::model::{self, Model};
 use crate::options::Options;
 use crate::tls::TlsServer;
+use blocked::Blocked;
 use registry::{Entry, Registry, lock};
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -42,6 +44,9 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) registry: Registry,
     pub(crate) stage: watch::Sender<Stage>,
+    pub(crate) blocked: Blocked,
+    /// Nobody else has its sockets, so that they may be shut down.
+    pub(crate) is_alone: bool,
     pub(crate) tls: Option<TlsServer>,
     pub(crate) spin: Duration,
     observer: Option<Observer>,
@@ -138,6 +143,7 @@ pub struct Server {
     /// The host as it was asked for, which `bound` has as an address.
     host: Option<Host>,
     options: Options,
+    adopted: bool,
     model: Model,
     workers: usize,
     limits: Limits,
@@ -170,14 +176,15 @@ impl Server {
     /// Serves on a socket that was made elsewhere: listening already, or bound for packets. `endpoint` is what it is
     /// called, and tells which of the two it is.
     pub fn adopt(fd: OwnedFd, endpoint: Endpoint) -> Self {
-        Self::of(
-            Bound {
-                fd,
-                endpoint,
-                file: None,
-            },
-            Options::new(),
-        )
+        let bound = Bound {
+            fd,
+            endpoint,
+            file: None,
+        };
+        Server {
+            adopted: true,
+            ..Self::of(bound, Options::new())
+        }
     }
 
     fn of(bound: Bound, options: Options) -> Self {
@@ -186,6 +193,7 @@ impl Server {
             host: bound.endpoint.host_port().map(|at| at.host.clone()),
             bound,
             options,
+            adopted: false,
             model: Model::default(),
             workers: 1,
             limits: Limits::default(),
@@ -307,6 +315,8 @@ impl Server {
             limits: self.limits,
             registry: Registry::default(),
             stage: watch::Sender::new(Stage::Running),
+            blocked: Blocked::default(),
+            is_alone: !self.adopted,
             tls: self.tls,
             spin: self.spin,
             observer: self.observer,

@@ -61,10 +61,14 @@ impl Bell {
         }
     }
 
-    /// Ready once after it was rung, before or meanwhile.
-    pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready once after it was rung, before or meanwhile; if there is anybody to ring it.
+    pub(super) fn poll(&self, cx: &mut Context<'_>, may_ring: bool) -> Poll<()> {
         if self.rung.take() {
             return Poll::Ready(());
+        }
+        if !may_ring {
+            let _before = self.waker.take(); // whoever keeps one keeps the thread from blocking
+            return Poll::Pending;
         }
         let is_known = matches!(&*self.waker.borrow(), Some(waker) if waker.will_wake(cx.waker()));
         if !is_known {

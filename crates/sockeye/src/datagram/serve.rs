@@ -33,7 +33,12 @@ pub(crate) async fn serve<H: PacketHandler>(link: Box<dyn PacketLink>, handler: 
             return shared.acceptor_ended();
         }
     };
+    let grip = desk.socket.link.borrow().grip().filter(|_| shared.is_alone);
     let mut stop = Until::new(shared.stage.subscribe(), Stage::Draining);
+    let _blocked = grip.map(|grip| {
+        stop.is_told();
+        desk.shared.blocked.enter(grip)
+    });
     let mut cut = Until::new(shared.stage.subscribe(), Stage::Cut);
     let mut arrived = Vec::new();
     // Each answer has a share of it, and of a thread's own the count costs less than one of all threads.
@@ -102,7 +107,7 @@ impl Desk {
                 if let Poll::Ready(received) = self.socket.link.borrow_mut().poll_recv(cx, arrived) {
                     return Poll::Ready(Next::Received(received));
                 }
-                self.socket.late.poll(cx).map(|()| Next::Late)
+                self.poll_late(cx).map(|()| Next::Late)
             });
             match next.await {
                 Next::Received(Ok(())) | Next::Late => return true,
@@ -116,6 +121,11 @@ impl Desk {
                 }
             }
         }
+    }
+
+    /// Whether there is an answer outside of a batch: only who has one of the packets can give it.
+    fn poll_late(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.socket.late.poll(cx, Rc::strong_count(&self.socket) > 1)
     }
 
     /// The packet, if it is whole, there are not too many, and its handler admits it.
@@ -163,7 +173,7 @@ impl Desk {
             let is_cut = tokio::select! {
                 biased;
                 () = poll_fn(|cx| cut.poll(cx)) => true,
-                () = poll_fn(|cx| self.socket.late.poll(cx)) => false,
+                () = poll_fn(|cx| self.poll_late(cx)) => false,
                 _ = nap => false,
             };
             if is_cut {

@@ -285,6 +285,7 @@ fn give_timeout(source: &Source, wish: Wish) -> io::Result<()> {
 
 impl Reactor for Blocking {
     type Place = Rc<Source>;
+    const BLOCKS: bool = true;
 
     fn register(&self, fd: BorrowedFd<'_>) -> io::Result<Rc<Source>> {
         let mut sources = self.sources.borrow_mut();
@@ -395,10 +396,11 @@ pub(crate) fn drive<F: Future>(
         let mut future = pin!(future);
         let mut spin = Spinner::new(spin);
         let ended = loop {
+            // The tasks first: it may be that the main future is among those who are ready.
+            tasks.run_ready();
             if let Poll::Ready(output) = tasks.poll_main(future.as_mut()) {
                 break Ok(Some(output));
             }
-            tasks.run_ready();
             if over() {
                 break Ok(None);
             }

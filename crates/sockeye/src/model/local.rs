@@ -87,6 +87,9 @@ where
                 break Err(error);
             }
         };
+        while tasks.drop_passing() && turn(&**driver, &mut spin).is_ok() {
+            tasks.run_ready();
+        }
         tasks.drop_all();
         ended
     })

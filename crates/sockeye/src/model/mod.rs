@@ -30,6 +30,7 @@ pub use name::{Model, Trigger};
 use crate::buffer::Chunk;
 use crate::error::{Class, Error, Result};
 use crate::server::Job;
+use crate::server::registry::SocketGrip;
 pub(crate) use local::Ready;
 pub(crate) use mmsg::{Arrival, BATCH, LocalEnd, Peer};
 pub(crate) use process::keep_to_itself;
@@ -153,6 +154,10 @@ pub(crate) trait PacketLink {
         bytes: &[u8],
         to: Option<&Route>,
     ) -> Poll<io::Result<usize>>;
+    /// Ends a receive that waits in its call, where this model has it do so: nothing else rouses it then.
+    fn grip(&self) -> Option<SocketGrip> {
+        None
+    }
     /// Sends as many of the front as the kernel takes without waiting.
     fn send_batch(&mut self, packets: &[(Chunk, Route)]) -> io::Result<usize>;
     fn set_limits(&mut self, read: Option<Duration>, write: Option<Duration>);

@@ -6,11 +6,12 @@
 
 use super::{AcceptLink, Accepted, PIPE, PacketLink, Received, Route, StreamLink, messages, mmsg};
 use crate::buffer::{Chunk, Loans, RECEIVE, Spare};
+use crate::server::registry::SocketGrip;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags};
 use rustix::pipe::{SpliceFlags, splice};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -69,6 +70,8 @@ pub(crate) struct Wish {
 pub(crate) trait Reactor: Sized + 'static {
     /// What a link keeps of its place here.
     type Place;
+    /// Whether it may have an attempt wait in its call, from which no waker rouses it.
+    const BLOCKS: bool = false;
 
     fn register(&self, fd: BorrowedFd<'_>) -> io::Result<Self::Place>;
     fn deregister(&self, place: &Self::Place, fd: BorrowedFd<'_>);
@@ -342,6 +345,12 @@ impl<R: Reactor> PacketLink for Packets<R> {
             }
             sent => Ok(sent?),
         }
+    }
+
+    fn grip(&self) -> Option<SocketGrip> {
+        // Those of one machine would tell their peers of it.
+        let is_udp = mmsg::can_cut(self.fd());
+        (R::BLOCKS && is_udp).then(|| SocketGrip(self.fd().as_raw_fd()))
     }
 
     fn set_limits(&mut self, read: Option<Duration>, write: Option<Duration>) {

@@ -231,6 +231,8 @@ impl Bell {
 
 struct Task {
     birth: u32,
+    /// It is not dropped when the main future has ended.
+    lasts: bool,
     /// Not there while it is polled.
     future: Option<(LocalFuture, Waker)>,
     caller: Arc<Caller>,
@@ -245,6 +247,7 @@ pub(crate) struct Tasks {
     remote: Arc<Remote>,
     main: Bell,
     main_ready: Cell<bool>,
+    closed: Cell<bool>,
 }
 
 impl Tasks {
@@ -261,6 +264,7 @@ impl Tasks {
             remote,
             main,
             main_ready: Cell::new(true),
+            closed: Cell::new(false),
         }
     }
 
@@ -277,6 +281,18 @@ impl Tasks {
     }
 
     pub(crate) fn spawn(&self, future: LocalFuture) {
+        self.add(future, false);
+    }
+
+    /// Adds one that is to come to its end, which it does soon, though the main future has ended. When nobody polls any more
+    /// it is dropped at once.
+    pub(crate) fn spawn_lasting(&self, future: LocalFuture) {
+        if !self.closed.get() {
+            self.add(future, true);
+        }
+    }
+
+    fn add(&self, future: LocalFuture, lasts: bool) {
         self.births.set(self.births.get().wrapping_add(1));
         let mut all = self.all.borrow_mut();
         let slot = all.vacant_entry();
@@ -288,6 +304,7 @@ impl Tasks {
         let first = waker.clone();
         slot.insert(Task {
             birth: ticket.birth,
+            lasts,
             future: Some((future, waker)),
             caller,
         });
@@ -419,8 +436,23 @@ impl Tasks {
 
     /// Drops every task where it stands.
     pub(crate) fn drop_all(&self) {
+        self.closed.set(true);
         let tasks: Vec<Task> = self.all.borrow_mut().drain().collect();
         drop(tasks);
+    }
+
+    /// Drops those that needn't come to their end; whether there are others.
+    pub(crate) fn drop_passing(&self) -> bool {
+        let mut all = self.all.borrow_mut();
+        let passing: Vec<usize> = all
+            .iter()
+            .filter(|(_, task)| !task.lasts)
+            .map(|(key, _)| key)
+            .collect();
+        let tasks: Vec<Task> = passing.into_iter().map(|key| all.remove(key)).collect();
+        drop(all);
+        drop(tasks); // what they hold may leave something behind
+        !self.all.borrow().is_empty()
     }
 }
 

@@ -10,6 +10,7 @@
 mod accept;
 mod buffers;
 mod polls;
+mod rest;
 mod state;
 mod stream;
 
@@ -108,6 +109,8 @@ struct Ring {
     tasks: Tasks,
     clock: Clock,
     completed: RefCell<VecDeque<Completion>>,
+    /// Connections that are gone, and something of theirs is still to be sent.
+    lingering: Cell<usize>,
 }
 
 /// Says which of a container's or a kernel's rules forbids io_uring.
@@ -150,6 +153,7 @@ impl Uring {
             tasks: Tasks::new()?,
             clock: Clock::new()?,
             completed: RefCell::default(),
+            lingering: Cell::new(0),
         });
         shared.listen(shared.tasks.rouse_fd(), Kind::Rouse)?;
         shared.listen(shared.clock.fd(), Kind::Clock)?;
@@ -202,6 +206,13 @@ impl Ring {
         #[allow(unsafe_code)]
         unsafe {
             self.push(&entry)
+        }
+    }
+
+    /// Asks for the end of an operation, if it is there, that nobody waits for.
+    fn call_off(&self, is_there: bool, kind: Kind, place: usize) {
+        if is_there && self.cancel(kind, place).is_err() {
+            tracing::debug!("an operation goes on until its peer ends it");
         }
     }
 

@@ -38,6 +38,7 @@ impl Shutdown {
         if !first {
             return;
         }
+        self.shared.blocked.end_input();
         let this = self.clone();
         let sweeper = std::thread::Builder::new()
             .name("sockeye-drain".to_owned())
@@ -50,6 +51,7 @@ impl Shutdown {
     /// Ends every connection at once.
     pub fn cut(&self) {
         self.shared.stage.send_modify(|stage| *stage = Stage::Cut);
+        self.shared.blocked.end_input();
         self.shared.registry.all().iter().for_each(|entry| entry.cut());
     }
 
@@ -94,10 +96,13 @@ impl Shutdown {
 /// A wait for a stage, by who looks at it between many other things: it costs next to nothing as long as nothing changes.
 pub(crate) struct Until {
     watch: watch::Receiver<Stage>,
+    stage: Stage,
     /// Kept from look to look, for what it costs is to begin it and to drop it.
     wait: Pin<Box<dyn Future<Output = ()>>>,
     /// Who is woken by it.
     asked: Option<Waker>,
+    /// Whoever looks is roused by something else, and keeps no waker here.
+    is_told: bool,
     over: bool,
 }
 
@@ -106,16 +111,27 @@ impl Until {
         let mut own = watch.clone();
         Until {
             watch,
+            stage,
             // Tokio's budget would keep it from being asked for, which is to be done once and no more.
             wait: Box::pin(unconstrained(async move { reached(&mut own, stage).await })),
             asked: None,
+            is_told: false,
             over: false,
         }
+    }
+
+    /// From now on it wakes nobody: see [`Blocked`](super::Blocked).
+    pub(crate) fn is_told(&mut self) {
+        self.is_told = true;
     }
 
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.over {
             return Poll::Ready(());
+        }
+        if self.is_told {
+            self.over = *self.watch.borrow() >= self.stage;
+            return if self.over { Poll::Ready(()) } else { Poll::Pending };
         }
         let is_asked = self
             .asked

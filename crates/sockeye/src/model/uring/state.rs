@@ -2,12 +2,16 @@
 
 use super::Completion;
 use super::buffers::Buffers;
+use super::stream::AHEAD;
 use crate::buffer::{Chunk, Loans, RECEIVE};
 use crate::model::sources::Side;
+use crate::model::timers::Timers;
 use io_uring::cqueue;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// Chunks that may wait for a handler before the receive is called off, until it has caught up: each holds a buffer that
 /// the ring's other connections want.
@@ -20,6 +24,9 @@ const INBOX_BYTES: usize = 4 * RECEIVE;
 pub(super) struct State {
     /// Closed when the place is given up.
     pub(super) fd: OwnedFd,
+    /// Nobody reads any more.
+    pub(super) deaf: bool,
+    /// Nobody is left who could want anything.
     pub(super) orphaned: bool,
     pub(super) receiving: bool,
     calling_off: bool,
@@ -31,6 +38,8 @@ pub(super) struct State {
     pub(super) read: Side,
     pub(super) sending: Option<Chunk>,
     pub(super) send_error: Option<io::Error>,
+    /// A send has not been over in time.
+    late: bool,
     pub(super) polling: bool,
     pub(super) writable: bool,
     pub(super) write: Side,
@@ -40,6 +49,7 @@ impl State {
     pub(super) fn new(fd: OwnedFd) -> Self {
         State {
             fd,
+            deaf: false,
             orphaned: false,
             receiving: false,
             calling_off: false,
@@ -49,6 +59,7 @@ impl State {
             read: Side::default(),
             sending: None,
             send_error: None,
+            late: false,
             polling: false,
             writable: false,
             write: Side::default(),
@@ -94,8 +105,9 @@ impl State {
         }
     }
 
-    /// Nobody wants what has arrived any more.
+    /// Nobody wants what has arrived any more, or will arrive.
     pub(super) fn clear(&mut self) {
+        self.deaf = true;
         (self.next, self.later) = (None, VecDeque::new());
     }
 
@@ -107,6 +119,7 @@ impl State {
             .map(|number| buffers.filled(loans, number, usize::try_from(completion.result).unwrap_or(0)));
         match completion.outcome() {
             Ok(0) => self.ended = Some(None),
+            Ok(_) if self.deaf => {}
             Ok(_) => chunk.into_iter().for_each(|chunk| self.put(chunk)),
             // Called off by us, or no buffer was free at that moment: whoever waits asks again.
             Err(error)
@@ -142,6 +155,30 @@ impl State {
         self.sending = None;
         self.write.rise();
         After::Nothing
+    }
+
+    /// Until no send is under way.
+    pub(super) fn poll_idle(
+        &mut self,
+        limit: Option<Duration>,
+        timers: &Timers,
+        cx: &Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        if let Some(error) = self.send_error.take() {
+            return Poll::Ready(Err(error));
+        }
+        if self.sending.is_some() {
+            let waits = self.write.wait(limit, timers, cx);
+            self.late |= waits.is_err();
+            return waits.map_or_else(|late| Poll::Ready(Err(late)), |()| Poll::Pending);
+        }
+        self.write.done();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Whether something is under way of which a send has said that it is sent.
+    pub(super) fn is_owed(&self) -> bool {
+        self.sending.as_ref().is_some_and(|chunk| chunk.len() <= AHEAD) && !self.late
     }
 
     /// The rest could not be handed over.

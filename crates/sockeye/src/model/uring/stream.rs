@@ -1,6 +1,7 @@
 //! A stream on the ring.
 
 use super::buffers::GROUP;
+use super::rest::Rest;
 use super::state::{After, State};
 use super::{Kind, Place, Ring, token};
 use crate::buffer::{Chunk, RECEIVE, Spare};
@@ -18,7 +19,7 @@ use tokio::io::ReadBuf;
 
 /// Up to this much may be under way when a send returns, as a socket's own buffer would take it; with more, it waits
 /// until the kernel has it.
-const AHEAD: usize = RECEIVE;
+pub(super) const AHEAD: usize = RECEIVE;
 
 /// What one operation sends at the most: each that completes is progress, which a write deadline starts anew from, and is
 /// long enough for its own cost not to count.
@@ -100,15 +101,7 @@ impl Stream {
 
     /// Until no send is under way.
     fn poll_idle(&self, state: &mut State, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Some(error) = state.send_error.take() {
-            return Poll::Ready(Err(error));
-        }
-        if state.sending.is_some() {
-            state.write.wait(self.limits[1], &self.ring.sources.timers, cx)?;
-            return Poll::Pending;
-        }
-        state.write.done();
-        Poll::Ready(Ok(()))
+        state.poll_idle(self.limits[1], &self.ring.sources.timers, cx)
     }
 
     /// Until the kernel says that the socket can be written to (or is broken).
@@ -150,24 +143,17 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        let timers = &self.ring.sources.timers;
         let mut state = self.state.borrow_mut();
-        state.orphaned = true;
-        state.read.cancel(timers);
-        state.write.cancel(timers);
+        state.read.cancel(&self.ring.sources.timers);
         state.clear();
-        for (there, kind) in [
-            (state.receiving, Kind::Receive),
-            (state.sending.is_some(), Kind::Send),
-            (state.polling, Kind::Poll),
-        ] {
-            // If a cancellation can't be handed over, the operation ends with its peer.
-            if there && self.ring.cancel(kind, self.place).is_err() {
-                tracing::debug!("an operation goes on until its peer ends it");
-            }
+        for (there, kind) in [(state.receiving, Kind::Receive), (state.polling, Kind::Poll)] {
+            self.ring.call_off(there, kind, self.place);
         }
-        if state.is_over() {
-            self.ring.remove(self.place);
+        let is_owed = state.is_owed();
+        drop(state);
+        let rest = Rest::new(self.ring.clone(), self.place, self.state.clone());
+        if is_owed && self.ring.may_linger() {
+            self.ring.tasks.spawn_lasting(Box::pin(rest.sent()));
         }
     }
 }

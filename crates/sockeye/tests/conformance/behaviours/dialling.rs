@@ -4,7 +4,9 @@ use super::behaviours;
 use crate::client::nobody;
 use crate::dice::Dice;
 use crate::driven::client;
-use sockeye::{Address, Class, Connection, Datagram, Dialer, Model, dial, run, spawn_local, time};
+use socket2::{Domain, Socket, Type};
+use sockeye::{Address, Class, Connection, Datagram, Dialer, Model, Options, dial, run, spawn_local, time};
+use std::future::pending;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::net::UnixStream;
@@ -19,6 +21,8 @@ behaviours![
     a_client_doesnt_wait_for_a_silent_peer,
     a_client_is_told_that_nobody_listens,
     futures_of_one_thread_wait_side_by_side,
+    what_was_sent_arrives_though_its_connection_is_dropped,
+    a_peer_that_takes_nothing_keeps_nobody_from_the_end,
 ];
 
 const SOON: Duration = Duration::from_millis(50);
@@ -128,6 +132,72 @@ fn a_client_is_told_that_nobody_listens(model: Model) {
     assert_eq!(refused.class(), Class::General);
     let words = format!("dial {endpoint}: connection refused; ");
     assert!(refused.to_string().starts_with(&words), "{refused}");
+}
+
+/// A peer that takes little at a time; how much comes in all.
+fn slow_reader() -> (String, JoinHandle<usize>) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("an option");
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    socket.bind(&any.into()).expect("a port");
+    socket.listen(1).expect("a listener");
+    let listener = TcpListener::from(socket);
+    let endpoint = format!("tcp://{}", listener.local_addr().expect("its address"));
+    let reader = spawn(move || {
+        let (mut peer, _) = listener.accept().expect("a client");
+        let mut bytes = [0; 1000];
+        let reads = std::iter::from_fn(|| {
+            std::thread::yield_now();
+            let count = peer.read(&mut bytes).expect("bytes, or their end");
+            (count > 0).then_some(count)
+        });
+        reads.sum()
+    });
+    (endpoint, reader)
+}
+
+fn what_was_sent_arrives_though_its_connection_is_dropped(model: Model) {
+    const PIECE: usize = 16 << 10;
+    let send = async |endpoint: String| {
+        let options = Options::new().send_buffer(4096);
+        let mut conn = Dialer::new().options(options).dial(&endpoint).await?;
+        for _ in 0..32 {
+            conn.send(vec![7; PIECE]).await?;
+        }
+        sockeye::Result::Ok(conn)
+    };
+    let (endpoint, reader) = slow_reader();
+    client(model, async { send(endpoint).await.map(drop) });
+    assert_eq!(reader.join().expect("the peer reads"), 32 * PIECE);
+    // By a future that goes with the thread's driver.
+    let (endpoint, reader) = slow_reader();
+    client(model, async {
+        let (sender, sent) = oneshot::channel();
+        spawn_local(async move {
+            let conn = send(endpoint).await;
+            let _ = sender.send(conn.is_ok()); // whoever waits fails if it isn't told
+            pending::<()>().await;
+            drop(conn);
+        })?;
+        assert!(sent.await.expect("it gets on"));
+        Ok(())
+    });
+    assert_eq!(reader.join().expect("the peer reads"), 32 * PIECE);
+}
+
+fn a_peer_that_takes_nothing_keeps_nobody_from_the_end(model: Model) {
+    let pairs = [(); 100].map(|()| UnixStream::pair().expect("a pair"));
+    let (ours, _theirs): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+    client(model, async {
+        for (number, ours) in ours.into_iter().enumerate() {
+            socket2::SockRef::from(&ours).set_send_buffer_size(4096)?;
+            let mut conn = Connection::adopt(ours.into())?;
+            conn.set_write_timeout(Some(Duration::from_millis(1)));
+            // One after another until a timeout; or one, which has none yet if a send doesn't wait for the kernel to have it.
+            while conn.send(vec![0; 60_000]).await.is_ok() && number % 2 == 0 {}
+        }
+        Ok(())
+    });
 }
 
 fn futures_of_one_thread_wait_side_by_side(model: Model) {

@@ -22,6 +22,7 @@ behaviours![
     who_is_not_admitted_gets_no_answer,
     packets_beyond_the_limit_are_dropped_and_told,
     stopping_lets_the_packets_under_way_be_answered,
+    a_server_that_waits_for_packets_stops_at_once,
     a_flood_of_packets_does_not_keep_a_server_from_stopping,
 ];
 
@@ -257,6 +258,28 @@ fn stopping_lets_the_packets_under_way_be_answered(model: Model) {
     drop(connect(served.endpoint()));
     std::net::UdpSocket::bind(served.endpoint().to_string().trim_start_matches("udp://"))
         .expect("nobody has it any more");
+}
+
+fn a_server_that_waits_for_packets_stops_at_once(model: Model) {
+    for endpoint in ["udp://127.0.0.1:0", "udp://[::1]:0"] {
+        let spec = Spec::new(model, "moody").with("endpoint", endpoint);
+        let idle = |served: &mut Served| drop(served.connect());
+        let answered = |served: &mut Served| exchange(&served.connect(), b"hello");
+        let answered_late = |served: &mut Served| {
+            let (bell, client) = (Bell::new(), served.connect());
+            send_packet(&client, bell.words());
+            send(&bell.caller(), b"now");
+            assert_eq!(receive_some(&client), b"now");
+        };
+        for before in [idle, answered, answered_late] {
+            for end in [Served::stop, Served::cut] {
+                let mut served = Served::of(&spec.clone().with("drain", 1_000_000));
+                before(&mut served);
+                end(&mut served);
+                served.join();
+            }
+        }
+    }
 }
 
 fn a_flood_of_packets_does_not_keep_a_server_from_stopping(model: Model) {
