@@ -89,6 +89,9 @@ impl Connection {
     /// # Errors
     /// As [`recv_file`](Self::recv_file). Nothing was received then.
     pub async fn recv_file_some(&mut self, file: &File, offset: u64, most: u64) -> Result<u64> {
+        if most == 0 {
+            return Ok(0); // no bytes that are moved are no end
+        }
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let step = self.recv_step(file, offset, most).await;
         let received = step.map_err(|error| self.failed("receive file", error))?;
