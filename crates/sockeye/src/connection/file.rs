@@ -5,6 +5,7 @@ use super::pipe::Pipe;
 use super::transport::Transport;
 use crate::buffer::{Chunk, Spare};
 use crate::error::Result;
+use crate::model::{Waits, Way};
 use std::fs::File;
 use std::future::poll_fn;
 use std::io;
@@ -100,11 +101,13 @@ impl Connection {
 
     async fn recv_step(&mut self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
         if self.held.is_empty()
-            && let Some(moved) = poll_fn(|cx| self.poll_pipe(cx, file, offset, count)).await?
+            && let Some(moved) = self
+                .waiting(|conn, cx| conn.poll_pipe(cx, file, offset, count))
+                .await?
         {
             return Ok(moved);
         }
-        let mut chunk = poll_fn(|cx| self.poll_recv(cx)).await?;
+        let mut chunk = self.waiting(Self::poll_recv).await?;
         let wanted = chunk.len().min(count);
         let written = file.write_all_at(&chunk[..wanted], offset);
         if written.is_ok() {
@@ -114,6 +117,11 @@ impl Connection {
             self.held = chunk;
         }
         written.map(|()| wanted)
+    }
+
+    async fn waiting<T>(&mut self, mut poll: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>) -> T {
+        let mut wait = Waits::new(self, Way::Read);
+        poll_fn(move |cx| wait.poll(|conn| poll(conn, cx))).await
     }
 
     fn poll_pipe(
