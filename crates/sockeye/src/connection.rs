@@ -8,6 +8,7 @@ use crate::address::{Address, local_address};
 use crate::buffer::{Chunk, Spare};
 use crate::error::{Class, Error, Result};
 use crate::model::{self, Pause, StreamLink, Waits, Way};
+use crate::options::raw::unsent;
 use crate::server::registry::{Entry, SocketGrip};
 use crate::time::{at_once, shortest};
 use crate::tls::{Distrust, TlsClient, TlsFacts, TlsServer};
@@ -28,6 +29,9 @@ pub(crate) use transport::Wire;
 const LINGER_BYTES: u64 = 1 << 20;
 /// How long it does so.
 const LINGER_TIME: Duration = Duration::from_secs(1);
+/// How often it is looked whether the peer has what it was sent, and how often it may have taken nothing meanwhile: a second.
+const NAP: Duration = Duration::from_millis(5);
+const NAPS: u32 = 200;
 
 /// A stream of bytes to one peer: TCP, Unix, vsock, any of them with TLS, or a descriptor made elsewhere.
 ///
@@ -365,9 +369,29 @@ impl Connection {
     /// Ends an accepted connection so that the peer gets the last word we sent: says that we are done, and lingers.
     pub(crate) async fn end(&mut self) -> io::Result<()> {
         self.entry.leave();
+        if self.entry.input_ended() {
+            Box::pin(self.arrive()).await?;
+        }
         self.shutdown().await?;
         if !self.entry.is_cut() {
             self.linger().await;
+        }
+        Ok(())
+    }
+
+    /// Waits until the peer has all that it was sent, as long as it takes any. Whose input was ended from this side is reset by
+    /// whatever the peer says after the end of the output (tcp(7)), and to read that beforehand is no longer possible.
+    async fn arrive(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.transport.poll_close(cx)).await?;
+        let (mut least, mut naps) = (i32::MAX, 0);
+        while naps < NAPS && !self.entry.is_cut() {
+            let unsent = unsent(self.as_fd())?;
+            if unsent == 0 {
+                break;
+            }
+            naps = if unsent < least { 0 } else { naps + 1 };
+            least = least.min(unsent);
+            crate::time::sleep(NAP).await?;
         }
         Ok(())
     }
