@@ -15,7 +15,8 @@ use std::task::{Context, Poll};
 
 impl Connection {
     /// Sends `count` bytes of a file from `offset` on, by `sendfile(2)` where the connection is plain; returns how many
-    /// there were, fewer when the file ends before.
+    /// there were, fewer when the file ends before. (That call knows no `MSG_NOSIGNAL`: a program that has set `SIGPIPE` back to
+    /// its default dies of it when the peer has closed. Programs of Rust ignore the signal unless they say otherwise.)
     ///
     /// # Errors
     /// When the file can't be read or the connection is broken.

@@ -78,9 +78,23 @@ impl Half {
 pub(crate) struct Source {
     fd: RawFd,
     key: usize,
-    /// Calls on it wait if they may: it may have been made elsewhere, and not be in blocking mode.
-    waits: bool,
+    /// Whether calls on it wait if they may, once it is known: it may have been made elsewhere, and not be in blocking mode.
+    waits: Cell<Option<bool>>,
     halves: [Half; 2],
+}
+
+impl Source {
+    fn waits(&self) -> bool {
+        if let Some(waits) = self.waits.get() {
+            return waits;
+        }
+        // SAFETY: a link takes its source away before it closes its descriptor.
+        #[allow(unsafe_code)]
+        let fd = unsafe { BorrowedFd::borrow_raw(self.fd) };
+        let waits = rustix::fs::fcntl_getfl(fd).is_ok_and(|flags| !flags.contains(OFlags::NONBLOCK));
+        self.waits.set(Some(waits));
+        waits
+    }
 }
 
 pub(crate) struct Blocking {
@@ -178,7 +192,7 @@ impl Blocking {
     fn begin(&self, source: &Source, wish: Wish, cx: &Context<'_>) {
         let half = &source.halves[wish.way as usize];
         half.wait(wish, cx);
-        half.may_block.set(wish.may_block && source.waits);
+        half.may_block.set(wish.may_block);
         if !half.waiting.replace(true) {
             self.waiting.set(self.waiting.get() + 1);
         }
@@ -205,7 +219,7 @@ impl Blocking {
         let source = self.sources.borrow().get(key).cloned()?;
         let half = &source.halves[way as usize];
         let reachable = self.own.is_none_or(|own| own == source.fd);
-        if !half.waiting.get() || !half.may_block.get() || !reachable {
+        if !half.waiting.get() || !half.may_block.get() || !reachable || !source.waits() {
             return None;
         }
         let main_is_alone = || {
@@ -324,7 +338,7 @@ impl Reactor for Blocking {
         let source = Rc::new(Source {
             fd: fd.as_raw_fd(),
             key: place.key(),
-            waits: !rustix::fs::fcntl_getfl(fd)?.contains(OFlags::NONBLOCK),
+            waits: Cell::new(None),
             halves: Default::default(),
         });
         // A socket can be written to until it says otherwise, but rarely has something to read at once.
