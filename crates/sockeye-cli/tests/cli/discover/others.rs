@@ -135,7 +135,7 @@ from zeroconf import ServiceBrowser, ServiceInfo, ServiceListener, Zeroconf
 address, kind = sys.argv[1], "_sockeye-echo._tcp.local."
 class Tell(ServiceListener):
     def add_service(self, zeroconf, kind, name):
-        info = zeroconf.get_service_info(kind, name, 10000)
+        info = zeroconf.get_service_info(kind, name, 300_000)
         print("came", name, info.parsed_addresses()[0], info.port, sorted(info.properties.items()), flush=True)
     def update_service(self, zeroconf, kind, name):
         pass
