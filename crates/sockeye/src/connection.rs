@@ -7,7 +7,7 @@ mod transport;
 use crate::address::{Address, local_address};
 use crate::buffer::{Chunk, Spare};
 use crate::error::{Class, Error, Result};
-use crate::model::{self, StreamLink};
+use crate::model::{self, Pause, StreamLink, Waits, Way};
 use crate::server::registry::{Entry, SocketGrip};
 use crate::time::{at_once, shortest};
 use crate::tls::{Distrust, TlsClient, TlsFacts, TlsServer};
@@ -199,10 +199,13 @@ impl Connection {
     /// # Errors
     /// When the peer reset the connection, or the read timeout passed ([`Class::Timeout`](crate::Class::Timeout)).
     pub fn recv(&mut self) -> impl Future<Output = Result<Chunk>> {
-        poll_fn(|cx| match self.poll_recv(cx) {
-            Poll::Ready(Ok(chunk)) => Poll::Ready(Ok(chunk)),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(self.failed("recv", error))),
-            Poll::Pending => Poll::Pending,
+        let mut wait = Waits::new(self, Way::Read);
+        poll_fn(move |cx| {
+            wait.poll(|conn| match conn.poll_recv(cx) {
+                Poll::Ready(Ok(chunk)) => Poll::Ready(Ok(chunk)),
+                Poll::Ready(Err(error)) => Poll::Ready(Err(conn.failed("recv", error))),
+                Poll::Pending => Poll::Pending,
+            })
         })
     }
 
@@ -257,10 +260,13 @@ impl Connection {
     /// When the connection is broken, or the peer takes nothing for longer than the write timeout.
     pub fn send(&mut self, chunk: impl Into<Chunk>) -> impl Future<Output = Result<()>> {
         let mut chunk = chunk.into();
-        poll_fn(move |cx| match self.transport.poll_send(cx, &mut chunk) {
-            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(self.failed("send", error))),
-            Poll::Pending => Poll::Pending,
+        let mut wait = Waits::new(self, Way::Write);
+        poll_fn(move |cx| {
+            wait.poll(|conn| match conn.transport.poll_send(cx, &mut chunk) {
+                Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
+                Poll::Ready(Err(error)) => Poll::Ready(Err(conn.failed("send", error))),
+                Poll::Pending => Poll::Pending,
+            })
         })
     }
 
@@ -404,6 +410,14 @@ impl Connection {
             // The peer has closed or reset it: it needs no telling.
             Ok(()) | Err(rustix::io::Errno::NOTCONN) => Ok(()),
             Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Pause for Connection {
+    fn pause(&mut self, way: Way) {
+        if let Some(wire) = self.transport.wire_mut() {
+            wire.pause(way);
         }
     }
 }
