@@ -18,8 +18,7 @@ fn listening(host: &str, args: &[&str]) -> (Background, u16) {
 }
 
 fn sender() -> UdpSocket {
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
-    socket
+    UdpSocket::bind("127.0.0.1:0").expect("bind")
 }
 
 #[test]

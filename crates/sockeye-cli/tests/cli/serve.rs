@@ -62,8 +62,7 @@ impl Serving {
 
     /// A connection to a listener.
     pub(crate) fn dial(&self, number: usize) -> TcpStream {
-        let stream = TcpStream::connect(self.address(number)).expect("connect");
-        stream
+        TcpStream::connect(self.address(number)).expect("connect")
     }
 }
 

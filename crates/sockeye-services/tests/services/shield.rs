@@ -71,8 +71,7 @@ fn at(host: usize) -> SocketAddr {
 }
 
 fn client(address: SocketAddr) -> UdpSocket {
-    let socket = UdpSocket::bind(address).expect("bind");
-    socket
+    UdpSocket::bind(address).expect("bind")
 }
 
 #[test]
