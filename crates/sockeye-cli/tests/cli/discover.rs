@@ -210,6 +210,35 @@ fn what_only_this_machine_reaches_is_not_announced() {
 }
 
 #[test]
+fn what_no_network_reaches_is_announced_when_one_does_and_that_is_said() {
+    let Some(lan) = Lan::new(1) else { return };
+    let host = &lan.hosts[0];
+    let ip = |words: &str| {
+        let status = host
+            .command(std::process::Command::new("ip").args(words.split(' ')))
+            .status();
+        assert!(status.expect("ip starts").success(), "{words}");
+    };
+    let at = format!("{}/24 dev eth0", host.v4());
+    ip(&format!("addr del {at}"));
+    let server = Server::start(
+        host,
+        "v6",
+        &["echo@tcp://0.0.0.0:7?auth=none", "discard@tcp://[::]:9?auth=none"],
+    );
+    server
+        .serving
+        .line_with("warning: not announced yet: echo; this machine has no network");
+    server.serving.line_with("announced discard");
+    ip(&format!("addr add {at}"));
+    server.serving.line_with("announced echo");
+    server.end();
+    ip("link set eth0 down");
+    let hermit = Server::start(host, "hermit", &["echo@tcp://0.0.0.0:7?auth=none"]);
+    hermit.serving.line_with("not announced yet: echo");
+}
+
+#[test]
 fn where_there_is_no_network_that_is_said() {
     let Some(lan) = Lan::new(1) else { return };
     let host = &lan.hosts[0];

@@ -174,3 +174,21 @@ fn a_second_one_ends_it_at_once() {
     program.signal(Signal::INT);
     assert_eq!(program.end().signal(), Some(Signal::INT.as_raw()));
 }
+
+#[test]
+fn a_lookup_ends_as_any_other_wait() {
+    let Some(lan) = Lan::new(1) else { return };
+    for (format, end) in [
+        (&[][..], "sockeye: no answer (0 tries)"),
+        (
+            &["--json"],
+            r#"{"event":"end","why":"interrupted","answers":0,"tries":0}"#,
+        ),
+    ] {
+        let mut asking = lan.hosts[0].listen(&[&["ask", "@nobody/echo", "dog"], format].concat());
+        asking.has_thread("mDNS_daemon");
+        asking.signal(Signal::INT);
+        asking.line_with(end);
+        assert_eq!(asking.end().code(), Some(1), "{format:?}");
+    }
+}

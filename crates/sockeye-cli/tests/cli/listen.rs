@@ -194,7 +194,11 @@ fn what_makes_no_sense_is_said() {
         ),
         (&["udp://:8000", "--answer", "hello"], "PATTERN => ANSWER"),
         (&["udp://:8000", "--encoding", "utf-16"], "utf-8 or gb18030"),
-        (&["udp://:8000", "--count", "0"], "0"),
+        (&["udp://:8000", "--count", "0"], "write a whole number from 1 on"),
+        (
+            &["udp://:8000", "--count", "-1"],
+            "write a whole number from 1 on",
+        ),
     ] {
         let output = run(&[&["listen"], args].concat());
         assert_eq!(output.status.code(), Some(2), "{args:?}: {}", words(&output));

@@ -75,6 +75,8 @@ pub(crate) trait Reactor: Sized + 'static {
 
     fn register(&self, fd: BorrowedFd<'_>) -> io::Result<Self::Place>;
     fn deregister(&self, place: &Self::Place, fd: BorrowedFd<'_>);
+    /// See [`Pause::pause`](super::Pause::pause).
+    fn pause(&self, place: &Self::Place, way: Way);
 
     /// Makes attempts, each as soon as the descriptor is ready, until one doesn't say "would block".
     fn poll_io<T>(
@@ -240,6 +242,10 @@ impl<R: Reactor> StreamLink for Socket<R> {
         self.limits = [read, write];
     }
 
+    fn pause(&mut self, way: Way) {
+        self.reactor.pause(&self.place, way);
+    }
+
     fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
@@ -355,6 +361,10 @@ impl<R: Reactor> PacketLink for Packets<R> {
 
     fn set_limits(&mut self, read: Option<Duration>, write: Option<Duration>) {
         self.socket.limits = [read, write];
+    }
+
+    fn pause(&mut self, way: Way) {
+        StreamLink::pause(&mut self.socket, way);
     }
 
     fn fd(&self) -> BorrowedFd<'_> {

@@ -57,6 +57,45 @@ impl Client<'_> {
 }
 
 #[test]
+fn who_wants_a_login_announces_it_and_names_are_shown_as_they_are() {
+    let Some(lan) = Lan::new(2) else { return };
+    let home = tempfile::tempdir().expect("a folder");
+    let client = Client {
+        host: &lan.hosts[0],
+        home: home.path(),
+    };
+    let _server = Server::announced(&lan.hosts[1], "Anna's café (2)", &["shop@tls://0.0.0.0:9999"]);
+    let output = client.run(&["shop", "@anna's café (2)"]);
+    let said = words(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(
+        said.lines().next(),
+        Some("@Anna's café (2)/shop is tls://10.9.1.2:9999")
+    );
+    assert!(
+        said.ends_with("@anna's café (2)/shop announces that it wants to know who comes: --user NAME\n"),
+        "{said}"
+    );
+    let password = secret(home.path(), "password", "correct horse battery\n");
+    let output = client.run(&[
+        "shop",
+        "@anna's café (2)",
+        "--user",
+        "ann",
+        "--password-file",
+        &password,
+    ]);
+    let said = words(&output);
+    assert!(said.contains("@anna's café (2)/shop is new here"), "{said}");
+    // The pin's line has its blanks between words alone.
+    assert!(
+        client.pins().starts_with("@anna's%20café%20(2)/shop "),
+        "{}",
+        client.pins()
+    );
+}
+
+#[test]
 fn files_are_kept_at_a_name_and_its_certificate_is_pinned_to_that() {
     let Some(lan) = Lan::new(3) else { return };
     let home = tempfile::tempdir().expect("a folder");

@@ -5,7 +5,7 @@ use super::rest::Rest;
 use super::state::{After, State};
 use super::{Kind, Place, Ring, token};
 use crate::buffer::{Chunk, RECEIVE, Spare};
-use crate::model::{StreamLink, task};
+use crate::model::{StreamLink, Way, task};
 use io_uring::opcode;
 use io_uring::types::Fd;
 use rustix::io::Errno;
@@ -261,6 +261,15 @@ impl StreamLink for Stream {
 
     fn set_limits(&mut self, read: Option<Duration>, write: Option<Duration>) {
         self.limits = [read, write];
+    }
+
+    fn pause(&mut self, way: Way) {
+        let state = self.state.borrow();
+        let side = match way {
+            Way::Read => &state.read,
+            Way::Write => &state.write,
+        };
+        side.pause(&self.ring.sources.timers);
     }
 
     #[allow(unsafe_code)]
