@@ -129,15 +129,12 @@ fn what_a_bad_network_does_to_datagrams_is_told() {
             "{packets}"
         );
         assert_eq!(result["rounds"][0]["wrong"], 0, "{result}");
-        if count("lost") > 0 && count("reordered") > 0 {
-            assert!(
-                output.status.success(),
-                "what is lost is nobody's fault: {result}"
-            );
+        // What is lost is nobody's fault.
+        if count("lost") > 0 && count("reordered") > 0 && output.status.success() {
             break;
         }
-        // A machine that has had no time to send enough of them.
-        assert!(seconds < 100.0, "{packets}");
+        // A machine that has had no time to send enough of them, or for a connection to hear any.
+        assert!(seconds < 100.0, "{result}");
         seconds *= 4.0;
     }
 }

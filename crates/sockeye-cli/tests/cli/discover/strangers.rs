@@ -46,18 +46,25 @@ fn nothing_is_heard_nor_answered_beyond_a_router() {
     let _here = Server::announced(&far.hosts[0], "far", &listeners);
     let seen = [&near.hosts[1], &far.hosts[1]].map(|host| watch(host, &[]));
     let last = ["discard@tcp://0.0.0.0:9?auth=none"];
-    for (seen, name) in seen.iter().zip(["near", "far"]) {
-        for _ in listeners {
+    // Whose address of IPv4 is heard late, on a busy machine, is told of again; all is of this side.
+    let hears = |seen: &Background, name: &str, service: &str| {
+        let coming = format!("+ {name}  {service}");
+        loop {
             let line = seen.line().expect("a line");
-            assert!(line.starts_with(&format!("+ {name}  echo")), "{line}");
+            if line.starts_with(&coming) {
+                return;
+            }
+            assert!(line[1..].starts_with(&format!(" {name}  echo")), "{line}");
         }
+    };
+    for (seen, name) in seen.iter().zip(["near", "far"]) {
+        listeners.iter().for_each(|_| hears(seen, name, "echo"));
     }
     // What is heard of the other side, if anything, has come before what is announced last.
     let _last =
         [(&near, "near"), (&far, "far")].map(|(lan, name)| Server::announced(&lan.hosts[1], name, &last));
     for (seen, name) in seen.iter().zip(["near", "far"]) {
-        let line = seen.line().expect("a line");
-        assert!(line.starts_with(&format!("+ {name}  discard")), "{line}");
+        hears(seen, name, "discard");
     }
     // Neither who is beyond the router nor who is on the link is answered to an address.
     for (host, there) in [
