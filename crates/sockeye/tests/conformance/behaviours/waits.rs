@@ -43,13 +43,13 @@ fn a_wait_that_was_given_up_takes_no_more_time(model: Model) {
         let (mut conn, _peer) = silent()?;
         for _ in 0..2 {
             assert!(conn.try_recv().await?.is_none());
-            time::sleep(LIMIT * 2).await?;
+            sockeye::time::sleep(LIMIT * 2).await?;
             waits_in_vain(&mut conn).await;
         }
         let mut packets = Datagram::bind("udp://127.0.0.1:0").await?;
         packets.set_timeout(Some(LIMIT));
         assert!(time::at_once(packets.recv()).await?.is_none());
-        time::sleep(LIMIT * 2).await?;
+        sockeye::time::sleep(LIMIT * 2).await?;
         let begun = Instant::now();
         packets.recv().await.expect_err("nobody says anything");
         assert!(begun.elapsed() > LIMIT / 2);
