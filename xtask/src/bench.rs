@@ -26,8 +26,10 @@ use crate::{setup, step};
 use comparisons::Comparison;
 use peers::{Peers, Set};
 
-const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 usage: cargo xtask bench [OPTIONS]
+
+Measures the models, and the services, beside the reference servers, each on a core of its own and in turns.
 
   --what echo,udp,idle,churn,shop,files   what to measure (default: all)
   --only MODEL,…               these of Sockeye's models, with their references
@@ -45,7 +47,7 @@ usage: cargo xtask bench [OPTIONS]
 The tables are written to docs/performance.md, the measurements to target/peers/results/.
 ";
 
-const FLAGS: &[&str] = &["--all-peers", "--no-build", "--help"];
+const FLAGS: &[&str] = &["--all-peers", "--no-build"];
 const VALUES: &[&str] = &[
     "--what",
     "--only",
@@ -62,10 +64,6 @@ const VALUES: &[&str] = &[
 /// Builds, measures, writes the tables.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let options = Options::parse(args, FLAGS, VALUES)?;
-    if options.has("--help") {
-        print!("{HELP}");
-        return Ok(());
-    }
     let comparisons = comparisons::chosen(options.value("--what"), options.value("--only"))?;
     let set = Set::parse(if options.has("--all-peers") {
         "all"

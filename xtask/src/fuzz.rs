@@ -21,10 +21,10 @@ const TIMEOUT: u32 = 10;
 /// The most memory of a target in MiB: they need a tenth of it, and a length that was only declared would need more.
 const MEMORY: u32 = 512;
 
-const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 usage: cargo xtask fuzz [TARGET…] [--seconds N]
 
-Without a target: all of them, one after another, and the properties of the tests with many cases.
+Searches for inputs that break a parser, guided by coverage; installs cargo-fuzz where it is missing. Without a target: all of them, one after another, and the properties of the tests with many cases.
 
   --seconds N   each target for so long (60)
 ";
@@ -41,11 +41,7 @@ struct Course {
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let named = args.iter().take_while(|arg| !arg.starts_with('-')).count();
     let (named, rest) = args.split_at(named);
-    let options = Options::parse(rest, &["--help"], &["--seconds"])?;
-    if options.has("--help") {
-        print!("{HELP}");
-        return Ok(());
-    }
+    let options = Options::parse(rest, &[], &["--seconds"])?;
     let seconds = options.count("--seconds")?.unwrap_or(SECONDS);
     let all = targets()?;
     if let Some(unknown) = named.iter().find(|name| !all.contains(name)) {

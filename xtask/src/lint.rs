@@ -53,6 +53,16 @@ const TOOLS: &[Tool] = &[
     },
 ];
 
+pub(crate) const HELP: &str = "\
+usage: cargo xtask lint [--install] [--offline]
+
+Runs the checks that need more tools: cargo-deny (licences, sources, known weaknesses), typos (misspellings), taplo (the form
+of TOML) and cargo-machete (dependencies that nothing uses). A tool that is missing is named and left out.
+
+  --install   install the missing ones first, from the crates' registry: it takes minutes
+  --offline   leave out what fetches something: the list of known weaknesses
+";
+
 /// Runs each tool that is there; all of them, before it fails for any.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let options = Options::parse(args, &["--install", "--offline"], &[])?;
@@ -66,7 +76,11 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             continue;
         }
         if let Err(e) = step::run(step::program(tool.program).args(tool.args)) {
-            wrong.push(format!("{e:#}"));
+            let advice = match tool.online {
+                true => " (where the list can't be fetched, --offline leaves it out)",
+                false => "",
+            };
+            wrong.push(format!("{e:#}{advice}"));
         }
     }
     let missing = missing();

@@ -135,6 +135,14 @@ const PACKAGES: &[Package] = &[
     ),
 ];
 
+pub(crate) const HELP: &str = "\
+usage: cargo xtask setup [--bench]
+
+Installs the Debian packages that the tests use, where they are missing. It needs root or sudo.
+
+  --bench   those that the reference servers of `cargo xtask bench` are built with, too
+";
+
 /// Installs what is missing, and fails where something still is.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let options = Options::parse(args, &["--bench"], &[])?;

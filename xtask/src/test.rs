@@ -15,6 +15,16 @@ const RNG_SEED: &str = "PROPTEST_RNG_SEED";
 /// nobody has thought of is searched for by `cargo xtask fuzz`, and by everybody's own runs.
 const CI_SEED: &str = "20261121";
 
+pub(crate) const HELP: &str = "\
+usage: cargo xtask test [--no-setup] [-- FILTER…]
+
+Runs everything that has to pass: tidy, fmt, clippy, the tests (by nextest where it is installed) and the doctests. The last
+line says how many tests passed.
+
+  --no-setup   don't install the Debian packages that the tests use
+  FILTER…      only the tests that have one of these words in their names
+";
+
 /// Runs every step until one fails. The last line on standard output is the count of the tests, always.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let options = Options::parse(args, &["--no-setup"], &[])?;

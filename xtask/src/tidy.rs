@@ -70,6 +70,12 @@ impl fmt::Display for Finding {
 /// The rules about one Rust file.
 const CODE: &[fn(&Source, &mut Vec<Finding>)] = &[words::check, model::check, safety::check, shape::check];
 
+pub(crate) const HELP: &str = "\
+usage: cargo xtask tidy
+
+Checks what ARCHITECTURE.md says is absent, as far as text can show it. It has no options.
+";
+
 /// Checks the workspace around this program.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     Options::parse(args, &[], &[])?;

@@ -16,8 +16,10 @@ const FEW: u32 = 50;
 /// What a line of counts begins with.
 const COUNTS: &str = "torture: ";
 
-const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 usage: cargo xtask torture [OPTIONS]
+
+Kills the file service and the shop under load, and counts what is left: nothing that was acknowledged may be lost.
 
   --quick     50 kills of each service instead of 1000
   --kills N   so many
@@ -25,11 +27,7 @@ usage: cargo xtask torture [OPTIONS]
 
 /// Kills, and prints the counts.
 pub(crate) fn run(args: &[String]) -> Result<()> {
-    let options = Options::parse(args, &["--quick", "--help"], &["--kills"])?;
-    if options.has("--help") {
-        print!("{HELP}");
-        return Ok(());
-    }
+    let options = Options::parse(args, &["--quick"], &["--kills"])?;
     let kills = match options.count("--kills")? {
         Some(kills) => kills,
         None if options.has("--quick") => FEW,

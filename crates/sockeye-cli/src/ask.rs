@@ -10,8 +10,9 @@ use serde::Serialize;
 use sockeye::{Endpoint, Host, format_duration};
 use sockeye_proto::ask::{End, MAX_TRIES, Policy};
 use sockeye_services::ask::{Answer, Ask};
+use sockeye_services::background::off_loop;
 
-use crate::cli::span;
+use crate::cli::{some, span};
 use crate::content::{Content, Format};
 use crate::discovered::{Place, Wanted};
 use crate::exit::{self, Usage};
@@ -46,7 +47,7 @@ pub(crate) struct Args {
     /// What to send
     text: String,
     /// Stop after so many answers (1, with --silence all)
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = some, allow_negative_numbers = true)]
     answers: Option<NonZeroUsize>,
     /// After an answer, stop when no other comes for so long
     #[arg(long, value_name = "TIME", value_parser = span)]
@@ -80,11 +81,6 @@ enum Event {
 
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let question = args.format.encode(&args.text).map_err(Usage::new)?;
-    let there = args.endpoint.find(Wanted {
-        service: None,
-        packets_only: true,
-    })?;
-    let endpoint = one_peer(&there.endpoint)?;
     let policy = Policy {
         timeout: args.timeout,
         tries: args.tries,
@@ -93,7 +89,20 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
             .or(args.silence.is_none().then_some(NonZeroUsize::MIN)),
         silence: args.silence,
     };
-    sockeye::block_on(ask(endpoint, question, policy, args.format))?
+    sockeye::block_on(ask(args.endpoint, question, policy, args.format))?
+}
+
+/// Finds the peer, on a thread that is not waited for when nobody wants to know any more.
+async fn dial(place: Place, question: Vec<u8>, policy: Policy) -> Result<Ask> {
+    let find = move || {
+        place.find(Wanted {
+            service: None,
+            packets_only: true,
+        })
+    };
+    let there = off_loop(find).await??;
+    let dialled = Ask::dial(one_peer(&there.endpoint)?, question, policy).await;
+    Ok(dialled.map_err(perhaps_a_crowd)?)
 }
 
 /// Streams and crowds are for other commands.
@@ -125,10 +134,13 @@ fn one_peer(endpoint: &Endpoint) -> Result<&Endpoint, Usage> {
     }
 }
 
-async fn ask(endpoint: &Endpoint, question: Vec<u8>, policy: Policy, format: Format) -> Result<ExitCode> {
-    let dialled = Ask::dial(endpoint, question, policy).await;
-    let mut ask = dialled.map_err(perhaps_a_crowd)?;
+async fn ask(place: Place, question: Vec<u8>, policy: Policy, format: Format) -> Result<ExitCode> {
     let mut interrupt = interrupt::heard()?;
+    let mut ask = tokio::select! {
+        biased;
+        _ = &mut interrupt => return Ok(ended(None, (0, 0), &policy, &format)),
+        dialled = dial(place, question, policy) => dialled?,
+    };
     loop {
         let next = tokio::select! {
             biased;
@@ -140,8 +152,13 @@ async fn ask(endpoint: &Endpoint, question: Vec<u8>, policy: Policy, format: For
             return Ok(ExitCode::SUCCESS);
         }
     }
-    let (answers, tries) = (ask.answers(), ask.asked());
-    let why = match ask.end() {
+    let came = (ask.answers(), ask.asked());
+    Ok(ended(ask.end(), came, &policy, &format))
+}
+
+/// Tells what has come of it.
+fn ended(end: Option<End>, (answers, tries): (usize, u32), policy: &Policy, format: &Format) -> ExitCode {
+    let why = match end {
         Some(End::Enough) => "enough",
         Some(End::Silence) => "silence",
         Some(End::TimedOut) => "timeout",
@@ -152,11 +169,11 @@ async fn ask(endpoint: &Endpoint, question: Vec<u8>, policy: Policy, format: For
     }
     let wanted = policy.answers.map_or(1, NonZeroUsize::get);
     if answers >= wanted {
-        return Ok(ExitCode::SUCCESS);
+        return ExitCode::SUCCESS;
     }
-    let waited = ask.end().map(|_| &policy);
+    let waited = end.map(|_| policy);
     exit::tell(&format!("sockeye: {}", too_few(wanted, waited, answers, tries)));
-    Ok(ExitCode::FAILURE)
+    ExitCode::FAILURE
 }
 
 /// Which addresses are of broadcast only the system knows: it forbids to dial them.

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::cli::span;
+use crate::cli::{some, span};
 use crate::content::Format;
 use crate::exit::Usage;
 use crate::interrupt;
@@ -74,7 +74,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", value_parser = span)]
     every: Option<Duration>,
     /// Send so many times (without --every, once a second); of several lines: not more than these
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = some, allow_negative_numbers = true)]
     count: Option<NonZeroUsize>,
     /// Print who answers, until so long after the last datagram
     #[arg(long, value_name = "TIME", value_parser = span)]

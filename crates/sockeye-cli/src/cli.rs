@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::{ask, bench, broadcast, discover, files, info, listen, log, serve, shop, user};
@@ -74,6 +75,12 @@ pub(crate) fn span(text: &str) -> Result<Duration, String> {
         Ok(span) => Ok(span),
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// A number over 0 in an option, for clap.
+pub(crate) fn some(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse()
+        .map_err(|_| "write a whole number from 1 on, such as 4".to_owned())
 }
 
 /// A number in an option, for clap.

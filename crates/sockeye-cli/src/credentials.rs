@@ -17,7 +17,7 @@ use sockeye_proto::challenge::Digest;
 use sockeye_services::auth::{client, read_secret};
 use zeroize::Zeroizing;
 
-use crate::discovered::{Destination, Found};
+use crate::discovered::{Destination, Found, readable};
 use crate::exit::{Usage, tell};
 use crate::hex;
 use pins::{Pin, Pins, Seen};
@@ -92,6 +92,11 @@ impl Credentials {
         self.auth.unwrap_or(usual)
     }
 
+    /// Whether nothing is to be proved to the server.
+    pub(crate) fn prove_nothing(&self) -> bool {
+        self.scheme() == Scheme::None
+    }
+
     /// Whether these options can be had together.
     ///
     /// # Errors
@@ -116,6 +121,7 @@ impl Credentials {
     pub(crate) async fn dial(&self, there: &Destination) -> Result<Connection> {
         self.check()?;
         let endpoint = &there.endpoint;
+        self.suit(there)?;
         let Endpoint::Tls(at) = endpoint else {
             for (given, option) in [
                 (self.ca.is_some(), "--ca"),
@@ -150,6 +156,22 @@ impl Credentials {
             pins.remember(place, pin)?; // a change of address won't make it a stranger
         }
         Ok(conn)
+    }
+
+    /// Whether who was found says what is to be proved to it, and we don't.
+    fn suit(&self, there: &Destination) -> Result<()> {
+        let Some(found) = there.found.as_ref().filter(|_| self.prove_nothing()) else {
+            return Ok(());
+        };
+        let option = match found.auth.as_deref() {
+            Some("scram") => "--user NAME",
+            Some("challenge") => "--auth challenge --secret-file FILE",
+            _ => return Ok(()),
+        };
+        bail!(
+            "{} announces that it wants to know who comes: {option}",
+            readable(&found.known_as)
+        )
     }
 
     /// Does something over a connection to there, and takes leave whatever came of it: one that just breaks off over TLS is a failure to the
@@ -217,13 +239,17 @@ impl Credentials {
         }
         match pins.remember(place, Pin::Fingerprint(shown))? {
             Seen::New => tell(&format!(
-                "{place} is new here. Its certificate vouches for itself; its fingerprint (SHA-256) is\n    {}\nCompare it \
+                "{} is new here. Its certificate vouches for itself; its fingerprint (SHA-256) is\n    {}\nCompare it \
                  with what its operator says; a change of it will be an error from now on ({}).",
+                readable(place),
                 hex::hex(&shown),
                 pins.path().display()
             )),
             Seen::Same => {}
-            Seen::Other => bail!("{place} has just been met with another certificate: try again"),
+            Seen::Other => bail!(
+                "{} has just been met with another certificate: try again",
+                readable(place)
+            ),
         }
         Ok(conn)
     }
@@ -304,8 +330,9 @@ fn never_met_over_tls(found: &Found) -> Result<()> {
     let place = &found.known_as;
     ensure!(
         pins.look_up(place)?.is_none(),
-        "{place} was met over TLS before, and is announced without now: somebody else may go by its name. Nothing was sent. Ask \
+        "{} was met over TLS before, and is announced without now: somebody else may go by its name. Nothing was sent. Ask \
          its operator; if that is theirs, remove the line of {place} from {} and connect again",
+        readable(place),
         pins.path().display()
     );
     Ok(())
@@ -313,8 +340,9 @@ fn never_met_over_tls(found: &Found) -> Result<()> {
 
 fn differs(place: &str, shown: &[u8; 32]) -> String {
     format!(
-        "{place} shows another certificate than it announces: somebody may be in between, or it has just been started anew. \
+        "{} shows another certificate than it announces: somebody may be in between, or it has just been started anew. \
          Nothing was sent. Its fingerprint (SHA-256) is\n    {}\nAsk its operator, and insist with --fingerprint, or try again",
+        readable(place),
         hex::hex(shown)
     )
 }
@@ -324,8 +352,9 @@ fn unvouched(error: anyhow::Error, place: &str, pins: &Pins) -> anyhow::Error {
         return error;
     }
     error.context(format!(
-        "an authority has vouched for {place} before, and none does for what it shows now: somebody may be in between. \
+        "an authority has vouched for {} before, and none does for what it shows now: somebody may be in between. \
          Nothing was sent. Ask its operator; if that is theirs, remove the line of {place} from {} and connect again",
+        readable(place),
         pins.path().display()
     ))
 }
@@ -341,9 +370,10 @@ fn changed(
         return error;
     }
     anyhow::anyhow!(
-        "{place} shows another certificate than before: somebody may be in between, or its operator has changed it. Nothing \
+        "{} shows another certificate than before: somebody may be in between, or its operator has changed it. Nothing \
          was sent.\nExpected was the fingerprint (SHA-256)\n    {}\nAsk the operator; `sockeye info {endpoint}` says which \
          it is now. If the change is theirs, remove the line of {place} from {} and connect again.",
+        readable(place),
         hex::hex(pinned),
         pins.path().display()
     )

@@ -61,6 +61,8 @@ pub(crate) struct Found {
     pub(crate) fingerprint: Option<[u8; 32]>,
     /// The encoding that it says its texts have.
     pub(crate) encoding: Option<String>,
+    /// What it says is to be proved.
+    pub(crate) auth: Option<String>,
 }
 
 impl From<Endpoint> for Destination {
@@ -172,7 +174,12 @@ impl Name {
         let heard = look_up(&self.name, &kinds.unwrap_or_default(), PATIENCE)?;
         let one = self.choose(heard, service, packets)?;
         let there = destination(&one)?;
-        tell(&harmless(&format!("{} is {}", there.known_as(), there.endpoint)));
+        tell(&harmless(&format!(
+            "@{}/{} is {}",
+            one.name,
+            of(&one),
+            there.endpoint
+        )));
         Ok(there)
     }
 
@@ -291,6 +298,7 @@ fn destination(one: &Instance) -> Result<Destination> {
             known_as,
             fingerprint: facts.fingerprint,
             encoding: facts.encoding,
+            auth: facts.auth,
         }),
     })
 }
@@ -305,6 +313,26 @@ fn in_one_word(name: &str) -> String {
         }
     }
     word
+}
+
+/// What somebody is known by, for people: a name with its spaces. What has no name is left as it is.
+pub(crate) fn readable(known_as: &str) -> String {
+    let Some(name) = known_as.strip_prefix('@') else {
+        return known_as.to_owned();
+    };
+    let mut bytes = Vec::new();
+    let mut rest = name.as_bytes();
+    while let [first, after @ ..] = rest {
+        let digits = after
+            .first_chunk::<2>()
+            .and_then(|two| std::str::from_utf8(two).ok());
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        (bytes, rest) = match (first, byte) {
+            (b'%', Some(byte)) => ([bytes, vec![byte]].concat(), &after[2..]),
+            _ => ([bytes, vec![*first]].concat(), after),
+        };
+    }
+    harmless(&format!("@{}", String::from_utf8_lossy(&bytes)))
 }
 
 #[cfg(test)]
@@ -439,5 +467,9 @@ mod tests {
     fn what_a_server_is_known_by_is_one_word_in_small_letters() {
         assert_eq!(in_one_word("Kitchen (2)"), "kitchen%20(2)");
         assert_eq!(in_one_word("a%\n\u{85}Ü"), "a%25%0A%C2%85ü");
+        // And people read it as it was.
+        assert_eq!(readable("@kitchen%20(2)/files"), "@kitchen (2)/files");
+        assert_eq!(readable("@a%25%0A%C2%85ü"), "@a%\\n\\u{85}ü");
+        assert_eq!(readable("[fe80::1%ad0]:9000"), "[fe80::1%ad0]:9000");
     }
 }

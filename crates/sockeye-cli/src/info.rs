@@ -127,8 +127,8 @@ fn size(text: &str) -> Result<usize, String> {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let args = where_announced(args)?;
-    let plan = Plan::new(&args)?;
+    let (args, known_as) = where_announced(args)?;
+    let plan = Plan::new(&args, known_as)?;
     let page = Page::for_stdout();
     let begun = Instant::now();
     let mut report = Report {
@@ -163,10 +163,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// A name that somebody announces gives way to where that is.
-fn where_announced(mut args: Args) -> anyhow::Result<Args> {
+/// A name that somebody announces gives way to where that is, and what it is known by.
+fn where_announced(mut args: Args) -> anyhow::Result<(Args, Option<String>)> {
     if !args.host.starts_with('@') {
-        return Ok(args);
+        return Ok((args, None));
     }
     if let Some(port) = &args.port {
         let why = format!(
@@ -175,8 +175,9 @@ fn where_announced(mut args: Args) -> anyhow::Result<Args> {
         );
         return Err(exit::Usage::new(why).into());
     }
-    args.host = discovered(&args.host, Wanted::default())?.endpoint.to_string();
-    Ok(args)
+    let there = discovered(&args.host, Wanted::default())?;
+    args.host = there.endpoint.to_string();
+    Ok((args, Some(there.known_as())))
 }
 
 /// All the steps, as far as they lead.

@@ -15,6 +15,7 @@ use sockeye_services::reply::Reply;
 use sockeye_services::settings::Settings;
 use tokio::sync::oneshot;
 
+use crate::cli::some;
 use crate::content::{Content, Format, plain, time_of_day, unix_time};
 use crate::exit::{Usage, tell};
 use crate::interrupt;
@@ -55,7 +56,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "RULES")]
     answer: Option<String>,
     /// Stop after so many datagrams
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = some, allow_negative_numbers = true)]
     count: Option<NonZeroUsize>,
     #[command(flatten)]
     format: Format,

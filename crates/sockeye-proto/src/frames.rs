@@ -3,6 +3,7 @@
 //! Raw bytes may stand between two frames, so a [`Decoder`] takes what belongs to one frame and not a byte more.
 //! Nothing is reserved for a length that was only declared: memory grows with the bytes that have come.
 
+use crate::tls;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -75,7 +76,10 @@ impl Decoder {
         match self.length() {
             None => Ok(None),
             Some(0) => Err(BadFrame::Empty),
-            Some(length) if length > MAX_FRAME => Err(BadFrame::TooLong(length)),
+            Some(length) if length > MAX_FRAME => Err(match tls::is_record(&self.bytes) {
+                true => BadFrame::Tls,
+                false => BadFrame::TooLong(length),
+            }),
             Some(length) if self.bytes.len() < HEAD + length => Ok(None),
             Some(_) => {
                 let mut frame = std::mem::take(&mut self.bytes);
@@ -123,6 +127,9 @@ pub enum BadFrame {
     /// Its length is over [`MAX_FRAME`].
     #[error("a frame of {0} bytes is over the limit of {MAX_FRAME}")]
     TooLong(usize),
+    /// It is no frame but the beginning of TLS.
+    #[error("{}", tls::MIXED_UP)]
+    Tls,
     /// Its bytes aren't JSON of the type that is wanted.
     #[error("the frame can't be read: {0}")]
     NotJson(String),

@@ -20,6 +20,7 @@
 //! | [`chargen`] | the endless pattern of characters, RFC 864 | the service `chargen` |
 //! | [`challenge`] | the legacy proof of a shared secret: an HMAC of random bytes | `auth=challenge`, its clients |
 //! | [`scram`] | SCRAM-SHA-256 and -PLUS, both sides: a password is proved and never told | `auth=scram`, its clients |
+//! | [`tls`] | how bytes of TLS are known where none is spoken | whoever reads frames or texts |
 //! | [`icmp`] | echo requests and replies of ICMP and ICMPv6 | `ping`, of `sockeye info` |
 //! | [`hexdump`] | bytes as `hexdump -C` prints them | `nc --hex`, listeners that show traffic |
 //!
@@ -67,3 +68,4 @@ pub mod reply;
 pub mod scram;
 pub mod shop;
 pub mod text;
+pub mod tls;

@@ -52,6 +52,7 @@ pub mod echo;
 pub mod files;
 pub mod hello;
 pub mod load;
+mod patience;
 pub mod ping;
 #[cfg(any(test, fuzzing))]
 pub mod properties;

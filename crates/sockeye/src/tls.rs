@@ -4,9 +4,11 @@ mod clients;
 mod distrust;
 mod kept;
 mod self_signed;
+mod spoken;
 mod verify;
 
 pub use distrust::Distrust;
+pub(crate) use spoken::{is_none, unheard_farewell};
 
 use crate::connection::Wire;
 use crate::endpoint::{Host, ascii_name};

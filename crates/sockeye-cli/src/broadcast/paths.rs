@@ -226,9 +226,15 @@ fn found<'i>(name: &str, interfaces: &'i [Interface]) -> Result<&'i Interface> {
     let is_meant = |one: &&Interface| one.name == name || Some(one.index) == number;
     match interfaces.iter().find(is_meant) {
         Some(interface) => Ok(interface),
-        None => bail!(
-            "no interface with an address is called `{name}`; sockeye broadcast --list shows those there are"
-        ),
+        None => {
+            let there: Vec<&str> = interfaces.iter().map(|one| one.name.as_str()).collect();
+            let why = format!(
+                "no interface with an address is called `{}`; there are {} (sockeye broadcast --list tells more)",
+                name.escape_debug(),
+                there.join(", ")
+            );
+            Err(Usage::new(why).into())
+        }
     }
 }
 

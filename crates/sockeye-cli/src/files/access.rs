@@ -6,12 +6,13 @@ use std::rc::Rc;
 
 use anyhow::{Context, Result};
 use sockeye::{Class, Connection, Error};
+use sockeye_proto::files::Code;
 use sockeye_services::auth;
 use sockeye_services::files::client::{Client, Failure, Session, Watch, Who, notes};
 
 use super::{There, WANTED};
 use crate::credentials::Credentials;
-use crate::discovered::Destination;
+use crate::discovered::{Destination, readable};
 use crate::exit::{self, Usage};
 
 #[derive(Debug, clap::Args)]
@@ -57,7 +58,33 @@ impl Access {
             let _ = conn.close().await; // nothing depends on it
             return Err(failure(error));
         }
-        Ok(Session::over(conn))
+        let mut session = Session::over(conn);
+        if self.who.prove_nothing() {
+            self.let_in(&mut session).await?;
+        }
+        Ok(session)
+    }
+
+    /// Whether the service takes those who don't say who they are; asked before they send it anything.
+    async fn let_in(&self, session: &mut Session) -> Result<(), Failure> {
+        let greeting = session.hello().await?;
+        if greeting.user.is_some() || greeting.mechanisms.is_empty() {
+            return Ok(());
+        }
+        let account = match greeting.register.as_str() {
+            "open" => "; `sockeye files register` makes an account",
+            "invite" => "; `sockeye files register` makes an account for who has an invitation",
+            _ => "",
+        };
+        Err(Failure::Refused {
+            operate: "log in",
+            path: String::new(),
+            code: Code::Denied,
+            message: format!(
+                "{} serves users alone: say who with --user NAME{account}",
+                readable(&self.there.known_as())
+            ),
+        })
     }
 
     /// A user of the service, who connects when there is something to do.

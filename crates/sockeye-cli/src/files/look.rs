@@ -161,7 +161,7 @@ pub(super) fn ls(args: &Ls) -> Result<ExitCode> {
     })
 }
 
-/// Lists folders, and tells of files.
+/// Tells of files, then lists folders: each below its name where there is more than one thing to tell of, as ls(1) does.
 pub(super) async fn list(
     client: &mut Client,
     told: &mut Told,
@@ -170,28 +170,58 @@ pub(super) async fn list(
 ) -> Result<(), Failure> {
     let root = [String::new()];
     let names = if names.is_empty() { &root } else { names };
+    let (mut folders, mut others) = (Vec::new(), false);
     each(client, told, names, async |client, told, path| {
         let entry = client.with(async |session| session.stat(path).await).await?;
-        if entry.kind == Kind::File {
-            told.say(&entry, &line(&entry));
-            return Ok(());
-        }
-        let mut after: Option<String> = None;
-        loop {
-            // Each page is told once, even if the connection breaks in between.
-            let page = client
-                .with(async |session| session.page(path, after.as_deref(), recursive).await)
-                .await?;
-            page.entries
-                .iter()
-                .for_each(|entry| told.say(entry, &line(entry)));
-            after = page.entries.last().map(|entry| entry.path.clone());
-            if !page.more {
-                return Ok(());
+        match entry.kind {
+            Kind::Folder => folders.push(path.to_owned()),
+            Kind::File => {
+                others = true;
+                told.say(&entry, &line(&entry));
             }
         }
+        Ok(())
     })
-    .await
+    .await?;
+    let headed = others || folders.len() > 1;
+    for folder in folders {
+        if headed && !told.json {
+            let gap = if others { "\n" } else { "" };
+            print(&format!("{gap}/{folder}:\n"));
+            others = true;
+        }
+        match list_folder(client, told, &folder, recursive).await {
+            Err(failure @ Failure::Lost(_)) => return Err(failure),
+            Err(failure) => told.failed(&failure),
+            Ok(()) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Something in a folder, for programs.
+#[derive(Serialize)]
+struct Within<'a> {
+    folder: &'a str,
+    #[serde(flatten)]
+    entry: &'a Entry,
+}
+
+async fn list_folder(client: &mut Client, told: &Told, folder: &str, recursive: bool) -> Result<(), Failure> {
+    let mut after: Option<String> = None;
+    loop {
+        // Each page is told once, even if the connection breaks in between.
+        let page = client
+            .with(async |session| session.page(folder, after.as_deref(), recursive).await)
+            .await?;
+        for entry in &page.entries {
+            told.say(&Within { folder, entry }, &line(entry));
+        }
+        after = page.entries.last().map(|entry| entry.path.clone());
+        if !page.more {
+            return Ok(());
+        }
+    }
 }
 
 fn line(entry: &Entry) -> String {

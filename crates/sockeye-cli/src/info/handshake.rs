@@ -9,7 +9,7 @@ use super::certificate::Certificate;
 use super::connect::{self, Socket};
 use super::failure::{Failure, Step};
 use super::plan::{Plan, TlsPlan};
-use super::report::{Ends, Reason, Report, Tls, micros};
+use super::report::{Ends, Kept, Reason, Report, Tls, micros};
 
 /// The handshake that was asked for, if one was, and what the connection is like after it. A server that isn't believed
 /// is looked at a second time, without belief: its certificate is what one wants to see then.
@@ -35,7 +35,7 @@ pub(super) async fn tls(plan: &Plan, report: &mut Report, socket: Socket) -> Res
     };
     let Some(why) = Distrust::of(&error) else {
         let is_ours = error.io_kind() == Some(ErrorKind::InvalidInput); // a name that no certificate can have
-        return Err(failed(&match is_ours {
+        return Err(failed(&match is_ours || error.advice().is_some() {
             true => error,
             false => error.advise("does the server speak TLS on this port?"),
         }));
@@ -119,6 +119,9 @@ fn told(
             kind: why.name(),
             message: why.to_string(),
         }),
+        pin: certificates
+            .first()
+            .and_then(|shown| Kept::of(&tls.places, shown, trusted == Some(true))),
         certificates: certificates.iter().map(|der| Certificate::read(der)).collect(),
         took_us: micros(took),
     })

@@ -37,17 +37,20 @@ pub(super) struct TlsPlan {
     pub(super) insecure: bool,
     /// Protocols to offer.
     pub(super) protocols: Vec<String>,
+    /// What our clients keep the server's certificate by: its announced name, and `HOST:PORT`.
+    pub(super) places: Vec<String>,
 }
 
 impl Plan {
-    pub(super) fn new(args: &Args) -> Result<Self> {
+    /// `known_as` is the name that `args.host` was found by, if it was.
+    pub(super) fn new(args: &Args, known_as: Option<String>) -> Result<Self> {
         let (asked, names_only) = endpoint(&args.host, args.port.as_deref())?;
         let wants_tls = args.tls || matches!(asked, Endpoint::Tls(_));
         let tls = match wants_tls {
             true if names_only => {
                 return Err(usage("--tls needs a port: `sockeye info HOST 443 --tls`"));
             }
-            true => Some(tls(args, &asked)?),
+            true => Some(tls(args, &asked, known_as)?),
             false => {
                 let without = [
                     (args.insecure, "--insecure"),
@@ -165,7 +168,7 @@ fn bracketed(host: &str) -> String {
     }
 }
 
-fn tls(args: &Args, endpoint: &Endpoint) -> Result<TlsPlan> {
+fn tls(args: &Args, endpoint: &Endpoint, known_as: Option<String>) -> Result<TlsPlan> {
     if endpoint.is_packet() {
         return Err(usage("TLS goes over a stream, not over packets"));
     }
@@ -181,6 +184,10 @@ fn tls(args: &Args, endpoint: &Endpoint) -> Result<TlsPlan> {
         client,
         insecure: args.insecure,
         protocols: args.alpn.clone(),
+        places: known_as
+            .into_iter()
+            .chain(endpoint.host_port().map(ToString::to_string))
+            .collect(),
     })
 }
 

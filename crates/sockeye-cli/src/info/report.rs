@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
-use sockeye::{Address, TcpInfo};
+use sockeye::{Address, TcpInfo, fingerprint};
 
 use super::certificate::Certificate;
 use super::failure::{Failure, Kind};
 use super::ping::Pinged;
+use crate::credentials::pins::{Pin, Pins};
 
 /// Everything.
 #[derive(Debug, Default, Serialize)]
@@ -177,9 +178,44 @@ pub(super) struct Tls {
     /// `null` when there is nobody to ask: the machine has no list of authorities.
     pub(super) trusted: Option<bool>,
     pub(super) distrust: Option<Reason>,
+    /// What our clients, who keep certificates in mind, would say to it; `null` where that can't be known.
+    pub(super) pin: Option<Kept>,
     /// The server's own first.
     pub(super) certificates: Vec<Certificate>,
     pub(super) took_us: u64,
+}
+
+/// What is kept of a server that was met before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Kept {
+    /// Nothing: it was never met.
+    New,
+    /// This very certificate.
+    Same,
+    /// Another one.
+    Other,
+    /// That an authority vouches for it, as now.
+    Authority,
+    /// The same, and none does now.
+    NoAuthority,
+}
+
+impl Kept {
+    /// What the pins say of a certificate that is shown at one of these places.
+    pub(super) fn of(places: &[String], shown: &[u8], trusted: bool) -> Option<Self> {
+        let pins = Pins::usual().ok()?;
+        let known = places.iter().map(|place| pins.look_up(place));
+        // One that can't be read stops our clients, too.
+        let known: Option<Vec<_>> = known.collect::<anyhow::Result<_>>().ok();
+        Some(match known?.into_iter().flatten().next() {
+            None => Self::New,
+            Some(Pin::Fingerprint(pinned)) if pinned == fingerprint(shown) => Self::Same,
+            Some(Pin::Fingerprint(_)) => Self::Other,
+            Some(Pin::Authority) if trusted => Self::Authority,
+            Some(Pin::Authority) => Self::NoAuthority,
+        })
+    }
 }
 
 /// Why a certificate isn't trusted.

@@ -4,7 +4,7 @@ use super::certificate::{Certificate, Words};
 use super::failure::Step;
 use super::page::{Ink, Page, format_micros};
 use super::ping::{Pinged, Reply};
-use super::report::{Attempt, Ends, Entry, Report, Resolution, Services, Tcp, Tls};
+use super::report::{Attempt, Ends, Entry, Kept, Report, Resolution, Services, Tcp, Tls};
 
 /// Below this a certificate wants its owner's attention: authorities that renew automatically do so 30 days ahead.
 const FEW_DAYS: i64 = 14;
@@ -264,10 +264,28 @@ fn handshake(page: &Page, tls: &Tls) -> String {
     if let Some(why) = &tls.distrust {
         text += &page.row("", &[(Ink::Bad, format!("  {}", why.message))], None);
     }
+    if let Some(kept) = tls.pin {
+        text += &page.row("", &[dim("pinned           "), pinned(kept)], None);
+    }
     for (index, one) in tls.certificates.iter().enumerate() {
         text += &certificate(page, index + 1, one);
     }
     text
+}
+
+/// What our clients keep of it.
+fn pinned(kept: Kept) -> (Ink, String) {
+    let (ink, words) = match kept {
+        Kept::New => (Ink::Plain, "never met: our clients have kept nothing of it"),
+        Kept::Same => (Ink::Good, "yes, it is the one that our clients have kept"),
+        Kept::Other => (Ink::Bad, "CHANGED: our clients have kept another one"),
+        Kept::Authority => (Ink::Good, "an authority vouched for it before, as now"),
+        Kept::NoAuthority => (
+            Ink::Bad,
+            "CHANGED: an authority vouched for it before, none does now",
+        ),
+    };
+    (ink, words.to_owned())
 }
 
 fn certificate(page: &Page, number: usize, one: &Certificate) -> String {

@@ -6,7 +6,7 @@ use serde_json::json;
 use sockeye::{Endpoint, Host, HostPort, format_duration};
 use sockeye_services::auth::Scheme;
 use sockeye_services::catalog::Service;
-use sockeye_services::discovery::Announced;
+use sockeye_services::discovery::{Announced, ServiceType};
 
 use super::start::Serving;
 use crate::exit::tell;
@@ -89,6 +89,12 @@ impl Report {
                     json,
                     format!("another server on this network is called {from}: this one is {to} now"),
                 )
+            }
+            Announced::Nowhere { kinds } => {
+                let kinds: Vec<&str> = kinds.iter().filter_map(ServiceType::service).collect();
+                let why =
+                    "this machine has no network at which others could reach it (`ip address` shows them)";
+                return self.warning(&format!("not announced yet: {}; {why}", kinds.join(", ")));
             }
             Announced::Paused { why, pause } => {
                 let time = format_duration(*pause);

@@ -101,15 +101,18 @@ fn in_words(report: &Report) -> String {
     let wrong: Vec<String> = findings(report)
         .into_iter()
         .filter(|(_, count)| *count != 0)
-        .map(|(what, count)| format!("{count} {what}"))
+        .map(|(what, count)| format!("{what}: {count}"))
         .collect();
     let books = match wrong.as_slice() {
         [] => "the books agree".to_owned(),
         wrong => format!("THE BOOKS DO NOT AGREE: {}", wrong.join(", ")),
     };
     format!(
-        "{table}\n\n{} deals; taken {}, paid in {}, owed by customers {}\n{books}",
-        report.deals, report.takings, report.paid_in, report.owed
+        "{table}\n\n{}; taken {}, paid in {}, owed by customers {}\n{books}",
+        deals(report.deals),
+        report.takings,
+        report.paid_in,
+        report.owed
     )
 }
 
@@ -120,6 +123,13 @@ fn findings(report: &Report) -> [(&'static str, i64); 4] {
         ("wrong stocks", report.wrong_stocks),
         ("wrong sums", report.wrong_sums),
     ]
+}
+
+fn deals(number: i64) -> String {
+    match number {
+        1 => "1 deal".to_owned(),
+        number => format!("{number} deals"),
+    }
 }
 
 /// Amounts are in cents, as in the books.
@@ -149,4 +159,26 @@ fn in_json(report: &Report) -> String {
 
 fn say(text: &str) -> Result<()> {
     writeln!(io::stdout().lock(), "{text}").context("write to standard output")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_deal_is_no_deals() {
+        assert_eq!(deals(0), "0 deals");
+        assert_eq!(deals(1), "1 deal");
+        let report = Report {
+            deals: 1,
+            unbalanced: 1,
+            ..Report::default()
+        };
+        let said = in_words(&report);
+        assert!(said.contains("\n1 deal; taken 0,"), "{said}");
+        assert!(
+            said.ends_with("THE BOOKS DO NOT AGREE: unbalanced deals: 1"),
+            "{said}"
+        );
+    }
 }

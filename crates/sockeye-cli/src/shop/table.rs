@@ -2,8 +2,16 @@
 
 use sockeye_proto::shop::{Good, Goods};
 
-/// A table of the goods, a line each, without a newline at its end.
+/// A table of the goods, a line each, without a newline at its end. A greeting doesn't say how many are left.
 pub(super) fn of_goods(goods: &Goods) -> String {
+    if goods.0.iter().all(|good| good.stock.is_none()) {
+        let head = ["", "price"].map(str::to_owned);
+        let rows = goods
+            .0
+            .iter()
+            .map(|good| [good.name.clone(), good.price.to_string()]);
+        return columns(&std::iter::once(head).chain(rows).collect::<Vec<_>>());
+    }
     let head = ["", "price", "left"].map(str::to_owned);
     let rows = goods.0.iter().map(row);
     columns(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
@@ -49,5 +57,11 @@ mod tests {
         let goods = Goods::read("商品:矿泉水(2.5)余3,tea(12)售完。").expect("goods");
         let table = "          price      left\n  矿泉水    2.5         3\n  tea        12  sold out";
         assert_eq!(of_goods(&goods), table);
+    }
+
+    #[test]
+    fn a_column_of_nothing_is_left_out() {
+        let goods = Goods::read("目前商店还有:瓜子(4.5),西瓜(2)。请问您需要什么?").expect("a greeting");
+        assert_eq!(of_goods(&goods), "        price\n  瓜子    4.5\n  西瓜      2");
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
-use sockeye::{Connection, block_on};
+use sockeye::{Class, Connection, Error, block_on, time};
 use sockeye_proto::shop::{Command, Goods, is_refusal};
 use sockeye_proto::text::Encoding;
 use sockeye_services::shop::client::Client;
@@ -22,6 +22,8 @@ use crate::exit::tell;
 
 /// How long an answer may take: a shop whose disk is busy may need seconds, one that needs more is gone.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// A greeting comes at once but from a busy shop: after so long it is said what else there may be.
+const USUAL: Duration = Duration::from_secs(2);
 /// The longest line of a script: the usual limit of a message, beyond which the shop would hang up.
 const MAX_LINE: u64 = 64 << 10;
 
@@ -35,13 +37,57 @@ pub(super) fn run(there: &Destination, encoding: Encoding, credentials: &Credent
         conn.set_read_timeout(Some(PATIENCE));
         credentials.prove(conn).await?;
         let mut client = Client::new(conn, manner);
-        let greeting = client.hear().await?.unwrap_or_default();
+        let greeting = greeting(&mut client, there, credentials).await?;
         match at_terminal {
             true => at_the_terminal(&mut client, &greeting).await,
             false => script(&mut client).await,
         }
     };
     block_on(credentials.over(there, visit))?
+}
+
+/// What the shop says first. One that wants a login, or TLS, says nothing before it is spoken to: no word of ours could tell it apart
+/// from a slow one without being a purchase there, so that is said when it has been silent for longer than shops are.
+async fn greeting(client: &mut Client<'_>, there: &Destination, credentials: &Credentials) -> Result<String> {
+    let heard = match time::timeout(USUAL, client.hear()).await {
+        Err(silence) if silence.class() == Class::Timeout => {
+            tell(&format!(
+                "{}: no greeting yet; {}",
+                there.endpoint,
+                advice(there, credentials)
+            ));
+            client.hear().await
+        }
+        heard => heard?,
+    };
+    match heard {
+        Ok(Some(greeting)) => Ok(greeting),
+        Ok(None) => {
+            let error = Error::new(
+                "enter the shop",
+                Class::General,
+                "it has hung up without a greeting",
+            );
+            Err(error
+                .at(&there.endpoint)
+                .advise(advice(there, credentials))
+                .into())
+        }
+        Err(error) if error.class() == Class::Timeout => Err(error.advise(advice(there, credentials)).into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Why a shop may be silent that is there.
+fn advice(there: &Destination, credentials: &Credentials) -> String {
+    let mut why = vec!["it may be busy".to_owned()];
+    if credentials.prove_nothing() {
+        why.push("a server that wants a login waits for it: --user NAME".to_owned());
+    }
+    if let ("tcp", Some(at)) = (there.endpoint.scheme(), there.endpoint.host_port()) {
+        why.push(format!("one that speaks TLS waits for that: tls://{at}"));
+    }
+    why.join("; ")
 }
 
 /// Each line of standard input is a command, each answer a line of standard output.

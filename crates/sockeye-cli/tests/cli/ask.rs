@@ -155,6 +155,10 @@ fn what_makes_no_sense_is_said() {
         (&["udp://127.0.0.1:0", "x"], "nobody can be reached at port 0"),
         (&["udp://h:80"], "<TEXT>"),
         (&["udp://h:80", "x", "--tries", "21"], "20"),
+        (
+            &["udp://h:80", "x", "--answers", "0"],
+            "write a whole number from 1 on",
+        ),
         (&["udp://h:80", "x", "--timeout", "0s"], "no time"),
     ] {
         let (_, said, code) = told(args);

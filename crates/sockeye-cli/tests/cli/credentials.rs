@@ -2,6 +2,7 @@
 
 mod farewells;
 mod guesses;
+mod unsaid;
 
 use std::fs;
 use std::path::Path;

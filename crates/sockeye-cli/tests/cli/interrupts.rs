@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::discover::{Server, watch};
 use crate::lan::Lan;
-use crate::sockeye::{Background, PATIENCE, sockeye};
+use crate::sockeye::{Background, sockeye};
 
 fn started(args: &[&str]) -> Background {
     Background::heard(sockeye(args))
@@ -17,7 +17,6 @@ fn started(args: &[&str]) -> Background {
 /// A socket that hears a program, and its port.
 fn peer() -> (UdpSocket, String) {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
-    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     let port = socket.local_addr().expect("bound").port().to_string();
     (socket, port)
 }
@@ -174,4 +173,22 @@ fn a_second_one_ends_it_at_once() {
     program.line_with("1 sent, 1 received");
     program.signal(Signal::INT);
     assert_eq!(program.end().signal(), Some(Signal::INT.as_raw()));
+}
+
+#[test]
+fn a_lookup_ends_as_any_other_wait() {
+    let Some(lan) = Lan::new(1) else { return };
+    for (format, end) in [
+        (&[][..], "sockeye: no answer (0 tries)"),
+        (
+            &["--json"],
+            r#"{"event":"end","why":"interrupted","answers":0,"tries":0}"#,
+        ),
+    ] {
+        let mut asking = lan.hosts[0].listen(&[&["ask", "@nobody/echo", "dog"], format].concat());
+        asking.has_thread("mDNS_daemon");
+        asking.signal(Signal::INT);
+        asking.line_with(end);
+        assert_eq!(asking.end().code(), Some(1), "{format:?}");
+    }
 }

@@ -15,6 +15,7 @@ mod files;
 mod info;
 mod interrupts;
 mod listen;
+mod mixed_up;
 mod output;
 mod serve;
 mod shop;

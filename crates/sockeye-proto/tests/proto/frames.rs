@@ -39,6 +39,8 @@ fn lengths_that_no_frame_has_are_refused_before_anything_is_reserved() {
         (0, BadFrame::Empty),
         (MAX_FRAME as u32 + 1, BadFrame::TooLong(MAX_FRAME + 1)),
         (u32::MAX, BadFrame::TooLong(u32::MAX as usize)),
+        (u32::from_le_bytes(*b"\x16\x03\x01\x00"), BadFrame::Tls),
+        (u32::from_le_bytes(*b"\x15\x03\x03\x00"), BadFrame::Tls),
     ] {
         let mut decoder = Decoder::new();
         let mut stream = length.to_le_bytes().to_vec();

@@ -8,7 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use sockeye::{Class, Connection, Error, Result};
 use sockeye_proto::challenge::{CHALLENGE, Digest};
-use sockeye_proto::{frames, scram};
+use sockeye_proto::frames::{self, BadFrame};
+use sockeye_proto::scram;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt};
 use zeroize::Zeroizing;
 
@@ -103,6 +104,15 @@ fn refused(conn: &Connection, why: impl Into<String>) -> Error {
     Error::new("log in", Class::General, why.into()).at(conn.peer())
 }
 
+/// The server speaks, and not of a login.
+fn no_login(conn: &Connection, error: &BadFrame) -> Error {
+    match error {
+        BadFrame::Tls => refused(conn, error.to_string()),
+        _ => refused(conn, "the server answers with something else than a login")
+            .advise("perhaps it asks for none: leave the user out (--user)"),
+    }
+}
+
 fn message_of(conn: &Connection, ok: &Value) -> Result<Vec<u8>> {
     let message = ok["message"].as_str().and_then(|text| STANDARD.decode(text).ok());
     message.ok_or_else(|| refused(conn, "the server's answer has no message in it"))
@@ -121,11 +131,11 @@ async fn ask(conn: &mut Connection, request: &Value) -> Result<Value> {
         }
         let taken = decoder.push(bytes);
         conn.consume(taken);
-        if let Some(frame) = decoder.next().map_err(|error| refused(conn, error.to_string()))? {
+        if let Some(frame) = decoder.next().map_err(|error| no_login(conn, &error))? {
             break frame;
         }
     };
-    let answer: Value = frames::decode(&frame).map_err(|error| refused(conn, error.to_string()))?;
+    let answer: Value = frames::decode(&frame).map_err(|error| no_login(conn, &error))?;
     match (answer.get("ok"), answer["error"]["message"].as_str()) {
         (Some(ok), _) => Ok(ok.clone()),
         (None, Some(why)) => Err(refused(conn, why.escape_debug().to_string())),

@@ -7,6 +7,7 @@ pub(crate) mod property;
 
 use super::penalty::{Attempt, Early, Flight};
 use super::{Gate, Register, gate::Candidate, invitation_hash, is_name, password};
+use crate::patience::Patience;
 use crate::store::{Account, Added, Store};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -316,16 +317,13 @@ impl Dialogue {
 
     /// Waits until an attempt may be looked at, unless it came too early.
     async fn turn(&self, store: &dyn Store, attempt: Attempt, what: &str) -> Result<Flight, Refusal> {
-        let mut waited = Duration::ZERO;
+        let mut patience = Patience::new(PATIENCE, TRY_AGAIN);
         let wait = loop {
             match store.attempt(attempt, self.gate.now()).await? {
                 Ok(flight) => return Ok(flight),
                 Err(Early::Wait(wait)) => break wait,
-                Err(Early::Crowded) if waited >= PATIENCE => break Duration::ZERO,
-                Err(Early::Crowded) => {
-                    sockeye::time::sleep(TRY_AGAIN).await?;
-                    waited += TRY_AGAIN;
-                }
+                Err(Early::Crowded) if patience.again().await? => {}
+                Err(Early::Crowded) => break Duration::ZERO,
             }
         };
         let seconds = wait.as_secs() + 1;

@@ -4,7 +4,7 @@ use super::gate::wall_clock;
 use super::penalty::Table;
 use super::{Dialogue, Gate, Policy, Scheme, Secret, certificate, password};
 use crate::data::Data;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sockeye::{Class, Connection, Error, Handler, Result};
 use sockeye_proto::frames;
 use std::sync::Arc;
@@ -159,10 +159,17 @@ fn in_turn(conn: &Connection, failures: &Table) -> Result<()> {
 
 async fn scram(conn: &mut Connection, gate: &Arc<Gate>) -> Result<()> {
     let mut dialogue = Dialogue::new(gate, conn);
-    while let Some(request) = receive(conn).await? {
+    loop {
+        let request = match receive(conn).await {
+            Ok(Some(request)) => request,
+            Ok(None) => return Err(denied(conn, "the peer left")),
+            Err(error) => {
+                let _ = send(conn, &not_a_login()).await; // it may have gone
+                return Err(error);
+            }
+        };
         let answer = dialogue.answer(&request).await;
-        let frame = frames::encode(&answer).map_err(|error| denied(conn, error.to_string()))?;
-        conn.send_all(&frame).await?;
+        send(conn, &answer).await?;
         if let Some(user) = dialogue.user() {
             conn.set_user(user.clone());
             return Ok(());
@@ -171,7 +178,16 @@ async fn scram(conn: &mut Connection, gate: &Arc<Gate>) -> Result<()> {
             return Err(denied(conn, "it failed too often"));
         }
     }
-    Err(denied(conn, "the peer left"))
+}
+
+async fn send(conn: &mut Connection, answer: &Value) -> Result<()> {
+    let frame = frames::encode(answer).map_err(|error| denied(conn, error.to_string()))?;
+    conn.send_all(&frame).await
+}
+
+/// To who doesn't know that there is to be a login, and has begun with the service's own words.
+fn not_a_login() -> Value {
+    json!({"id": null, "error": {"code": "login", "message": "log in first: this server asks for a user and a password"}})
 }
 
 /// The next request; what follows it stays with the connection.

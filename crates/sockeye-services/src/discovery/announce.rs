@@ -26,6 +26,11 @@ pub enum Announced {
         /// The name of it.
         name: String,
     },
+    /// What nobody can be told of: this machine has no network at which it could be reached. It is announced once there is one.
+    Nowhere {
+        /// What is served.
+        kinds: Vec<ServiceType>,
+    },
     /// Somebody else has the name.
     Renamed {
         /// The name of the server until now.

@@ -91,7 +91,13 @@ impl<'c> Dialogue<'c> {
                 Some(Ok(frame)) => frame,
                 Some(Err(bad)) => {
                     let failure = Failure::new(Code::BadFrame, bad.to_string());
-                    return self.farewell(failure).await;
+                    self.farewell(failure).await?;
+                    return match bad {
+                        frames::BadFrame::Tls => {
+                            Err(Error::new("recv", Class::General, bad).at(self.wire.conn.peer()))
+                        }
+                        _ => Ok(()),
+                    };
                 }
                 None => return self.wire.flush().await,
             };

@@ -18,6 +18,7 @@ mod upkeep;
 
 use super::tree::{open, read_at};
 use super::trouble::{self, Outcome};
+use crate::patience::Patience;
 use rustix::fs::{self, AtFlags, FlockOperation, OFlags};
 use rustix::io::{Errno, Result};
 use serde::{Deserialize, Serialize};
@@ -124,7 +125,7 @@ impl Pending {
         let mut mark = [0; 16];
         getrandom::fill(&mut mark)
             .map_err(|error| Failure::new(Code::Io, format!("random numbers: {error}")))?;
-        let mut waited = Duration::ZERO;
+        let mut patience = Patience::new(PATIENCE, TRY_AGAIN);
         loop {
             let lock = self
                 .open(&file_name(name, "lock"), OFlags::RDWR | OFlags::CREATE)
@@ -133,12 +134,10 @@ impl Pending {
             let noted = claim.lock.write_all_at(&mark, 0);
             noted.map_err(|error| failed(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
             while !claim.try_lock().map_err(failed)? {
-                if waited >= PATIENCE {
+                if !patience.again().await.map_err(trouble::busy)? {
                     let why = "another connection writes to this upload and doesn't let go; try again";
                     return Err(Failure::new(Code::Busy, why));
                 }
-                sockeye::time::sleep(TRY_AGAIN).await.map_err(trouble::busy)?;
-                waited += TRY_AGAIN;
             }
             match claim.is_gone() {
                 Ok(true) => {} // its sweeper was faster: there is a new lock to make

@@ -8,6 +8,7 @@ use super::tree::{Quiet, Tree, amount_below, folder_in, mtime_of, no_more, open}
 use super::trouble::{self, Outcome};
 use super::{Books, record};
 use crate::background::{Party, off_loop_for};
+use crate::patience::Patience;
 use crate::store::{MOST, Reserved, Usage};
 use entries::Entries;
 use rustix::fs::{self, FileType, Mode, OFlags};
@@ -219,17 +220,15 @@ impl Place {
     /// Waits until nobody else changes names, and no thread waits with it: there are few, and they are everybody's.
     pub(super) async fn quiet(&self) -> Outcome<Quiet> {
         let failed = |error| trouble::of("lock your folder", error);
-        let mut waited = Duration::ZERO;
+        let mut patience = Patience::new(PATIENCE, TRY_AGAIN);
         loop {
             if let Some(quiet) = self.root.try_quiet().map_err(failed)? {
                 return Ok(quiet);
             }
-            if waited >= PATIENCE {
+            if !patience.again().await.map_err(trouble::busy)? {
                 let why = "another connection of yours changes names, or counts, and doesn't come to an end; try again";
                 return Err(Failure::new(Code::Busy, why));
             }
-            sockeye::time::sleep(TRY_AGAIN).await.map_err(trouble::busy)?;
-            waited += TRY_AGAIN;
         }
     }
 

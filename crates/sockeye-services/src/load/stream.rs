@@ -6,6 +6,7 @@
 use super::Pattern;
 use super::share::{Failure, Heard, Phase, Share};
 use sockeye::Connection;
+use sockeye_proto::tls;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -75,6 +76,9 @@ impl Stream {
                 Ok(bytes) => {
                     let length = bytes.len();
                     if let Some(at) = self.pattern.mismatch(self.got, bytes) {
+                        if self.got == 0 && tls::is_record(bytes) {
+                            return Poll::Ready(Err(Failure::Wrong(tls::MIXED_UP.to_owned())));
+                        }
                         let byte = bytes[at];
                         return Poll::Ready(Err(self.wrong(at, byte)));
                     }

@@ -3,6 +3,7 @@
 use super::Manner;
 use sockeye::{Class, Connection, Error, Result};
 use sockeye_proto::framing::{Framer, TooLong};
+use sockeye_proto::tls;
 use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
 
@@ -118,6 +119,10 @@ impl<'a> TextConnection<'a> {
                 }
             }
         };
+        // Over TLS more bytes have travelled than are read.
+        if self.conn.received() == received.len() as u64 && tls::is_record(&received) {
+            return Err(Error::new("recv", Class::General, tls::MIXED_UP).at(self.conn.peer()));
+        }
         self.now = self.start.elapsed();
         if received.is_empty() {
             self.ended = true;

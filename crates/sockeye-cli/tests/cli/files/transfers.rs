@@ -75,6 +75,38 @@ fn files_go_there_and_come_back_under_every_model() {
 }
 
 #[test]
+fn each_of_several_folders_is_listed_below_its_name() {
+    let (serving, _data) = service("");
+    let at = endpoint(&serving);
+    let person = Person::new();
+    for name in ["glad/one", "glum/two", "green"] {
+        person.file(name, 10);
+    }
+    person.does(&["put", &at, "glad", "glum", "green"]);
+    let names = |args: &[&str]| {
+        let told = person.does(&[&["ls"], args].concat());
+        let name = |line: &str| line.rsplit(' ').next().unwrap_or_default().to_owned();
+        told.lines().map(name).collect::<Vec<_>>()
+    };
+    let all = ["green", "", "/glad:", "one", "", "/glum:", "two"];
+    assert_eq!(names(&[&at, "g*"]), all);
+    assert_eq!(names(&[&at, "glad", "glum"]), all[2..]);
+    assert_eq!(names(&[&at, "gl[a]*"]), ["one"]);
+    assert_eq!(names(&[&at]), ["glad/", "glum/", "green"]);
+    let told = person.does(&["ls", &at, "--json", "g*"]);
+    let told: Vec<_> = lines(&told)
+        .iter()
+        .map(|line| (line["folder"].clone(), line["path"].clone()))
+        .collect();
+    let expected = [
+        (Value::Null, "green"),
+        ("glad".into(), "one"),
+        ("glum".into(), "two"),
+    ];
+    assert_eq!(told, expected.map(|(folder, path)| (folder, path.into())));
+}
+
+#[test]
 fn what_fails_for_one_file_stops_no_other() {
     let (serving, _data) = service("");
     let at = endpoint(&serving);

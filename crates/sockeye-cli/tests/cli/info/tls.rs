@@ -3,17 +3,17 @@
 use std::net::TcpListener;
 use std::path::PathBuf;
 
+use ::sockeye::{Connection, Handler, Running, Server, TlsServer};
 use serde_json::json;
-use sockeye::{Connection, Handler, Running, Server, TlsServer};
 
 use super::{found, info, page};
 use crate::serve::Serving;
-use crate::sockeye::words;
+use crate::sockeye::{sockeye, words};
 
 struct Quiet;
 
 impl Handler for Quiet {
-    async fn handle(&self, conn: &mut Connection) -> sockeye::Result<()> {
+    async fn handle(&self, conn: &mut Connection) -> ::sockeye::Result<()> {
         while !conn.recv().await?.is_empty() {}
         Ok(())
     }
@@ -112,7 +112,7 @@ fn programs_get_the_handshake_and_the_certificate() {
     assert!(tls["cipher"].is_string() && tls["group"].is_string() && tls["took_us"].is_u64());
     let certificate = &tls["certificates"][0];
     let der = site.server.certificate_der().expect("TLS");
-    let digest: String = sockeye::fingerprint(&der)
+    let digest: String = ::sockeye::fingerprint(&der)
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
@@ -180,6 +180,45 @@ fn the_name_must_be_the_certificates() {
         "{}",
         words(&output)
     );
+}
+
+#[test]
+fn what_our_clients_have_kept_of_a_certificate_is_told() {
+    let site = Site::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("sockeye")).expect("made");
+    let own = ::sockeye::fingerprint(&site.server.certificate_der().expect("TLS"));
+    let own: String = own.iter().map(|byte| format!("{byte:02x}")).collect();
+    for (pin, kind, said) in [
+        ("", "new", "never met"),
+        (own.as_str(), "same", "yes, it is the one"),
+        (
+            &"0a".repeat(32),
+            "other",
+            "CHANGED: our clients have kept another one",
+        ),
+        ("authority", "no-authority", "CHANGED: an authority vouched"),
+    ] {
+        let line = match pin {
+            "" => String::new(),
+            pin => format!("localhost:{} {pin}\n", site.port()),
+        };
+        std::fs::write(folder.path().join("sockeye/pins"), line).expect("written");
+        let look = |format: &[&str]| {
+            let endpoint = site.endpoint();
+            let mut command = sockeye(&[&["info", &endpoint, "--insecure"], format].concat());
+            command
+                .env("XDG_CONFIG_HOME", folder.path())
+                .output()
+                .expect("it starts")
+        };
+        let report: serde_json::Value = serde_json::from_slice(&look(&["--json"]).stdout).expect("JSON");
+        assert_eq!(report["tls"]["pin"], kind, "{report}");
+        assert!(
+            page(&look(&[])).contains(&format!("pinned           {said}")),
+            "{pin}"
+        );
+    }
 }
 
 #[test]

@@ -101,7 +101,25 @@ impl Course {
         Ok(Some((link.daemon.clone(), events)))
     }
 
+    /// Tells what can't be announced as things are: multicast DNS itself keeps silent then, and so do those it could be told to.
+    fn look_around(&self) {
+        let Ok(networks) = networks() else {
+            return; // it will be asked for again, and fail then
+        };
+        let lonely = |offer: &&Offer| !networks.iter().any(|network| offer.is_at(network.address));
+        let lonely: Vec<ServiceType> = self
+            .offers
+            .iter()
+            .filter(lonely)
+            .map(|offer| offer.kind.clone())
+            .collect();
+        if !lonely.is_empty() {
+            (self.tell)(Announced::Nowhere { kinds: lonely });
+        }
+    }
+
     pub(super) fn run(&mut self, mut opened: Option<Opened>) {
+        self.look_around();
         while let Some((daemon, events)) = opened {
             let begun = Instant::now();
             let lost = self

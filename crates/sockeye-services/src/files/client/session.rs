@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use sockeye::{Class, Connection, Error};
 use sockeye_proto::files::{self, Answer, Done, Greeting, Hello, Request, VERSION};
-use sockeye_proto::frames;
+use sockeye_proto::frames::{self, BadFrame};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -232,10 +232,10 @@ impl Session {
     /// So many of the bytes that were received belong to a frame, which may be complete now.
     fn taken(&mut self, count: usize) -> Result<(), Failure> {
         Pin::new(&mut self.conn).consume(count);
-        let frame = self
-            .frames
-            .next()
-            .map_err(|error| self.nonsense(error.to_string()))?;
+        let frame = self.frames.next().map_err(|error| match error {
+            BadFrame::Tls => self.speaks_tls(),
+            other => self.nonsense(other.to_string()),
+        })?;
         self.come.extend(frame);
         Ok(())
     }
@@ -247,6 +247,11 @@ impl Session {
 
     pub(crate) fn lost(&self, op: &'static str, error: std::io::Error) -> Failure {
         Failure::Lost(Error::io(op, error).at(self.conn.peer()))
+    }
+
+    fn speaks_tls(&self) -> Failure {
+        let error = Error::new("recv", Class::General, "the other end speaks TLS").at(self.conn.peer());
+        Failure::Ours(error.advise(format!("use {}", self.conn.peer().endpoint("tls"))))
     }
 
     fn nonsense(&self, why: impl Into<String>) -> Failure {
