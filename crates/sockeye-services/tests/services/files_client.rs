@@ -1,6 +1,7 @@
 //! The client of the service of files, beside a stand-in for the service that does what a test wants.
 
 mod faults;
+mod parts;
 mod receipts;
 mod standin;
 mod transfers;
