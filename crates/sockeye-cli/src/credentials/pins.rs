@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use sockeye::{Host, HostPort};
+
 use crate::hex;
 
 /// The largest file that is read: ten thousand servers are a tenth of it.
@@ -93,7 +95,7 @@ impl Pins {
         if !text.is_empty() && !text.ends_with('\n') {
             text.push('\n');
         }
-        text.push_str(&format!("{place} {pin}\n"));
+        text.push_str(&format!("{} {pin}\n", one_spelling(place)));
         let unfinished = self.0.with_extension("new");
         let _ = fs::remove_file(&unfinished); // of a process that died while it had the lock
         let mut options = OpenOptions::new();
@@ -121,8 +123,27 @@ impl Pins {
     }
 }
 
+/// The spelling under which somebody is kept: a host's name is the same in any case and with a final dot, and an IPv4 address is the
+/// same within IPv6. A name of an announcement, `@NAME/SERVICE`, has one already.
+pub(crate) fn one_spelling(place: &str) -> String {
+    let read = (!place.starts_with('@')).then(|| place.parse::<HostPort>().ok());
+    let Some(HostPort { host, port }) = read.flatten() else {
+        return place.to_owned();
+    };
+    let host = match host {
+        Host::Name(name) => {
+            let name = name.to_lowercase();
+            Host::Name(name.strip_suffix('.').unwrap_or(&name).to_owned())
+        }
+        Host::V6(address, None) => address.to_canonical().into(),
+        other => other,
+    };
+    HostPort { host, port }.to_string()
+}
+
 /// A line that can't be read is not passed over: it may be the one that would have stopped us.
 fn find(text: &str, place: &str) -> Result<Option<Pin>> {
+    let place = one_spelling(place);
     for (number, line) in text.lines().enumerate() {
         let Some((known, pin)) = line.split_once(' ') else {
             match line.trim().is_empty() || line.starts_with('#') {
@@ -130,7 +151,7 @@ fn find(text: &str, place: &str) -> Result<Option<Pin>> {
                 false => bail!("line {} is not HOST:PORT FINGERPRINT", number + 1),
             }
         };
-        if known == place {
+        if one_spelling(known) == place {
             return Pin::parse(pin.trim())
                 .map(Some)
                 .map_err(|why| anyhow::anyhow!("line {}: {why}", number + 1));
@@ -159,6 +180,71 @@ mod tests {
         assert_eq!(pins.look_up("h:2").expect("a file"), Some(Pin::Authority));
         let mode = fs::metadata(pins.path()).expect("a file").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn whoever_is_spelt_otherwise_is_the_same() {
+        let same = [
+            [
+                "localhost:9000",
+                "LOCALHOST:9000",
+                "localhost.:9000",
+                "LocalHost.:9000",
+            ],
+            [
+                "127.0.0.1:9000",
+                "[::ffff:127.0.0.1]:9000",
+                "[::FFFF:7f00:1]:9000",
+                "127.0.0.1.:9000",
+            ],
+            [
+                "[2001:db8::a]:9000",
+                "[2001:DB8::A]:9000",
+                "[2001:db8:0:0::a]:9000",
+                "[2001:0db8::a]:9000",
+            ],
+            [
+                "bücher.example:9000",
+                "BÜCHER.example:9000",
+                "Bücher.Example.:9000",
+                "bücher.EXAMPLE:9000",
+            ],
+        ];
+        for pin in [Pin::Fingerprint([1; 32]), Pin::Authority] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let pins = Pins(folder.path().join("pins"));
+            for [first, others @ ..] in same {
+                // As it stands in a file of before, too.
+                for kept in [first, others[0]] {
+                    fs::write(pins.path(), format!("{kept} {pin}\n")).expect("written");
+                    for other in others {
+                        assert_eq!(pins.look_up(other).expect("a file"), Some(pin), "{kept} {other}");
+                        let another = Pin::Fingerprint([2; 32]);
+                        assert_eq!(
+                            pins.remember(other, another).expect("known"),
+                            Seen::Other,
+                            "{kept} {other}"
+                        );
+                    }
+                }
+                fs::remove_file(pins.path()).expect("removed");
+                pins.remember(others[0], pin).expect("kept");
+                assert_eq!(
+                    fs::read_to_string(pins.path()).expect("text"),
+                    format!("{first} {pin}\n")
+                );
+            }
+            for other in [
+                "localhost:9001",
+                "localhost.example:9000",
+                "[::1]:9000",
+                "@LOCALHOST:9000/files",
+            ] {
+                assert_eq!(pins.look_up(other).expect("a file"), None, "{other}");
+            }
+        }
+        let scoped = "[fe80::1%eth0]:9000";
+        assert_eq!(one_spelling(scoped), scoped);
     }
 
     #[test]
