@@ -4,9 +4,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use serde::Serialize;
-use sockeye_proto::harmless::lines;
 
-use crate::terminal::json_line;
+use crate::terminal::{json_line, lines};
 
 /// The arguments can't be had together, or one of them has no meaning: exit code 2.
 ///

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use serde::Serialize;
 use sockeye_proto::harmless;
-pub(crate) use sockeye_proto::harmless::text as harmless;
+pub(crate) use sockeye_proto::harmless::{lines, text as harmless};
 
 /// Why standard output has not got all that was printed.
 static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
@@ -34,6 +34,12 @@ pub(crate) fn unwritten() -> Option<&'static io::Error> {
 pub(crate) fn json_line(object: &impl Serialize) -> String {
     // Nothing here has keys that are no strings, or numbers that JSON has not.
     let json = serde_json::to_string(object).unwrap_or_default();
+    harmless::json(&json) + "\n"
+}
+
+/// The same for an object that people read, too: of many lines.
+pub(crate) fn json_page(object: &impl Serialize) -> String {
+    let json = serde_json::to_string_pretty(object).unwrap_or_default();
     harmless::json(&json) + "\n"
 }
 

@@ -35,9 +35,10 @@ pub fn lines(text: &str) -> String {
 }
 
 /// The same for JSON, which then says what it said, as `\u009b`: by itself JSON lets all but the first 32 characters stand.
+/// Newlines are none of its strings'.
 pub fn json(json: &str) -> String {
     written(json, |letter| {
-        steers(letter).then(|| format!("\\u{:04x}", u32::from(letter)))
+        (steers(letter) && letter != '\n').then(|| format!("\\u{:04x}", u32::from(letter)))
     })
 }
 
@@ -73,7 +74,8 @@ mod tests {
                     "{letter:?}: {shown:?}"
                 );
             }
-            let quoted = format!("\"{}\"", json(&one));
+            let quoted = json(&serde_json::to_string(&one).expect("JSON"));
+            assert!(!quoted.contains(steers), "{quoted:?}");
             assert_eq!(serde_json::from_str::<String>(&quoted).expect("JSON"), one);
         }
         for harmless in ["a b", "é", "字。", "🐟", "👩\u{200d}🚀", "עברית", "\\n", "\u{a0}"] {

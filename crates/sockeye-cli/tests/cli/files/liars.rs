@@ -30,7 +30,9 @@ fn liar(answers: Answers) -> String {
                 if let Some(frame) = input.next().expect("a frame") {
                     let request: Value = serde_json::from_slice(&frame).expect("JSON");
                     let mut answer = answers(&request);
-                    answer["id"] = request["id"].clone();
+                    if answer["id"].is_null() && !answer["nobody"].is_boolean() {
+                        answer["id"] = request["id"].clone();
+                    }
                     let _ = stream.write_all(&encode(&answer).expect("short")); // it may have heard enough
                 }
             }
@@ -84,4 +86,56 @@ fn an_answer_that_makes_no_sense_steers_nothing() {
             assert_eq!(harmless(&person, args), Some(1), "{args:?}");
         }
     }
+}
+
+/// A word that steers and belongs into a path: nothing but the order of writing.
+const PATH: &str = "a\u{202e}gpj.\u{2028}exe 字";
+
+/// What answers with these words wherever there is room for some.
+fn evil(asked: &Value) -> Value {
+    match asked["operate"].as_str().unwrap_or_default() {
+        "hello" => {
+            json!({"ok": {"version": 1, "server": EVIL, "mechanisms": [], "register": "open", "user": EVIL,
+            "unit": 1 << 24, "max_inline": 1 << 20}})
+        }
+        "stat" => {
+            json!({"ok": {"path": PATH, "kind": if asked["path"] == "d" { "folder" } else { "file" }, "size": 2, "mtime": "0"}})
+        }
+        "list" => {
+            json!({"ok": {"entries": [{"path": PATH, "kind": "file", "size": 2, "mtime": "0"}], "more": false}})
+        }
+        "verify" => json!({"ok": {"size": 2, "hash": "0".repeat(64), "matches": true}}),
+        "quota" => json!({"nobody": true, "error": {"code": "io", "message": EVIL}}),
+        _ => json!({"error": {"code": "io", "message": EVIL}}),
+    }
+}
+
+#[test]
+fn no_word_of_a_service_steers_anything() {
+    let person = Person::new();
+    let at = liar(evil);
+    for (args, code) in [
+        (&["ls", &at, "d"][..], 0),
+        (&["ls", &at, PATH, "d"], 0),
+        (&["stat", &at, "a"], 0),
+        (&["verify", &at, "d/*"], 0),
+        (&["login", &at], 0),
+        (&["rm", &at, "d/*"], 1),
+        (&["quota", &at], 1),
+        (&["get", &at, "a"], 1),
+        (&["get", &at, "d"], 1),
+        (&["mkdir", &at, "x"], 1),
+    ] {
+        assert_eq!(harmless(&person, args), Some(code), "{args:?}");
+        assert_eq!(
+            harmless(&person, &[args, &["--json"]].concat()),
+            Some(code),
+            "{args:?}"
+        );
+    }
+    let told = person.does(&["ls", &at, "d"]);
+    assert!(told.ends_with("a\\u{202e}gpj.\\u{2028}exe 字\n"), "{told}");
+    let told = person.does(&["ls", &at, "d", "--json"]);
+    let entry: Value = serde_json::from_str(&told).expect("JSON");
+    assert_eq!(entry["path"], PATH, "programs get the very name");
 }
