@@ -195,6 +195,28 @@ fn no_name_of_a_service_leads_anywhere() {
 }
 
 #[test]
+fn a_list_that_begins_anew_has_an_end() {
+    let service = Standin::start();
+    let user = User::of(&service);
+    for name in ["d/a", "d/b/c", "d/b-c"] {
+        service
+            .state()
+            .files
+            .insert(name.to_owned(), (Vec::new(), Default::default()));
+    }
+    user.get("d", "whole", "", 0).expect("an honest list");
+    user.heard.all_is_well(3);
+    service.fail(Fault::Again);
+    service.fail(Fault::Again);
+    let failure = user.get("d", "back", "", 0).expect_err("no end").to_string();
+    assert!(failure.contains("named before"), "{failure}");
+    user.heard.outcomes.take();
+    service.fail(Fault::Name("z"));
+    let failure = user.get("d", "other", "", 0).expect_err("no order").to_string();
+    assert!(failure.contains("not in order"), "{failure}");
+}
+
+#[test]
 fn no_number_of_a_service_takes_memory_or_is_believed() {
     let service = Standin::start();
     let user = User::of(&service);
