@@ -24,6 +24,7 @@ mod password;
 pub mod penalty;
 mod policy;
 mod secret;
+mod session;
 
 pub use dialogue::Dialogue;
 pub use gate::{Clock, Gate};
@@ -32,3 +33,5 @@ pub use name::{MAX_NAME, is_name};
 pub use password::{MIN_PASSWORD, check_password, invitation, invitation_hash, new_verifier};
 pub use policy::{Login, Policy, Register, Scheme};
 pub use secret::{Secret, read_secret};
+pub use session::{NOTICE, Over};
+pub(crate) use session::{Session, Watch};

@@ -6,6 +6,7 @@ mod challenge;
 mod interop;
 mod login;
 mod registration;
+mod sessions;
 mod turns;
 
 use crate::serving::{PATIENCE, Served};

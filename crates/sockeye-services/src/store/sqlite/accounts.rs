@@ -6,8 +6,9 @@ use super::Sqlite;
 use crate::auth::penalty::{Attempt, Early, Flight};
 use crate::store::Answer;
 use crate::store::accounts::{Account, Accounts, Added, InvitationHash, MAX_INVITATIONS};
-use sockeye_proto::scram::Verifier;
-use sqlx::sqlite::SqliteRow;
+use sockeye_proto::scram::{KEY, Verifier};
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Row, SqliteConnection};
 
 impl Accounts for Sqlite {
@@ -53,13 +54,32 @@ impl Accounts for Sqlite {
             let (name, verifier) = (name.clone(), verifier.clone());
             Box::pin(async move {
                 let sql = "UPDATE accounts SET salt = ?, iterations = ?, stored_key = ?, server_key = ? WHERE name = ?";
-                let done = sqlx::query(sql)
-                    .bind(verifier.salt.clone())
-                    .bind(i64::from(verifier.iterations))
-                    .bind(verifier.stored_key.to_vec())
-                    .bind(verifier.server_key.to_vec())
-                    .bind(name);
-                Ok(done.execute(conn).await?.rows_affected() > 0)
+                let done = with_verifier(sql, &verifier).bind(name).execute(conn).await?;
+                Ok(done.rows_affected() > 0)
+            })
+        })
+    }
+
+    fn change_verifier(&self, name: &str, proved: Option<[u8; KEY]>, verifier: Verifier) -> Answer<'_, bool> {
+        let name = name.to_owned();
+        self.write(move |conn| {
+            let (name, verifier) = (name.clone(), verifier.clone());
+            Box::pin(async move {
+                let sql = "UPDATE accounts SET salt = ?, iterations = ?, stored_key = ?, server_key = ? \
+                           WHERE name = ? AND disabled = 0 AND stored_key = COALESCE(?, stored_key)";
+                let changed = with_verifier(sql, &verifier)
+                    .bind(name)
+                    .bind(proved.map(|key| key.to_vec()));
+                Ok(changed.execute(conn).await?.rows_affected() > 0)
+            })
+        })
+    }
+
+    fn account_changes(&self) -> Answer<'_, i64> {
+        self.read(|conn| {
+            Box::pin(async move {
+                let sql = "SELECT number FROM account_changes";
+                sqlx::query(sql).fetch_one(conn).await?.try_get(0)
             })
         })
     }
@@ -126,6 +146,15 @@ impl Accounts for Sqlite {
             }))
         })
     }
+}
+
+/// A statement whose first values are those of a verifier.
+fn with_verifier(sql: &'static str, verifier: &Verifier) -> Query<'static, sqlx::Sqlite, SqliteArguments> {
+    sqlx::query(sql)
+        .bind(verifier.salt.clone())
+        .bind(i64::from(verifier.iterations))
+        .bind(verifier.stored_key.to_vec())
+        .bind(verifier.server_key.to_vec())
 }
 
 fn bytes<const N: usize>(row: &SqliteRow, column: &str) -> sqlx::Result<[u8; N]> {
