@@ -22,15 +22,17 @@ mod made_up;
 mod name;
 mod password;
 pub mod penalty;
+mod places;
 mod policy;
 mod secret;
 mod session;
 
 pub use dialogue::Dialogue;
 pub use gate::{Clock, Gate};
-pub use guarded::{Guard, Guarded, LOGIN_TIME, MAX_LOGGING_IN};
+pub use guarded::{Guard, Guarded, LOGIN_TIME};
 pub use name::{MAX_NAME, is_name};
 pub use password::{MIN_PASSWORD, check_password, invitation, invitation_hash, new_verifier};
+pub use places::{MAX_FROM_ONE, MAX_LOGGING_IN};
 pub use policy::{Login, Policy, Register, Scheme};
 pub use secret::{Secret, read_secret};
 pub use session::{NOTICE, Over};

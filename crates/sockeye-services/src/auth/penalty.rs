@@ -165,9 +165,8 @@ impl Attempt {
     pub fn new(key: &[u8; 32], name: &str, account: Option<i64>, peer: &Address) -> Self {
         let whence = network(peer);
         let folded = name.to_lowercase();
-        let near = site(peer).map(|site| site.to_vec()).or_else(|| whence.clone());
         Attempt {
-            place: bucket(key, 4, &[&near.unwrap_or_default(), folded.as_bytes()]),
+            place: bucket(key, 4, &[&near(peer).unwrap_or_default(), folded.as_bytes()]),
             account,
             address: whence.as_ref().map(|whence| bucket(key, 0, &[whence])),
             site: site(peer).map(|site| bucket(key, 3, &[&site])),
@@ -233,6 +232,11 @@ fn network(peer: &Address) -> Option<Vec<u8>> {
         IpAddr::V4(address) => Some(address.octets().to_vec()),
         IpAddr::V6(address) => Some(address.octets()[..8].to_vec()),
     }
+}
+
+/// The same of a whole site, where there is one.
+pub(super) fn near(peer: &Address) -> Option<Vec<u8>> {
+    site(peer).map(|site| site.to_vec()).or_else(|| network(peer))
 }
 
 /// The part of an IPv6 address that a site has for all of its networks.
