@@ -7,7 +7,8 @@ mod transport;
 use crate::address::{Address, local_address};
 use crate::buffer::{Chunk, Spare};
 use crate::error::{Class, Error, Result};
-use crate::model::{self, StreamLink};
+use crate::model::{self, Pause, StreamLink, Waits, Way};
+use crate::options::raw::unsent;
 use crate::server::registry::{Entry, SocketGrip};
 use crate::time::{at_once, shortest};
 use crate::tls::{Distrust, TlsClient, TlsFacts, TlsServer};
@@ -28,6 +29,9 @@ pub(crate) use transport::Wire;
 const LINGER_BYTES: u64 = 1 << 20;
 /// How long it does so.
 const LINGER_TIME: Duration = Duration::from_secs(1);
+/// How often it is looked whether the peer has what it was sent, and how often it may have taken nothing meanwhile: a second.
+const NAP: Duration = Duration::from_millis(5);
+const NAPS: u32 = 200;
 
 /// A stream of bytes to one peer: TCP, Unix, vsock, any of them with TLS, or a descriptor made elsewhere.
 ///
@@ -199,10 +203,13 @@ impl Connection {
     /// # Errors
     /// When the peer reset the connection, or the read timeout passed ([`Class::Timeout`](crate::Class::Timeout)).
     pub fn recv(&mut self) -> impl Future<Output = Result<Chunk>> {
-        poll_fn(|cx| match self.poll_recv(cx) {
-            Poll::Ready(Ok(chunk)) => Poll::Ready(Ok(chunk)),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(self.failed("recv", error))),
-            Poll::Pending => Poll::Pending,
+        let mut wait = Waits::new(self, Way::Read);
+        poll_fn(move |cx| {
+            wait.poll(|conn| match conn.poll_recv(cx) {
+                Poll::Ready(Ok(chunk)) => Poll::Ready(Ok(chunk)),
+                Poll::Ready(Err(error)) => Poll::Ready(Err(conn.failed("recv", error))),
+                Poll::Pending => Poll::Pending,
+            })
         })
     }
 
@@ -257,10 +264,13 @@ impl Connection {
     /// When the connection is broken, or the peer takes nothing for longer than the write timeout.
     pub fn send(&mut self, chunk: impl Into<Chunk>) -> impl Future<Output = Result<()>> {
         let mut chunk = chunk.into();
-        poll_fn(move |cx| match self.transport.poll_send(cx, &mut chunk) {
-            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(self.failed("send", error))),
-            Poll::Pending => Poll::Pending,
+        let mut wait = Waits::new(self, Way::Write);
+        poll_fn(move |cx| {
+            wait.poll(|conn| match conn.transport.poll_send(cx, &mut chunk) {
+                Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
+                Poll::Ready(Err(error)) => Poll::Ready(Err(conn.failed("send", error))),
+                Poll::Pending => Poll::Pending,
+            })
         })
     }
 
@@ -359,9 +369,29 @@ impl Connection {
     /// Ends an accepted connection so that the peer gets the last word we sent: says that we are done, and lingers.
     pub(crate) async fn end(&mut self) -> io::Result<()> {
         self.entry.leave();
+        if self.entry.input_ended() {
+            Box::pin(self.arrive()).await?;
+        }
         self.shutdown().await?;
         if !self.entry.is_cut() {
             self.linger().await;
+        }
+        Ok(())
+    }
+
+    /// Waits until the peer has all that it was sent, as long as it takes any. Whose input was ended from this side is reset by
+    /// whatever the peer says after the end of the output (tcp(7)), and to read that beforehand is no longer possible.
+    async fn arrive(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.transport.poll_close(cx)).await?;
+        let (mut least, mut naps) = (i32::MAX, 0);
+        while naps < NAPS && !self.entry.is_cut() {
+            let unsent = unsent(self.as_fd())?;
+            if unsent == 0 {
+                break;
+            }
+            naps = if unsent < least { 0 } else { naps + 1 };
+            least = least.min(unsent);
+            crate::time::sleep(NAP).await?;
         }
         Ok(())
     }
@@ -404,6 +434,14 @@ impl Connection {
             // The peer has closed or reset it: it needs no telling.
             Ok(()) | Err(rustix::io::Errno::NOTCONN) => Ok(()),
             Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Pause for Connection {
+    fn pause(&mut self, way: Way) {
+        if let Some(wire) = self.transport.wire_mut() {
+            wire.pause(way);
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::dial::explain;
 use crate::endpoint::{Endpoint, ToEndpoint};
 use crate::error::{Class, Error, Result};
 use crate::listen::{self, SocketFile, socket_for};
-use crate::model::{self, PacketLink, Peer, Received, Route};
+use crate::model::{self, PacketLink, Peer, Received, Route, Waits, Way};
 use crate::options::Options;
 use crate::resolve::resolve;
 use crate::time::shortest;
@@ -170,8 +170,9 @@ impl Datagram {
                     None => Ok(packet),
                 };
             }
-            let (link, batch) = (&mut self.link, &mut self.batch);
-            let received = poll_fn(|cx| link.poll_recv(cx, batch)).await;
+            let (mut wait, batch) = (Waits::new(&mut self.link, Way::Read), &mut self.batch);
+            let received = poll_fn(|cx| wait.poll(|link| link.poll_recv(cx, batch))).await;
+            drop(wait);
             received.map_err(|error| self.failed("recv", error))?;
             self.arrived.extend(self.batch.drain(..));
         }

@@ -128,6 +128,18 @@ impl UdpSockets {
         queued("/proc/thread-self/net/udp") + queued("/proc/thread-self/net/udp6")
     }
 
+    /// How many datagrams programs have taken so far on the networks of this one, these sockets' among them, as far as the kernel
+    /// tells (proc(5)).
+    pub fn taken(&self) -> u64 {
+        let v4 = fs::read_to_string("/proc/thread-self/net/snmp").unwrap_or_default();
+        let v6 = fs::read_to_string("/proc/thread-self/net/snmp6").unwrap_or_default();
+        // A line of names, and one of numbers.
+        let v4 = v4.lines().filter_map(|line| line.strip_prefix("Udp: ")).nth(1);
+        let v6 = v6.lines().find_map(|line| line.strip_prefix("Udp6InDatagrams"));
+        let first = |numbers: &str| numbers.split_whitespace().next()?.parse::<u64>().ok();
+        v4.and_then(first).unwrap_or(0) + v6.and_then(first).unwrap_or(0)
+    }
+
     /// What waits at one of these sockets, if this line is about one.
     fn queued(&self, line: &str) -> Option<u64> {
         let fields: Vec<&str> = line.split_whitespace().collect();
@@ -292,8 +304,10 @@ mod tests {
         let never = std::os::unix::net::UnixStream::pair().expect("a pair");
         sockets.wait(never.0.as_fd()).expect("something comes");
         assert!(sockets.backlog() > 0);
+        let taken = sockets.taken();
         let mut heard = [0; 64];
         let length = ear.recv(&mut heard).expect("a packet");
+        assert!(sockets.taken() > taken);
         assert_eq!(sockets.backlog(), 0);
         sockets.hear_nothing().expect("a filter");
         peer.send_to(b"as it was", group).expect("sent");

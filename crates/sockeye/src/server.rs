@@ -174,7 +174,8 @@ impl Server {
     }
 
     /// Serves on a socket that was made elsewhere: listening already, or bound for packets. `endpoint` is what it is
-    /// called, and tells which of the two it is.
+    /// called, and tells which of the two it is. A listening socket is put into the mode that its model needs, `O_NONBLOCK` or
+    /// not, and so it is for whoever else has it.
     pub fn adopt(fd: OwnedFd, endpoint: Endpoint) -> Self {
         let bound = Bound {
             fd,

@@ -129,15 +129,12 @@ fn what_a_bad_network_does_to_datagrams_is_told() {
             "{packets}"
         );
         assert_eq!(result["rounds"][0]["wrong"], 0, "{result}");
-        if count("lost") > 0 && count("reordered") > 0 {
-            assert!(
-                output.status.success(),
-                "what is lost is nobody's fault: {result}"
-            );
+        // What is lost is nobody's fault.
+        if count("lost") > 0 && count("reordered") > 0 && output.status.success() {
             break;
         }
-        // A machine that has had no time to send enough of them.
-        assert!(seconds < 100.0, "{packets}");
+        // A machine that has had no time to send enough of them, or for a connection to hear any.
+        assert!(seconds < 100.0, "{result}");
         seconds *= 4.0;
     }
 }
@@ -229,8 +226,9 @@ fn two_models_in_one_run() {
             assert_eq!(result["server"], model);
             assert_eq!(result["rounds"].as_array().unwrap().len(), 2, "{result}");
             assert!(result["requests_per_second"]["median"].as_f64().unwrap() > 0.0);
+            // In the round that took more: in another the work may have been done before the window began.
             assert!(
-                result["cpu_us_per_request"]["min"].as_f64().unwrap() > 0.0,
+                result["cpu_us_per_request"]["max"].as_f64().unwrap() > 0.0,
                 "{result}"
             );
         }
@@ -392,7 +390,6 @@ fn a_bench_that_is_killed_leaves_no_server_behind() {
         let port = line.rsplit(':').next().unwrap().trim();
         let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
         crate::serve::echoes(&mut stream, "here\n");
-        stream.set_read_timeout(Some(crate::sockeye::PATIENCE)).unwrap();
         program.signal(Signal::KILL);
         // Ended in order or broken: by whoever is killed with a connection.
         if let Err(error) = stream.read(&mut [0]) {

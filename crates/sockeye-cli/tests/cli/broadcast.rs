@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use serde_json::Value;
 
 use crate::lan::{Host, Lan};
-use crate::sockeye::{Background, PATIENCE, run, sockeye, words};
+use crate::sockeye::{Background, run, sockeye, words};
 
 /// A listener at port 8000 of a host.
 fn listen(host: &Host, args: &[&str]) -> Background {
@@ -362,7 +362,6 @@ fn old_programs_and_ours_hear_each_other() {
 /// A socket of this machine that hears, and its port.
 fn hearing() -> (UdpSocket, String) {
     let socket = UdpSocket::bind("0.0.0.0:0").expect("bind");
-    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     let port = socket.local_addr().expect("bound").port().to_string();
     (socket, port)
 }

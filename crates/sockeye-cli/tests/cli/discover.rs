@@ -66,14 +66,20 @@ fn three_hosts_discover_each_other_and_see_who_goes() {
         .collect();
     let watching: Vec<Background> = lan.hosts.iter().map(|host| watch(host, &[])).collect();
     for seen in &watching {
-        let mut lines: Vec<String> = (0..6).map(|_| seen.line().expect("six of them")).collect();
-        lines.sort();
         let expected = lan.hosts.iter().zip(names).flat_map(|(host, name)| {
             ["tcp", "udp"].map(|scheme| format!("+ {name}  echo  {scheme}://{}:8080  eth0", host.v4()))
         });
-        let mut expected: Vec<String> = expected.collect();
-        expected.sort();
-        assert_eq!(lines, expected);
+        let mut missing: Vec<String> = expected.collect();
+        while !missing.is_empty() {
+            let line = seen.line().expect("six of them");
+            let told = missing.extract_if(.., |one| *one == line).count();
+            // Whose address of IPv4 is heard late, on a busy machine, was told of without it, goes, and comes again.
+            let early = names.map(|name| [format!("- {name}  echo"), format!("+ {name}  echo  ")]);
+            let is_early = |[went, came]: &[String; 2]| {
+                line == *went || (line.starts_with(came) && line.contains("://[fd09:"))
+            };
+            assert!(told == 1 || early.iter().any(is_early), "{line}");
+        }
     }
     for (host, name) in lan.hosts.iter().zip(names) {
         let json = watch(&lan.hosts[0], &["_sockeye-echo._tcp", "--json"]);

@@ -13,8 +13,6 @@ use sockeye_proto::files::{Hash, UNIT};
 use sockeye_proto::frames::{Decoder, decode, encode};
 use sockeye_services::files::units::{Unit, whole};
 
-use crate::sockeye::PATIENCE;
-
 /// Everybody is the same user.
 pub(crate) const OPEN: &str = "files@tcp://127.0.0.1:0?auth=none&no-sync=true";
 
@@ -32,7 +30,6 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn at(address: &str) -> Option<Self> {
         let stream = TcpStream::connect(address).ok()?;
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_nodelay(true).expect("an option");
         Some(Client {
             stream,

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::discover::{Server, watch};
 use crate::lan::Lan;
-use crate::sockeye::{Background, PATIENCE, sockeye};
+use crate::sockeye::{Background, sockeye};
 
 fn started(args: &[&str]) -> Background {
     Background::heard(sockeye(args))
@@ -17,7 +17,6 @@ fn started(args: &[&str]) -> Background {
 /// A socket that hears a program, and its port.
 fn peer() -> (UdpSocket, String) {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
-    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     let port = socket.local_addr().expect("bound").port().to_string();
     (socket, port)
 }

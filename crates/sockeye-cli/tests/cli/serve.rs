@@ -9,7 +9,7 @@ mod usage;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use crate::sockeye::{Background, PATIENCE, sockeye};
+use crate::sockeye::{Background, sockeye};
 
 /// A server at work, and where it listens.
 pub(crate) struct Serving {
@@ -62,9 +62,7 @@ impl Serving {
 
     /// A connection to a listener.
     pub(crate) fn dial(&self, number: usize) -> TcpStream {
-        let stream = TcpStream::connect(self.address(number)).expect("connect");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        stream
+        TcpStream::connect(self.address(number)).expect("connect")
     }
 }
 

@@ -39,7 +39,6 @@ impl Customer {
     /// The same, by words that end so.
     fn greeted(address: &str, end: &str) -> Option<Self> {
         let stream = TcpStream::connect(address).ok()?;
-        stream.set_read_timeout(Some(crate::sockeye::PATIENCE)).ok()?;
         stream.set_nodelay(true).ok()?;
         let mut customer = Customer(BufReader::new(stream));
         // A greeting has no newline.

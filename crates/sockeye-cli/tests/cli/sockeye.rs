@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Who waits this long for an event has found a bug; without it the test would hang.
+/// Who waits this long for an event has found a bug; without it the test would hang. A socket is given no timeout, for a call with one
+/// fails when its process is stopped and goes on (signal(7)): a test that hangs in one is ended by who runs it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// How often a service is killed under load, before what is left of it is looked at: `cargo xtask torture` wants more.
@@ -37,6 +38,17 @@ fn own_folder() -> PathBuf {
 /// Runs it to its end.
 pub(crate) fn run(args: &[&str]) -> Output {
     sockeye(args).output().expect("the binary starts")
+}
+
+/// Runs it again, until it has found what is to be found: a program that listens for a while hears nothing in it on a machine that
+/// has no time for it. The last time, if it never has.
+pub(crate) fn until(found: impl Fn(&Output) -> bool, mut run: impl FnMut() -> Output) -> Output {
+    /// Each listens for half a second or more.
+    const TRIES: usize = 40;
+    let early = std::iter::repeat_with(&mut run)
+        .take(TRIES)
+        .find(|output| found(output));
+    early.unwrap_or_else(run)
 }
 
 /// What a program said on its standard error.

@@ -28,8 +28,9 @@ const BACKLOG: u64 = 64 << 10;
 /// How often the thread of multicast DNS is waited for as long, until it says how much it keeps: five seconds, on a machine that is
 /// busy with something else. It is no time of day, for a program may have been stopped meanwhile.
 const PATIENCE: u32 = 1_000;
-/// After so many of these waits it gets nothing more, be there much that it could take or little: it may just keep pace.
-const BUSY: u32 = 4;
+/// So many packets, taken while it doesn't answer, are a flood that it keeps pace with: the answers of a network's machines to one
+/// question are fewer, and a packet has a hundred records at the most.
+const TAKEN: u64 = 64;
 
 const UNHEARD: &str = "more comes than can be heard: somebody floods the network";
 const UNGUARDED: &str = "how much is kept can't be told any more";
@@ -132,7 +133,7 @@ impl Shared {
         let Ok(asked) = daemon.get_metrics() else {
             return self.backlogged().then_some(UNHEARD);
         };
-        let (mut deaf, mut waits) = (false, 0);
+        let (mut deaf, mut waits, before) = (false, 0, self.sockets.taken());
         let metrics = loop {
             if let Ok(metrics) = asked.recv_timeout(CHECKED_EVERY) {
                 break metrics;
@@ -144,8 +145,9 @@ impl Shared {
             if waits >= PATIENCE {
                 return Some(UNHEARD);
             }
-            // While it reads what comes it does nothing else, so that it gets nothing more until it has answered.
-            if !deaf && (waits >= BUSY || self.backlogged()) {
+            // While it reads what comes it does nothing else, so that it gets nothing more until it has answered. Not so where it
+            // only has to wait for the processor: what comes meanwhile is for it, and nobody says it again.
+            if !deaf && (self.sockets.taken().saturating_sub(before) > TAKEN || self.backlogged()) {
                 deaf = self.sockets.hear_nothing().is_ok();
             }
         };

@@ -13,9 +13,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// A peer that waits this long for its answer has found a bug; without it the test would hang.
-const PATIENCE: Duration = Duration::from_secs(300);
-
 /// Every model that this process may have: `process` wants a process without threads.
 pub(crate) fn models() -> impl Iterator<Item = Model> {
     Model::ALL.into_iter().filter(|model| model.shares_memory())
@@ -112,9 +109,6 @@ impl Client {
     pub(crate) fn at(endpoint: &Endpoint) -> Self {
         let at = endpoint.host_port().expect("an IP address").to_string();
         let stream = TcpStream::connect(at).expect("connect");
-        stream
-            .set_read_timeout(Some(PATIENCE))
-            .expect("a socket's timeout");
         stream.set_nodelay(true).expect("a socket's option");
         Client {
             stream,

@@ -22,7 +22,6 @@ const PATIENT: Policy = Policy {
 /// question to a closed one would be refused.
 fn peer<const N: usize>(answers: [&'static [&'static str]; N]) -> (SocketAddr, JoinHandle<UdpSocket>) {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
-    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     let address = socket.local_addr().expect("bound");
     let thread = thread::spawn(move || {
         for words in answers {

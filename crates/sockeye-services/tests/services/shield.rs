@@ -6,7 +6,7 @@ use sockeye::{Model, Packet, PacketHandler, Result, Running, Server};
 use sockeye_proto::chargen::MAX_DATAGRAM;
 use sockeye_services::echo::Echo;
 use sockeye_services::settings::Settings;
-use sockeye_services::shield::{Answers, Peers, Policy, Ports, RATE, Shield, Shielded};
+use sockeye_services::shield::{Answers, IN_A_ROW, MAX_RATE, Peers, Policy, Ports, RATE, Shield, Shielded};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -71,9 +71,7 @@ fn at(host: usize) -> SocketAddr {
 }
 
 fn client(address: SocketAddr) -> UdpSocket {
-    let socket = UdpSocket::bind(address).expect("bind");
-    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    socket
+    UdpSocket::bind(address).expect("bind")
 }
 
 #[test]
@@ -94,6 +92,33 @@ fn a_loop_of_two_echoes_dies_out() {
             other.answers_only(&peer);
         });
     });
+}
+
+#[test]
+fn a_loop_that_no_rate_ends_dies_out_for_want_of_a_pause() {
+    inside(
+        "shield::a_loop_that_no_rate_ends_dies_out_for_want_of_a_pause",
+        || {
+            let (peer, others) = (client(at(2)), IN_A_ROW as usize - 1);
+            let policy = Policy {
+                rate: Some(MAX_RATE),
+                ..Policy::default()
+            };
+            for model in [Model::default(), Model::Thread] {
+                let one = Shut::at(at(0), model, &policy);
+                let mut other = Shut::at(at(1), model, &policy);
+                while other.address().port() == one.address().port() {
+                    other = Shut::at(at(1), model, &policy);
+                }
+                forge(one.address(), other.address(), b"ping");
+                // By a clock that stands still there is no pause, however busy this machine is.
+                other.answers(others);
+                one.answers(others);
+                one.answers_only(&peer);
+                other.answers_only(&peer);
+            }
+        },
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::pipe::Pipe;
 use super::transport::Transport;
 use crate::buffer::{Chunk, Spare};
 use crate::error::Result;
+use crate::model::{Waits, Way};
 use std::fs::File;
 use std::future::poll_fn;
 use std::io;
@@ -14,7 +15,8 @@ use std::task::{Context, Poll};
 
 impl Connection {
     /// Sends `count` bytes of a file from `offset` on, by `sendfile(2)` where the connection is plain; returns how many
-    /// there were, fewer when the file ends before.
+    /// there were, fewer when the file ends before. (That call knows no `MSG_NOSIGNAL`: a program that has set `SIGPIPE` back to
+    /// its default dies of it when the peer has closed. Programs of Rust ignore the signal unless they say otherwise.)
     ///
     /// # Errors
     /// When the file can't be read or the connection is broken.
@@ -89,6 +91,9 @@ impl Connection {
     /// # Errors
     /// As [`recv_file`](Self::recv_file). Nothing was received then.
     pub async fn recv_file_some(&mut self, file: &File, offset: u64, most: u64) -> Result<u64> {
+        if most == 0 {
+            return Ok(0); // no bytes that are moved are no end
+        }
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let step = self.recv_step(file, offset, most).await;
         let received = step.map_err(|error| self.failed("receive file", error))?;
@@ -97,11 +102,13 @@ impl Connection {
 
     async fn recv_step(&mut self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
         if self.held.is_empty()
-            && let Some(moved) = poll_fn(|cx| self.poll_pipe(cx, file, offset, count)).await?
+            && let Some(moved) = self
+                .waiting(|conn, cx| conn.poll_pipe(cx, file, offset, count))
+                .await?
         {
             return Ok(moved);
         }
-        let mut chunk = poll_fn(|cx| self.poll_recv(cx)).await?;
+        let mut chunk = self.waiting(Self::poll_recv).await?;
         let wanted = chunk.len().min(count);
         let written = file.write_all_at(&chunk[..wanted], offset);
         if written.is_ok() {
@@ -111,6 +118,11 @@ impl Connection {
             self.held = chunk;
         }
         written.map(|()| wanted)
+    }
+
+    async fn waiting<T>(&mut self, mut poll: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>) -> T {
+        let mut wait = Waits::new(self, Way::Read);
+        poll_fn(move |cx| wait.poll(|conn| poll(conn, cx))).await
     }
 
     fn poll_pipe(

@@ -24,7 +24,8 @@ impl Pipe {
         if let Some(pipe) = SPARE.take() {
             return Ok(pipe);
         }
-        let (filled, open) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        // Not one that never waits: Unix sockets would take that for the call's own wish (splice(2) itself says whether it waits).
+        let (filled, open) = pipe_with(PipeFlags::CLOEXEC)?;
         // Without the right to more a pipe holds 64 KiB, which only takes more calls.
         let _ = fcntl_setpipe_size(&open, PIPE);
         Ok(Pipe { filled, open })

@@ -1,7 +1,7 @@
 //! What a connection's bytes travel through: the socket itself, or TLS over it.
 
 use crate::buffer::Chunk;
-use crate::model::StreamLink;
+use crate::model::{StreamLink, Way};
 use crate::server::registry::Entry;
 use crate::tls::{TlsClient, TlsFacts, TlsServer};
 use std::io::{self, IoSlice};
@@ -30,6 +30,10 @@ impl Wire {
 
     pub(crate) fn set_limits(&mut self, read: Option<Duration>, write: Option<Duration>) {
         self.link.set_limits(read, write);
+    }
+
+    pub(crate) fn pause(&mut self, way: Way) {
+        self.link.pause(way);
     }
 
     /// Counts what was sent, or that it has to wait.

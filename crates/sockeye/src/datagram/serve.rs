@@ -9,7 +9,7 @@ use crate::model::{BATCH, PacketLink, Peer, Received, Route, spawn_local};
 use crate::server::guard::{caught, words};
 use crate::server::{BACKOFF, Event, Reason, Shared, Stage, Until};
 use rustix::event::{PollFd, PollFlags, Timespec};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -24,6 +24,10 @@ use std::time::Duration;
 /// that read make room in less; one that doesn't holds the others up no longer than this, once.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// How often a receive that blocks comes back to look whether the server stops. The end of the input rouses it at once, but where a
+/// kernel is only imitated, perhaps not on a socket that isn't connected.
+const ROUND: Duration = Duration::from_secs(1);
+
 /// Answers the packets of a socket until the server stops.
 pub(crate) async fn serve<H: PacketHandler>(link: Box<dyn PacketLink>, handler: Arc<H>, shared: Arc<Shared>) {
     let desk = match Socket::new(link, shared.endpoint.scheme()) {
@@ -37,6 +41,7 @@ pub(crate) async fn serve<H: PacketHandler>(link: Box<dyn PacketLink>, handler: 
     let mut stop = Until::new(shared.stage.subscribe(), Stage::Draining);
     let _blocked = grip.map(|grip| {
         stop.is_told();
+        desk.look_up();
         desk.shared.blocked.enter(grip)
     });
     let mut cut = Until::new(shared.stage.subscribe(), Stage::Cut);
@@ -67,8 +72,8 @@ pub(crate) async fn serve<H: PacketHandler>(link: Box<dyn PacketLink>, handler: 
             }
         }
     }
-    service.shared.acceptor_ended();
     desk.drain(&mut cut).await;
+    service.shared.acceptor_ended(); // until then the deadline is kept
 }
 
 /// What the packets of a socket go through.
@@ -78,22 +83,37 @@ struct Desk {
     /// Packets whose handlers wait for something.
     under_way: Rc<Cell<usize>>,
     send_buffer: Cell<Buffer>,
+    /// Answers that couldn't be sent, to be told of when the others are.
+    unsent: RefCell<Vec<(Peer, io::Error)>>,
 }
 
 impl Desk {
     fn new(socket: Rc<Socket>, shared: Arc<Shared>) -> Self {
-        let limit = shared.limits.write;
-        let limit = match socket.per_peer {
-            true => Some(limit.map_or(PATIENCE, |limit| limit.min(PATIENCE))),
-            false => limit,
-        };
-        socket.link.borrow_mut().set_limits(None, limit);
-        Desk {
+        let desk = Desk {
             socket,
             shared,
             under_way: Rc::default(),
             send_buffer: Cell::new(Buffer::Open),
+            unsent: RefCell::default(),
+        };
+        desk.socket.link.borrow_mut().set_limits(None, desk.write_limit());
+        desk
+    }
+
+    fn write_limit(&self) -> Option<Duration> {
+        let limit = self.shared.limits.write;
+        match self.socket.per_peer {
+            true => Some(limit.map_or(PATIENCE, |limit| limit.min(PATIENCE))),
+            false => limit,
         }
+    }
+
+    /// Looks round now and then, though a receive blocks.
+    fn look_up(&self) {
+        self.socket
+            .link
+            .borrow_mut()
+            .set_limits(Some(ROUND), self.write_limit());
     }
 
     /// Waits for packets, or for an answer that one of before has got at last; false when the server stops, however many
@@ -112,6 +132,7 @@ impl Desk {
             match next.await {
                 Next::Received(Ok(())) | Next::Late => return true,
                 Next::Stop => return false,
+                Next::Received(Err(error)) if error.kind() == io::ErrorKind::TimedOut => {}
                 // An ICMP message about an earlier answer, or a lack of memory: the next packet is another matter.
                 Next::Received(Err(error)) => {
                     tracing::debug!(%error, "receive packets");
@@ -156,11 +177,16 @@ impl Desk {
 
     /// Sends the answers; false when the server is cut while it waits for that.
     async fn flush(&self, cut: &mut Until) -> bool {
-        poll_fn(|cx| match self.poll_outbox(cx) {
+        let through = poll_fn(|cx| match self.poll_outbox(cx) {
             Poll::Ready(()) => Poll::Ready(true),
             Poll::Pending => cut.poll(cx).map(|()| false),
-        })
-        .await
+        });
+        let through = through.await;
+        cut.forget(); // whoever keeps a waker keeps the thread from blocking
+        for (to, error) in self.unsent.take() {
+            self.tell(Some(&to), Reason::Failed(format!("reply: {error}")));
+        }
+        through
     }
 
     /// Until all that was received is answered, or the server is cut.
@@ -212,8 +238,7 @@ impl Desk {
                 Err(error) => Some(error),
             };
             if let Some(error) = failed {
-                let to = Some(&outbox[at].1.to);
-                self.tell(to, Reason::Failed(format!("reply: {error}")));
+                self.unsent.borrow_mut().push((outbox[at].1.to.clone(), error));
             }
             at += 1;
         }
@@ -304,7 +329,8 @@ struct Service<H> {
 
 async fn answer<H: PacketHandler>(service: Rc<Service<H>>, packet: Packet) {
     let from = packet.from().cloned();
-    let reason = match caught(service.handler.handle(packet)).await {
+    // A handler may do something before its future begins, too.
+    let reason = match caught(async { service.handler.handle(packet).await }).await {
         Ok(Ok(())) => return,
         Ok(Err(error)) if error.class() == Class::Timeout => Reason::TimedOut(error.to_string()),
         Ok(Err(error)) => Reason::Failed(error.to_string()),

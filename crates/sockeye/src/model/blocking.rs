@@ -13,6 +13,7 @@ use super::task::{self, LocalFuture, Remote, Tasks};
 use super::timers::{Timers, kernel_time};
 use super::{AcceptLink, Driver, PacketLink, StreamLink};
 use rustix::event::{PollFd, PollFlags};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use slab::Slab;
@@ -36,8 +37,10 @@ struct Half {
     may_block: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     limit: Cell<Option<Duration>>,
-    /// When the limit passes; known once the thread waits by `poll(2)`.
+    /// When the limit passes; known once the thread waits by `poll(2)`, or a signal has come.
     due: Cell<Option<Instant>>,
+    /// What was left of it when a wait was given up.
+    left: Cell<Option<Duration>>,
     /// The timeout that the socket has, which keeps the limit while the call itself blocks.
     given: Cell<Option<Duration>>,
 }
@@ -49,9 +52,25 @@ impl Half {
             // Dropped when nothing is borrowed any more, for a waker's drop may run anything.
             let _before = self.waker.replace(Some(cx.waker().clone()));
         }
-        self.may_block.set(wish.may_block);
         if self.limit.replace(wish.limit) != wish.limit {
             self.due.set(None);
+            self.left.set(None);
+        }
+    }
+
+    /// The wait begins, if it hasn't yet.
+    fn begin(&self, now: Instant) {
+        if self.due.get().is_none() {
+            let limit = self.left.take().or(self.limit.get());
+            self.due.set(limit.and_then(|limit| now.checked_add(limit)));
+        }
+    }
+
+    /// How long the call itself may take.
+    fn rest(&self) -> Option<Duration> {
+        match self.due.get() {
+            Some(due) => Some(due.saturating_duration_since(Instant::now())),
+            None => self.left.get().or(self.limit.get()),
         }
     }
 }
@@ -59,7 +78,23 @@ impl Half {
 pub(crate) struct Source {
     fd: RawFd,
     key: usize,
+    /// Whether calls on it wait if they may, once it is known: it may have been made elsewhere, and not be in blocking mode.
+    waits: Cell<Option<bool>>,
     halves: [Half; 2],
+}
+
+impl Source {
+    fn waits(&self) -> bool {
+        if let Some(waits) = self.waits.get() {
+            return waits;
+        }
+        // SAFETY: a link takes its source away before it closes its descriptor.
+        #[allow(unsafe_code)]
+        let fd = unsafe { BorrowedFd::borrow_raw(self.fd) };
+        let waits = rustix::fs::fcntl_getfl(fd).is_ok_and(|flags| !flags.contains(OFlags::NONBLOCK));
+        self.waits.set(Some(waits));
+        waits
+    }
 }
 
 pub(crate) struct Blocking {
@@ -120,15 +155,22 @@ impl Blocking {
     ) -> io::Result<Option<T>> {
         self.turn.set(None);
         let half = &source.halves[wish.way as usize];
-        if half.given.get() != wish.limit {
-            give_timeout(source, wish)?;
-            half.given.set(wish.limit);
-        }
-        self.over(half);
-        match attempt(Permit::Block) {
+        let rest = half.rest();
+        let tried = match rest {
+            Some(Duration::ZERO) => Err(io::ErrorKind::WouldBlock.into()),
+            _ => {
+                if half.given.get() != rest {
+                    give_timeout(source, wish.way, rest)?;
+                    half.given.set(rest);
+                }
+                attempt(Permit::Block)
+            }
+        };
+        self.roused(half);
+        let ended = match tried {
             Ok(done) => Ok(Some(done.value)),
             // The call has waited as long as it may.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && wish.limit.is_some() => {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && rest.is_some() => {
                 Err(io::ErrorKind::TimedOut.into())
             }
             Err(error)
@@ -137,15 +179,20 @@ impl Blocking {
                     io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
                 ) =>
             {
-                Ok(None)
+                // How long the call has taken isn't known, and from now on it is.
+                half.begin(Instant::now());
+                return Ok(None);
             }
             Err(error) => Err(error),
-        }
+        };
+        self.over(half);
+        ended
     }
 
     fn begin(&self, source: &Source, wish: Wish, cx: &Context<'_>) {
         let half = &source.halves[wish.way as usize];
         half.wait(wish, cx);
+        half.may_block.set(wish.may_block);
         if !half.waiting.replace(true) {
             self.waiting.set(self.waiting.get() + 1);
         }
@@ -155,6 +202,7 @@ impl Blocking {
     /// The operation is over: the next wait begins anew.
     fn over(&self, half: &Half) {
         half.due.set(None);
+        half.left.set(None);
         self.roused(half);
     }
 
@@ -171,7 +219,7 @@ impl Blocking {
         let source = self.sources.borrow().get(key).cloned()?;
         let half = &source.halves[way as usize];
         let reachable = self.own.is_none_or(|own| own == source.fd);
-        if !half.waiting.get() || !half.may_block.get() || !reachable {
+        if !half.waiting.get() || !half.may_block.get() || !reachable || !source.waits() {
             return None;
         }
         let main_is_alone = || {
@@ -220,10 +268,7 @@ impl Blocking {
             for way in WAYS {
                 let half = &source.halves[way as usize];
                 if half.waiting.get() {
-                    if half.due.get().is_none() {
-                        half.due
-                            .set(half.limit.get().and_then(|limit| now.checked_add(limit)));
-                    }
+                    half.begin(now);
                     next = next.into_iter().chain(half.due.get()).min();
                     waits.push((source.clone(), way));
                 }
@@ -272,15 +317,15 @@ impl Blocking {
     }
 }
 
-fn give_timeout(source: &Source, wish: Wish) -> io::Result<()> {
+fn give_timeout(source: &Source, way: Way, limit: Option<Duration>) -> io::Result<()> {
     // SAFETY: the descriptor belongs to the link whose operation this is.
     #[allow(unsafe_code)]
     let socket = unsafe { BorrowedFd::borrow_raw(source.fd) };
-    let kind = match wish.way {
+    let kind = match way {
         Way::Read => Timeout::Recv,
         Way::Write => Timeout::Send,
     };
-    Ok(set_socket_timeout(socket, kind, wish.limit)?)
+    Ok(set_socket_timeout(socket, kind, limit)?)
 }
 
 impl Reactor for Blocking {
@@ -293,6 +338,7 @@ impl Reactor for Blocking {
         let source = Rc::new(Source {
             fd: fd.as_raw_fd(),
             key: place.key(),
+            waits: Cell::new(None),
             halves: Default::default(),
         });
         // A socket can be written to until it says otherwise, but rarely has something to read at once.
@@ -305,6 +351,15 @@ impl Reactor for Blocking {
         source.halves.iter().for_each(|half| self.over(half));
         let gone = self.sources.borrow_mut().remove(source.key);
         drop(gone);
+    }
+
+    fn pause(&self, source: &Rc<Source>, way: Way) {
+        let half = &source.halves[way as usize];
+        if let Some(due) = half.due.take() {
+            let left = due.saturating_duration_since(Instant::now());
+            half.left.set(Some(left));
+        }
+        self.roused(half);
     }
 
     fn poll_io<T>(

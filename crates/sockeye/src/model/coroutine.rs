@@ -87,6 +87,10 @@ impl Reactor for Coroutine {
         source.sides.iter().for_each(|side| side.cancel(&self.timers));
     }
 
+    fn pause(&self, source: &Source, way: Way) {
+        source.sides[way as usize].pause(&self.timers);
+    }
+
     #[inline]
     fn poll_io<T>(
         &self,

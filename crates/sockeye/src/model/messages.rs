@@ -1,7 +1,7 @@
 //! Connections that keep messages apart (`SOCK_SEQPACKET`): a stream link over a packet link, so that no message loses its
 //! end in silence, under any model.
 
-use super::{MESSAGE, PacketLink, Received, StreamLink};
+use super::{MESSAGE, PacketLink, Received, StreamLink, Way};
 use crate::buffer::{Chunk, RECEIVE, Spare};
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvFlags, recvmsg, sockopt};
@@ -112,6 +112,10 @@ impl StreamLink for Messages {
 
     fn set_limits(&mut self, read: Option<Duration>, write: Option<Duration>) {
         self.link.set_limits(read, write);
+    }
+
+    fn pause(&mut self, way: Way) {
+        self.link.pause(way);
     }
 
     fn fd(&self) -> BorrowedFd<'_> {

@@ -102,6 +102,10 @@ impl Batch {
     /// Adds the datagrams of a message.
     fn take(&self, entry: &Entry<'_>, loans: &Loans, is_scarce: bool, into: &mut Vec<Received>) {
         let (header, length) = (&entry.header.msg_hdr, entry.header.msg_len as usize);
+        if self.room == IP_ROOM && header.msg_namelen == 0 {
+            // The end of the input, which comes as a message; whatever came over IP has a sender.
+            return self.free.borrow_mut().push(entry.slot);
+        }
         let told = Told::read(header);
         let from = Peer::read(entry.name, header.msg_namelen);
         let each = told.joined.unwrap_or(length).max(1);

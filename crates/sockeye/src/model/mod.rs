@@ -14,6 +14,7 @@ mod local;
 mod messages;
 mod mmsg;
 mod name;
+mod pause;
 mod prefetch;
 mod process;
 mod ready;
@@ -33,7 +34,9 @@ use crate::server::Job;
 use crate::server::registry::SocketGrip;
 pub(crate) use local::Ready;
 pub(crate) use mmsg::{Arrival, BATCH, LocalEnd, Peer};
+pub(crate) use pause::{Pause, Waits};
 pub(crate) use process::keep_to_itself;
+pub(crate) use ready::Way;
 use rustix::net::{SocketAddrAny, SocketType, sockopt};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -87,6 +90,10 @@ pub(crate) trait StreamLink {
     /// Until a connect that is under way has succeeded or failed.
     fn poll_connected(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
     fn set_limits(&mut self, read: Option<Duration>, write: Option<Duration>);
+    /// See [`Pause::pause`].
+    fn pause(&mut self, way: Way) {
+        let _ = way;
+    }
     fn fd(&self) -> BorrowedFd<'_>;
 }
 
@@ -161,6 +168,10 @@ pub(crate) trait PacketLink {
     /// Sends as many of the front as the kernel takes without waiting.
     fn send_batch(&mut self, packets: &[(Chunk, Route)]) -> io::Result<usize>;
     fn set_limits(&mut self, read: Option<Duration>, write: Option<Duration>);
+    /// See [`Pause::pause`].
+    fn pause(&mut self, way: Way) {
+        let _ = way;
+    }
     fn fd(&self) -> BorrowedFd<'_>;
 }
 

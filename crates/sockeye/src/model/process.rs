@@ -46,6 +46,10 @@ static OURS: AtomicUsize = AtomicUsize::new(0);
 const STOP: &[u8] = b"stop";
 const CUT: &[u8] = b"cut";
 
+/// How often it is looked, a millisecond apart, whether threads have ended: those of a server that has been stopped just now take a
+/// few.
+const LOOKS: u32 = 50;
+
 /// How a child leaves whose end has been told already.
 const TOLD: i32 = 2;
 
@@ -66,14 +70,21 @@ fn fork(child: impl FnOnce() -> i32) -> io::Result<Pid> {
 
 /// A process with threads of unknown doings can't be forked safely.
 fn refuse_threads() -> io::Result<()> {
-    let threads = std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
-    if threads <= 1 + OURS.load(Ordering::Acquire) {
-        return Ok(());
+    let mut looks = 0;
+    loop {
+        let threads = std::fs::read_dir("/proc/self/task")?.count();
+        if threads <= 1 + OURS.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        looks += 1;
+        if looks > LOOKS {
+            return Err(io::Error::other(format!(
+                "this program has {threads} threads already, and a fork copies only one; start servers of the model `process` \
+                 first, from the main thread"
+            )));
+        }
+        std::thread::sleep(Duration::from_millis(1));
     }
-    Err(io::Error::other(format!(
-        "this program has {threads} threads already, and a fork copies only one; start servers of the model `process` \
-         first, from the main thread"
-    )))
 }
 
 /// The calling process' ends of what is between it and its acceptor.

@@ -7,6 +7,7 @@
 use super::{AcceptLink, Accepted, PIPE, PacketLink, Received, Route, StreamLink, messages, mmsg};
 use crate::buffer::{Chunk, Loans, RECEIVE, Spare};
 use crate::server::registry::SocketGrip;
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags};
 use rustix::pipe::{SpliceFlags, splice};
@@ -75,6 +76,8 @@ pub(crate) trait Reactor: Sized + 'static {
 
     fn register(&self, fd: BorrowedFd<'_>) -> io::Result<Self::Place>;
     fn deregister(&self, place: &Self::Place, fd: BorrowedFd<'_>);
+    /// See [`Pause::pause`](super::Pause::pause).
+    fn pause(&self, place: &Self::Place, way: Way);
 
     /// Makes attempts, each as soon as the descriptor is ready, until one doesn't say "would block".
     fn poll_io<T>(
@@ -188,10 +191,8 @@ impl<R: Reactor> StreamLink for Socket<R> {
     ) -> Poll<io::Result<usize>> {
         self.poll(Way::Write, true, cx, |fd, permit| {
             let mut at = offset;
-            // sendfile(2) has no flag for "don't wait": the descriptor itself must say it.
-            rustix::io::ioctl_fionbio(fd, permit == Permit::Try)?;
-            let sent = rustix::fs::sendfile(fd, file, Some(&mut at), count);
-            rustix::io::ioctl_fionbio(fd, false)?;
+            let send = || rustix::fs::sendfile(fd, file, Some(&mut at), count);
+            let sent = with_waits(fd.as_fd(), permit == Permit::Block, send);
             // A short count says nothing of the socket: the kernel moves a pipe's worth at a time, and files end.
             Ok(Done {
                 value: sent?,
@@ -207,14 +208,12 @@ impl<R: Reactor> StreamLink for Socket<R> {
         count: usize,
     ) -> Poll<io::Result<Option<usize>>> {
         self.poll(Way::Read, true, cx, |fd, permit| {
-            // As sendfile(2), splice(2) asks the descriptor itself whether it may wait.
-            rustix::io::ioctl_fionbio(fd, permit == Permit::Try)?;
             let flags = match permit {
                 Permit::Try => SpliceFlags::NONBLOCK,
                 Permit::Block => SpliceFlags::empty(),
             };
-            let moved = splice(fd, None, pipe, None, count.min(PIPE), flags);
-            rustix::io::ioctl_fionbio(fd, false)?;
+            let splice = || splice(fd, None, pipe, None, count.min(PIPE), flags);
+            let moved = with_waits(fd.as_fd(), permit == Permit::Block, splice);
             // A short count says nothing of the socket: a pipe holds so many pieces, however small they are.
             Ok(Done {
                 value: Some(moved?),
@@ -240,6 +239,10 @@ impl<R: Reactor> StreamLink for Socket<R> {
         self.limits = [read, write];
     }
 
+    fn pause(&mut self, way: Way) {
+        self.reactor.pause(&self.place, way);
+    }
+
     fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
@@ -259,6 +262,23 @@ impl<R: Reactor> AcceptLink for Socket<R> {
     fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// Makes a call that asks the descriptor itself whether it waits, as sendfile(2) and splice(2) do, for they have no flag for it. It is
+/// left as it was, for another process may have it, too.
+pub(super) fn with_waits<T>(
+    fd: BorrowedFd<'_>,
+    waits: bool,
+    call: impl FnOnce() -> rustix::io::Result<T>,
+) -> rustix::io::Result<T> {
+    let before = !rustix::fs::fcntl_getfl(fd)?.contains(OFlags::NONBLOCK);
+    if before == waits {
+        return call();
+    }
+    rustix::io::ioctl_fionbio(fd, !waits)?;
+    let called = call();
+    rustix::io::ioctl_fionbio(fd, !before)?;
+    called
 }
 
 /// A datagram socket with the memory that its batches are received into.
@@ -355,6 +375,10 @@ impl<R: Reactor> PacketLink for Packets<R> {
 
     fn set_limits(&mut self, read: Option<Duration>, write: Option<Duration>) {
         self.socket.limits = [read, write];
+    }
+
+    fn pause(&mut self, way: Way) {
+        StreamLink::pause(&mut self.socket, way);
     }
 
     fn fd(&self) -> BorrowedFd<'_> {

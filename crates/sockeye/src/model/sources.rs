@@ -19,6 +19,9 @@ const COARSE: Duration = Duration::from_secs(60);
 /// No instant: nothing is awaited, or no timer is armed.
 const NEVER: u64 = 0;
 
+/// Marks a wait that was given up: what it took, and not when it began. The clock reaches that in 292 years.
+const PAUSED: u64 = 1 << 63;
+
 /// One way of one descriptor. Its cells are shared by the link and its reactor, and stand in the order of their use: with
 /// thousands of connections each line of the cache that an operation touches is a miss.
 #[repr(C)]
@@ -66,16 +69,14 @@ impl Side {
             self.due.set(NEVER); // the timer that is armed wakes somebody else
         }
         let Some(limit) = limit else { return Ok(()) };
-        if self.since.get() == NEVER {
+        let since = self.since.get();
+        if since == NEVER || since & PAUSED != 0 {
             let exact = limit < COARSE;
-            self.since.set(
-                if exact {
-                    timers.exact_nanos()
-                } else {
-                    timers.nanos()
-                }
-                .max(1),
-            );
+            let now = match exact {
+                true => timers.exact_nanos(),
+                false => timers.nanos(),
+            };
+            self.since.set(now.saturating_sub(since & !PAUSED).max(1));
         }
         // As a rule the timer of an earlier wait is still armed (it isn't due yet), for the same waker, and, as its limit
         // was the same, not later than this one's.
@@ -107,6 +108,15 @@ impl Side {
     pub(crate) fn done(&self) {
         self.waiting.set(false);
         self.since.set(NEVER);
+    }
+
+    /// It is given up, and may begin again later.
+    pub(crate) fn pause(&self, timers: &Timers) {
+        let since = self.since.get();
+        if since != NEVER && since & PAUSED == 0 {
+            self.since
+                .set(PAUSED | timers.exact_nanos().saturating_sub(since));
+        }
     }
 
     /// Something came through, and more is waited for: the clock of the wait starts anew.
@@ -246,6 +256,10 @@ impl<W: Watch> Reactor for W {
     fn deregister(&self, source: &Rc<Source>, fd: BorrowedFd<'_>) {
         self.unwatch(source, fd);
         self.sources().remove(source);
+    }
+
+    fn pause(&self, source: &Rc<Source>, way: Way) {
+        source.side(way).pause(&self.sources().timers);
     }
 
     #[inline]

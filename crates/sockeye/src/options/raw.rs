@@ -24,6 +24,17 @@ pub(crate) fn int(fd: BorrowedFd<'_>, level: c_int, name: c_int) -> io::Result<c
     Ok(c_int::from_ne_bytes(value))
 }
 
+/// How many bytes were sent that the peer's machine (of a Unix socket: the peer) doesn't have yet (`SIOCOUTQ`, tcp(7)).
+#[allow(unsafe_code)]
+pub(crate) fn unsent(fd: BorrowedFd<'_>) -> io::Result<c_int> {
+    let mut count: c_int = 0;
+    // SAFETY: the descriptor is open while it is borrowed, and the kernel writes an `int`.
+    match unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCOUTQ, &raw mut count) } {
+        0 => Ok(count),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Reads an option of any type (getsockopt(2)); returns how many bytes it has, at most the buffer's.
 #[allow(unsafe_code)]
 pub(crate) fn bytes(fd: BorrowedFd<'_>, level: c_int, name: c_int, buffer: &mut [u8]) -> io::Result<usize> {

@@ -108,12 +108,10 @@ pub(crate) struct Until {
 
 impl Until {
     pub(crate) fn new(watch: watch::Receiver<Stage>, stage: Stage) -> Self {
-        let mut own = watch.clone();
         Until {
+            wait: wait(&watch, stage),
             watch,
             stage,
-            // Tokio's budget would keep it from being asked for, which is to be done once and no more.
-            wait: Box::pin(unconstrained(async move { reached(&mut own, stage).await })),
             asked: None,
             is_told: false,
             over: false,
@@ -123,6 +121,13 @@ impl Until {
     /// From now on it wakes nobody: see [`Blocked`](super::Blocked).
     pub(crate) fn is_told(&mut self) {
         self.is_told = true;
+    }
+
+    /// Nobody looks any more, for now.
+    pub(crate) fn forget(&mut self) {
+        if self.asked.take().is_some() && !self.over {
+            self.wait = wait(&self.watch, self.stage);
+        }
     }
 
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -146,6 +151,12 @@ impl Until {
         self.over = polled.is_ready();
         polled
     }
+}
+
+fn wait(watch: &watch::Receiver<Stage>, stage: Stage) -> Pin<Box<dyn Future<Output = ()>>> {
+    let mut own = watch.clone();
+    // Tokio's budget would keep it from being asked for, which is to be done once and no more.
+    Box::pin(unconstrained(async move { reached(&mut own, stage).await }))
 }
 
 /// Waits until the stage is at least `stage`.

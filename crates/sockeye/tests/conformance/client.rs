@@ -1,6 +1,5 @@
 //! The other side: blocking sockets, as a program without this library would use them.
 
-use crate::PATIENCE;
 use crate::dice::Dice;
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use sockeye::Endpoint;
@@ -43,8 +42,6 @@ pub(crate) fn try_connect(endpoint: &Endpoint) -> io::Result<Socket> {
         // Answers need a name to go to; the kernel makes up an abstract one.
         rustix::net::bind(&socket, &rustix::net::SocketAddrUnix::new_unnamed())?;
     }
-    socket.set_read_timeout(Some(PATIENCE))?;
-    socket.set_write_timeout(Some(PATIENCE))?;
     socket.connect(&name)?;
     Ok(socket)
 }
@@ -83,16 +80,6 @@ pub(crate) fn send_packet(socket: &Socket, bytes: impl AsRef<[u8]>) {
     assert_eq!(sent, bytes.as_ref().len());
 }
 
-/// A read that a signal may interrupt (a socket with a timeout isn't restarted after the process was stopped, signal(7)).
-fn read(mut socket: &Socket, into: &mut [u8]) -> io::Result<usize> {
-    loop {
-        match socket.read(into) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            other => return other,
-        }
-    }
-}
-
 /// Receives exactly this many bytes.
 pub(crate) fn receive(mut socket: &Socket, count: usize) -> Vec<u8> {
     let mut bytes = vec![0; count];
@@ -101,9 +88,9 @@ pub(crate) fn receive(mut socket: &Socket, count: usize) -> Vec<u8> {
 }
 
 /// Receives what is said next, whether a whole packet or a part of a stream; nothing at the end.
-pub(crate) fn receive_some(socket: &Socket) -> Vec<u8> {
+pub(crate) fn receive_some(mut socket: &Socket) -> Vec<u8> {
     let mut bytes = vec![0; 1 << 19];
-    let count = read(socket, &mut bytes).expect("the server says something");
+    let count = socket.read(&mut bytes).expect("the server says something");
     bytes.truncate(count);
     bytes
 }
@@ -130,10 +117,10 @@ pub(crate) fn try_exchange(mut socket: &Socket, bytes: &[u8]) -> bool {
 }
 
 /// Whatever was said is over: the peer has ended the stream, or reset it.
-pub(crate) fn expect_no_more(socket: &Socket) {
+pub(crate) fn expect_no_more(mut socket: &Socket) {
     let mut bytes = [0; 1 << 12];
     loop {
-        match read(socket, &mut bytes) {
+        match socket.read(&mut bytes) {
             Ok(0) => return,
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return,
@@ -163,12 +150,14 @@ pub(crate) fn write_in_pieces(socket: &Socket, mut bytes: &[u8], dice: &mut Dice
     }
 }
 
-pub(crate) fn read_in_pieces(socket: &Socket, expected: &[u8], dice: &mut Dice) {
+pub(crate) fn read_in_pieces(mut socket: &Socket, expected: &[u8], dice: &mut Dice) {
     let mut buffer = vec![0; 1 << PIECE_BITS];
     let mut at = 0;
     while at < expected.len() {
         let room = dice.size(PIECE_BITS).min(expected.len() - at);
-        let count = read(socket, &mut buffer[..room]).expect("the server goes on sending");
+        let count = socket
+            .read(&mut buffer[..room])
+            .expect("the server goes on sending");
         assert_ne!(
             count,
             0,

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use super::Server;
 use crate::lan::{Host, Lan};
-use crate::sockeye::words;
+use crate::sockeye::{until, words};
 use crate::user::secret;
 
 /// A client with a home of its own.
@@ -28,18 +28,27 @@ impl Client<'_> {
         self.command(args).output().expect("it starts")
     }
 
+    /// What it says when it has heard whom it is to go to.
+    #[track_caller]
+    fn told(&self, args: &[&str], part: &str) -> Output {
+        let heard = |output: &Output| words(output).contains(part);
+        let output = until(heard, || self.run(args));
+        assert!(heard(&output), "{args:?}: {}", words(&output));
+        output
+    }
+
     #[track_caller]
     fn done(&self, args: &[&str]) -> String {
-        let output = self.run(args);
+        let heard = |output: &Output| !words(output).contains("nobody on this network announces");
+        let output = until(heard, || self.run(args));
         assert!(output.status.success(), "{args:?}: {}", words(&output));
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     #[track_caller]
     fn refused(&self, args: &[&str], part: &str) {
-        let output = self.run(args);
+        let output = self.told(args, part);
         assert_eq!(output.status.code(), Some(1), "{args:?}: {}", words(&output));
-        assert!(words(&output).contains(part), "{args:?}: {}", words(&output));
     }
 
     fn pins(&self) -> String {
@@ -213,20 +222,19 @@ fn a_name_stands_for_what_it_offers() {
         ("@KITCHEN/echo/udp", format!("udp://{there}:8080")),
         ("@kitchen/discard", format!("tcp://{there}:9")),
     ] {
-        let output = client.run(&["info", name, "--json"]);
-        assert!(
-            words(&output).contains(&format!(" is {endpoint}\n")),
-            "{}",
-            words(&output)
-        );
+        let output = client.told(&["info", name, "--json"], &format!(" is {endpoint}\n"));
         let json = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(json.contains(&format!(r#""target": "{endpoint}""#)), "{json}");
     }
-    assert_eq!(client.done(&["ask", "@kitchen/echo", "hello"]), "hello\n");
+    let asked = client.done(&["ask", "@kitchen/echo", "hello", "--timeout", "300s"]);
+    assert_eq!(asked, "hello\n");
     // Who has just answered to somebody is silent for a second; who is waited for is taken all the same.
-    super::watch(&lan.hosts[0], &["_sockeye-echo._tcp"]).line_with("+ kitchen  echo");
-    let output = client.run(&["info", "@kitchen/echo"]);
-    assert!(words(&output).contains(" is tcp://"), "{}", words(&output));
+    let is_taken = |output: &Output| words(output).contains(" is tcp://");
+    let output = until(is_taken, || {
+        super::watch(&lan.hosts[0], &["_sockeye-echo._tcp"]).line_with("+ kitchen  echo");
+        client.run(&["info", "@kitchen/echo"])
+    });
+    assert!(is_taken(&output), "{}", words(&output));
     client.refused(
         &["info", "@kitchen"],
         "say which, as @kitchen/discard, @kitchen/echo",

@@ -3,12 +3,13 @@
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
+use std::process::Output;
 
 use rustix::net::{AddressFamily, SocketType};
 use serde_json::json;
 
 use super::{found, info, page};
-use crate::sockeye::words;
+use crate::sockeye::{until, words};
 
 /// A listener and its port as a text.
 fn listener() -> (TcpListener, String) {
@@ -186,14 +187,24 @@ fn a_udp_service_is_asked_by_an_empty_datagram() {
     let (count, _) = socket.recv_from(&mut [0; 1]).expect("it has come");
     assert_eq!(count, 0);
 
+    // It answers until it hears a byte.
     let answering = std::thread::spawn(move || {
-        let (_, peer) = socket.recv_from(&mut [0; 1]).expect("a datagram");
-        socket.send_to(b"here", peer).expect("an answer");
+        while let (0, peer) = socket.recv_from(&mut [0; 1]).expect("a datagram") {
+            socket.send_to(b"here", peer).expect("an answer");
+        }
     });
-    let (report, code) = found(&[&endpoint]);
+    let heard = |output: &Output| page(output).contains("\"connected\": true");
+    let output = until(heard, || info(&[&endpoint, "--json"]));
+    assert_eq!(
+        (output.status.code(), heard(&output)),
+        (Some(0), true),
+        "{}",
+        page(&output)
+    );
+    let end = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    end.send_to(b"!", endpoint.trim_start_matches("udp://"))
+        .expect("send");
     answering.join().expect("it answered");
-    let attempt = &report["attempts"][0];
-    assert_eq!((code, &attempt["connected"]), (Some(0), &json!(true)), "{report}");
 
     // Its socket is closed by now, and the kernel says so.
     let (report, code) = found(&[&endpoint]);
@@ -228,10 +239,13 @@ fn unix_sockets_are_looked_at_too() {
 fn names_of_addresses_are_looked_up_when_asked_for() {
     let (report, code) = found(&["127.0.0.1", "--reverse"]);
     let reverse = &report["resolve"]["addresses"][0]["reverse"];
-    // Which name the loopback address has, if any, is the machine's business.
+    // Which name the loopback address has, if any, is the machine's business; and whether its name servers say so in time.
     match reverse["name"].as_str() {
         Some(name) => assert!(!name.is_empty() && code == Some(0)),
-        None => assert_eq!((code, &report["error"]["kind"]), (Some(1), &json!("host"))),
+        None => {
+            let kind = report["error"]["kind"].as_str().expect("a kind");
+            assert!(code == Some(1) && ["host", "timeout"].contains(&kind), "{report}");
+        }
     }
 }
 

@@ -58,7 +58,7 @@ mod tests {
     use std::os::fd::AsFd;
 
     #[test]
-    fn a_number_that_is_of_another_by_now_is_left_alone() {
+    fn a_number_that_belongs_to_another_by_now_is_left_alone() {
         let first = TcpListener::bind("127.0.0.1:0").expect("a port");
         let other = TcpListener::bind("127.0.0.1:0").expect("a port");
         keep_to_itself(first.as_fd());

@@ -5,7 +5,8 @@ use super::rest::Rest;
 use super::state::{After, State};
 use super::{Kind, Place, Ring, token};
 use crate::buffer::{Chunk, RECEIVE, Spare};
-use crate::model::{StreamLink, task};
+use crate::model::ready::with_waits;
+use crate::model::{StreamLink, Way, task};
 use io_uring::opcode;
 use io_uring::types::Fd;
 use rustix::io::Errno;
@@ -236,11 +237,8 @@ impl StreamLink for Stream {
                 return Poll::Pending;
             }
             let mut at = offset;
-            // sendfile(2) has no flag for "don't wait": the descriptor itself must say it, while no operation begins.
-            rustix::io::ioctl_fionbio(self.fd(), true)?;
-            let sent = rustix::fs::sendfile(self.fd(), file, Some(&mut at), count);
-            rustix::io::ioctl_fionbio(self.fd(), false)?;
-            match sent {
+            let send = || rustix::fs::sendfile(self.fd(), file, Some(&mut at), count);
+            match with_waits(self.fd(), false, send) {
                 Err(Errno::AGAIN) => {}
                 Err(Errno::INTR) => continue,
                 Err(error) => return Poll::Ready(Err(error.into())),
@@ -261,6 +259,15 @@ impl StreamLink for Stream {
 
     fn set_limits(&mut self, read: Option<Duration>, write: Option<Duration>) {
         self.limits = [read, write];
+    }
+
+    fn pause(&mut self, way: Way) {
+        let state = self.state.borrow();
+        let side = match way {
+            Way::Read => &state.read,
+            Way::Write => &state.write,
+        };
+        side.pause(&self.ring.sources.timers);
     }
 
     #[allow(unsafe_code)]

@@ -22,6 +22,7 @@ behaviours![
     a_client_is_told_that_nobody_listens,
     futures_of_one_thread_wait_side_by_side,
     what_was_sent_arrives_though_its_connection_is_dropped,
+    a_file_is_waited_for_as_long_as_it_may,
     a_peer_that_takes_nothing_keeps_nobody_from_the_end,
 ];
 
@@ -183,6 +184,25 @@ fn what_was_sent_arrives_though_its_connection_is_dropped(model: Model) {
         Ok(())
     });
     assert_eq!(reader.join().expect("the peer reads"), 32 * PIECE);
+}
+
+fn a_file_is_waited_for_as_long_as_it_may(model: Model) {
+    const BYTES: u64 = 2_000;
+    let (ours, mut theirs) = UnixStream::pair().expect("a pair");
+    let writer = spawn(move || {
+        for _ in 0..BYTES {
+            theirs.write_all(b"x").expect("the other end is there");
+            std::thread::yield_now();
+        }
+    });
+    let file = tempfile::tempfile().expect("a file");
+    let came = client(model, async {
+        let mut conn = Connection::adopt(ours.into())?;
+        conn.set_read_timeout(Some(crate::PATIENCE));
+        conn.recv_file(&file, 0, BYTES).await
+    });
+    assert_eq!(came, BYTES);
+    writer.join().expect("it gets on");
 }
 
 fn a_peer_that_takes_nothing_keeps_nobody_from_the_end(model: Model) {

@@ -23,6 +23,7 @@ behaviours![
     packets_beyond_the_limit_are_dropped_and_told,
     stopping_lets_the_packets_under_way_be_answered,
     a_server_that_waits_for_packets_stops_at_once,
+    stopping_gives_up_a_packet_at_the_deadline,
     a_flood_of_packets_does_not_keep_a_server_from_stopping,
 ];
 
@@ -185,11 +186,14 @@ fn a_panic_hurts_its_own_packet_only(model: Model) {
     send_packet(&patient, bell.words());
     let caller = bell.caller();
     for _ in 0..3 {
-        send_packet(&client, b"panic");
-        assert_eq!(
-            served.wait_for_words("event packet-failed "),
-            "panicked: the handler's own panic"
-        );
+        for (words, why) in [
+            ("panic", "the handler's own panic"),
+            ("panic early", "there is no future yet"),
+        ] {
+            send_packet(&client, words);
+            let told = served.wait_for_words("event packet-failed ");
+            assert_eq!(told, format!("panicked: {why}"));
+        }
         send_packet(&client, b"fail");
         assert_eq!(
             served.wait_for_words("event packet-failed "),
@@ -260,6 +264,17 @@ fn stopping_lets_the_packets_under_way_be_answered(model: Model) {
         .expect("nobody has it any more");
 }
 
+fn stopping_gives_up_a_packet_at_the_deadline(model: Model) {
+    let spec = Spec::new(model, "moody").with("endpoint", "udp://127.0.0.1:0");
+    let mut served = Served::of(&spec.with("drain", 100));
+    let bell = Bell::new();
+    let client = served.connect();
+    send_packet(&client, bell.words());
+    let _caller = bell.caller();
+    served.stop();
+    served.join();
+}
+
 fn a_server_that_waits_for_packets_stops_at_once(model: Model) {
     for endpoint in ["udp://127.0.0.1:0", "udp://[::1]:0"] {
         let spec = Spec::new(model, "moody").with("endpoint", endpoint);
@@ -277,6 +292,7 @@ fn a_server_that_waits_for_packets_stops_at_once(model: Model) {
                 before(&mut served);
                 end(&mut served);
                 served.join();
+                assert_eq!(served.count("event packet-failed "), 0, "nobody has sent one");
             }
         }
     }

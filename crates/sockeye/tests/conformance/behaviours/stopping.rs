@@ -17,6 +17,7 @@ behaviours![
     stopping_lets_a_conversation_end,
     stopping_lets_a_transfer_end,
     stopping_keeps_the_last_answer,
+    stopping_keeps_the_last_answer_to_who_goes_on_talking,
     stopping_cuts_at_the_deadline,
     cutting_ends_all_at_once,
     stopping_an_idle_server_leaves_nothing,
@@ -106,6 +107,24 @@ fn stopping_keeps_the_last_answer(model: Model) {
     expect_refused(&served);
     read_in_pieces(&client, &banquet(TRANSFER)[1000..], &mut dice);
     expect_no_more(&client);
+    drop(client);
+    served.join();
+}
+
+/// The input is ended by the server here, and what is said then is refused once the output has ended, too.
+fn stopping_keeps_the_last_answer_to_who_goes_on_talking(model: Model) {
+    let spec = Spec::new(model, "banquet")
+        .with("argument", TRANSFER)
+        .with("drain", NEVER)
+        .with("quiet", 20);
+    let mut served = Served::of(&spec);
+    let client = served.connect();
+    served.wait_for_words("event opened ");
+    served.stop();
+    for piece in banquet(TRANSFER).chunks(TRANSFER / 512) {
+        assert!(receive(&client, piece.len()) == piece, "another banquet");
+        let _ = client.send(b"?"); // behind the last piece nobody may be left
+    }
     drop(client);
     served.join();
 }

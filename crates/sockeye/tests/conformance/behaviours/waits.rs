@@ -1,18 +1,85 @@
 //! A handler may wait for several things at once.
 
 use super::behaviours;
-use crate::client::{self, end_writing, exchange, receive, receive_to_end, send};
+use crate::client::{echo, end_writing, exchange, expect_no_more, nobody, receive, receive_to_end, send};
 use crate::dice::Dice;
+use crate::driven::client;
 use crate::served::Served;
 use crate::spec::Spec;
-use sockeye::Model;
+use sockeye::{Class, Connection, Datagram, Model, time};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
 behaviours![
     its_peer_and_another_thread,
     its_peer_and_the_clock,
     its_peer_and_a_server_that_it_dialled,
     a_relay_to_nobody_fails_alone,
+    a_wait_that_was_given_up_takes_no_more_time,
+    waits_that_are_given_up_again_and_again_end,
+    a_socket_that_never_waits_is_waited_for,
 ];
+
+const LIMIT: Duration = Duration::from_millis(200);
+
+/// A connection with that limit, and its silent peer.
+fn silent() -> sockeye::Result<(Connection, UnixStream)> {
+    let (ours, theirs) = UnixStream::pair()?;
+    let mut conn = Connection::adopt(ours.into())?;
+    conn.set_read_timeout(Some(LIMIT));
+    Ok((conn, theirs))
+}
+
+async fn waits_in_vain(conn: &mut Connection) {
+    let begun = Instant::now();
+    let late = conn.recv().await.expect_err("nobody says anything");
+    assert_eq!(late.class(), Class::Timeout);
+    let waited = begun.elapsed();
+    assert!(waited > LIMIT / 2, "{waited:?}");
+}
+
+fn a_wait_that_was_given_up_takes_no_more_time(model: Model) {
+    client(model, async {
+        let (mut conn, _peer) = silent()?;
+        for _ in 0..2 {
+            assert!(conn.try_recv().await?.is_none());
+            sockeye::time::sleep(LIMIT * 2).await?;
+            waits_in_vain(&mut conn).await;
+        }
+        let mut packets = Datagram::bind("udp://127.0.0.1:0").await?;
+        packets.set_timeout(Some(LIMIT));
+        assert!(time::at_once(packets.recv()).await?.is_none());
+        sockeye::time::sleep(LIMIT * 2).await?;
+        let begun = Instant::now();
+        packets.recv().await.expect_err("nobody says anything");
+        assert!(begun.elapsed() > LIMIT / 2);
+        Ok(())
+    });
+}
+
+fn waits_that_are_given_up_again_and_again_end(model: Model) {
+    client(model, async {
+        let (mut conn, _peer) = silent()?;
+        let late = loop {
+            if let Ok(received) = time::timeout(LIMIT / 10, conn.recv()).await {
+                break received.expect_err("nobody says anything");
+            }
+        };
+        assert_eq!(late.class(), Class::Timeout);
+        Ok(())
+    });
+}
+
+fn a_socket_that_never_waits_is_waited_for(model: Model) {
+    client(model, async {
+        let (ours, _theirs) = UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let mut conn = Connection::adopt(ours.into())?;
+        conn.set_read_timeout(Some(LIMIT));
+        waits_in_vain(&mut conn).await;
+        Ok(())
+    });
+}
 
 fn its_peer_and_another_thread(model: Model) {
     let mut served = Served::start(model, "channel");
@@ -64,7 +131,7 @@ fn its_peer_and_a_server_that_it_dialled(model: Model) {
     }
     for client in clients {
         let bytes = dice.bytes(1 << 20);
-        client::echo(&client, &bytes, &mut dice);
+        echo(&client, &bytes, &mut dice);
         end_writing(&client);
         assert!(receive_to_end(&client).is_empty());
         for server in [&mut served, &mut far] {
@@ -77,10 +144,10 @@ fn its_peer_and_a_server_that_it_dialled(model: Model) {
 }
 
 fn a_relay_to_nobody_fails_alone(model: Model) {
-    let (_socket, nobody) = client::nobody();
+    let (_socket, nobody) = nobody();
     let mut served = Served::of(&Spec::new(model, "relay").with("argument", format_args!("tcp://{nobody}")));
     for _ in 0..2 {
-        client::expect_no_more(&served.connect());
+        expect_no_more(&served.connect());
         let reason = served.wait_for_closed().reason;
         assert!(
             reason.starts_with(&format!("failed: dial tcp://{nobody}: connection refused")),

@@ -63,11 +63,18 @@ impl PacketHandler for Frugal {
     }
 }
 
-/// An echo, but for `panic`, `fail`, and `wait ENDPOINT`: that one is answered with what the endpoint says.
+/// An echo, but for `panic early`, `panic`, `fail`, and `wait ENDPOINT`: that one is answered with what the endpoint says.
 struct Moody;
 
 impl PacketHandler for Moody {
-    async fn handle(&self, packet: Packet) -> Result<()> {
+    fn handle(&self, packet: Packet) -> impl Future<Output = Result<()>> {
+        assert!(packet.data() != b"panic early", "there is no future yet");
+        Self::answer(packet)
+    }
+}
+
+impl Moody {
+    async fn answer(packet: Packet) -> Result<()> {
         let words = String::from_utf8_lossy(packet.data()).into_owned();
         match words.split_once(' ') {
             None if words == "panic" => panic!("the handler's own panic"),
