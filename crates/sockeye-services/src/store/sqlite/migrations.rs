@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// In the order of their numbers; what was released never changes.
-const ALL: [(i64, &str, &str); 5] = [
+const ALL: [(i64, &str, &str); 7] = [
     (
         1,
         "accounts",
@@ -34,6 +34,16 @@ const ALL: [(i64, &str, &str); 5] = [
         5,
         "flights",
         include_str!("../../../migrations/sqlite/0005_flights.sql"),
+    ),
+    (
+        6,
+        "turns",
+        include_str!("../../../migrations/sqlite/0006_turns.sql"),
+    ),
+    (
+        7,
+        "account changes",
+        include_str!("../../../migrations/sqlite/0007_account_changes.sql"),
     ),
 ];
 
