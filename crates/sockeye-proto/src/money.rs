@@ -65,15 +65,62 @@ impl Money {
 
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = if self.0 < 0 { "-" } else { "" };
-        let (whole, cents) = (self.0.unsigned_abs() / 100, self.0.unsigned_abs() % 100);
-        let text = match (cents / 10, cents % 10) {
-            (0, 0) => format!("{sign}{whole}"),
-            (tens, 0) => format!("{sign}{whole}.{tens}"),
-            (tens, ones) => format!("{sign}{whole}.{tens}{ones}"),
-        };
-        f.pad(&text)
+        write_cents(f, self.0 < 0, self.0.unsigned_abs().into())
     }
+}
+
+/// What any number of amounts add up to.
+///
+/// ```
+/// use sockeye_proto::money::{Money, Sum};
+///
+/// let sum = Sum::from_cents(3 * i128::from(i64::MAX));
+/// assert_eq!(sum.to_string(), "276701161105643274.21");
+/// assert_eq!(Sum::from_cents(-205), Money::from_cents(-205));
+/// assert_eq!(Sum::from_cents(-200).to_string(), "-2");
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sum(i128);
+
+impl Sum {
+    /// So many cents.
+    pub const fn from_cents(cents: i128) -> Sum {
+        Sum(cents)
+    }
+
+    /// How many cents it is.
+    pub const fn cents(self) -> i128 {
+        self.0
+    }
+}
+
+impl From<Money> for Sum {
+    fn from(money: Money) -> Sum {
+        Sum(money.0.into())
+    }
+}
+
+impl PartialEq<Money> for Sum {
+    fn eq(&self, other: &Money) -> bool {
+        *self == Sum::from(*other)
+    }
+}
+
+impl fmt::Display for Sum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_cents(f, self.0 < 0, self.0.unsigned_abs())
+    }
+}
+
+fn write_cents(f: &mut fmt::Formatter<'_>, negative: bool, cents: u128) -> fmt::Result {
+    let sign = if negative { "-" } else { "" };
+    let (whole, cents) = (cents / 100, cents % 100);
+    let text = match (cents / 10, cents % 10) {
+        (0, 0) => format!("{sign}{whole}"),
+        (tens, 0) => format!("{sign}{whole}.{tens}"),
+        (tens, ones) => format!("{sign}{whole}.{tens}{ones}"),
+    };
+    f.pad(&text)
 }
 
 /// A text that is no amount of money, or one of more digits than there is money.

@@ -13,7 +13,7 @@ pub mod client;
 pub(crate) mod stock;
 mod visit;
 
-use crate::auth::Login;
+use crate::auth::{Login, Scheme, Watch};
 use crate::catalog::{Service, Starter};
 use crate::data::Data;
 use crate::settings::{Setting, Settings, wrong};
@@ -21,6 +21,7 @@ use crate::store::till::Offer;
 use crate::text::{self, Manner, TextConnection};
 use sockeye::{Class, Connection, Error, Handler, Result};
 use sockeye_proto::text::Encoding;
+use std::sync::Arc;
 use std::time::SystemTime;
 use visit::Visit;
 
@@ -67,6 +68,9 @@ pub struct Shop {
     stock: (Vec<Offer>, bool),
     credit: bool,
     top_up: bool,
+    /// Who is logged in has proved to know a password.
+    by_password: bool,
+    watch: Arc<Watch>,
 }
 
 impl Shop {
@@ -92,6 +96,8 @@ impl Shop {
             None => (stock::usual()?, true),
         };
         Ok(Shop {
+            by_password: settings.auth.scheme == Scheme::Scram,
+            watch: Arc::new(Watch::over(data.clone())),
             data,
             manner,
             stock,
@@ -110,7 +116,7 @@ impl Shop {
 
 impl Handler for Shop {
     async fn handle(&self, conn: &mut Connection) -> Result<()> {
-        let mut visit = Visit::begin(self, conn.user().map(|user| user.to_string()))?;
+        let mut visit = Visit::begin(self, conn.user()).await?;
         let mut talk = TextConnection::new(conn, self.manner);
         talk.say(&visit.greeting().await).await?;
         while let Some(message) = talk.next_message().await? {

@@ -132,6 +132,14 @@ fn deals(number: i64) -> String {
     }
 }
 
+/// A number, or a text of digits where it has more than 64 bits.
+fn cents(sum: sockeye_proto::money::Sum) -> serde_json::Value {
+    match i64::try_from(sum.cents()) {
+        Ok(cents) => cents.into(),
+        Err(_) => sum.cents().to_string().into(),
+    }
+}
+
 /// Amounts are in cents, as in the books.
 fn in_json(report: &Report) -> String {
     let goods: Vec<_> = report
@@ -148,9 +156,9 @@ fn in_json(report: &Report) -> String {
     json!({
         "goods": goods,
         "deals": report.deals,
-        "takings": report.takings.cents(),
-        "paid_in": report.paid_in.cents(),
-        "owed": report.owed.cents(),
+        "takings": cents(report.takings),
+        "paid_in": cents(report.paid_in),
+        "owed": cents(report.owed),
         "right": report.is_right(),
         "findings": wrong,
     })

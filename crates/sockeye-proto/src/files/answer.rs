@@ -94,6 +94,8 @@ pub enum Code {
     Mismatch,
     /// Another connection has taken the upload over.
     Fenced,
+    /// The account isn't any more what it was at the login.
+    Ended,
     /// Too much at once: try again.
     Busy,
     /// The disk failed.

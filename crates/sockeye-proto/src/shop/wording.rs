@@ -94,6 +94,8 @@ pub enum Said {
     KeyTaken,
     /// A sum beyond what the books can hold.
     TooMuch,
+    /// The login counts no longer.
+    Ended,
     Help,
     Bye,
     Wrong(Wrong),
@@ -149,6 +151,7 @@ impl Said {
             Said::RefundedBefore(number) => format!("抱歉,单号 {number} 已经退过货。"),
             Said::KeyTaken => "抱歉,这个 #键 已用于另一个请求。".to_owned(),
             Said::TooMuch => "抱歉,金额太大。".to_owned(),
+            Said::Ended => "抱歉,您的账户已停用或密码已更改,请重新登录。".to_owned(),
             Said::Help => HELP_CHINESE.to_owned(),
             Said::Bye => "欢迎下次光临".to_owned(),
             Said::Wrong(wrong) => wrong_chinese(*wrong),
@@ -185,6 +188,9 @@ impl Said {
             Said::RefundedBefore(number) => format!("Sorry, number {number} was refunded before."),
             Said::KeyTaken => "Sorry, this #KEY came with another request before.".to_owned(),
             Said::TooMuch => "Sorry, that is too much money for our books.".to_owned(),
+            Said::Ended => {
+                "Sorry, your account was disabled, or its password changed; log in again.".to_owned()
+            }
             Said::Help => HELP_ENGLISH.to_owned(),
             Said::Bye => "Come again!".to_owned(),
             Said::Wrong(wrong) => wrong_english(*wrong),

@@ -6,7 +6,7 @@
 pub(crate) mod property;
 
 use super::penalty::{Attempt, Early, Flight};
-use super::{Gate, Register, gate::Candidate, invitation_hash, is_name, password};
+use super::{Gate, Over, Register, Session, gate::Candidate, invitation_hash, is_name, password};
 use crate::patience::Patience;
 use crate::store::{Account, Added, Store};
 use base64::Engine;
@@ -160,6 +160,7 @@ pub struct Dialogue {
     channel: Channel,
     pending: Option<Pending>,
     user: Option<Arc<str>>,
+    session: Option<Session>,
     failures: u32,
 }
 
@@ -177,6 +178,9 @@ impl Dialogue {
             channel,
             pending: None,
             user: conn.user().cloned(),
+            session: conn
+                .user()
+                .map(|user| Session::of(&gate.watch, user.clone(), None)),
             failures: 0,
         }
     }
@@ -189,6 +193,18 @@ impl Dialogue {
     /// Who has logged in.
     pub fn user(&self) -> Option<&Arc<str>> {
         self.user.as_ref()
+    }
+
+    /// Whether the login counts no longer, and why: to be asked before each request of a service. What has changed is noticed
+    /// within [`NOTICE`](super::NOTICE); the connection is to be closed then.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn ended(&mut self) -> Result<Option<Over>> {
+        match &mut self.session {
+            Some(session) => Ok(session.over().await?),
+            None => Ok(None),
+        }
     }
 
     /// Whether there were too many failures: the connection is to be closed when the answer is sent.
@@ -311,7 +327,10 @@ impl Dialogue {
         }
         store.attempt_succeeded(flight, self.gate.now()).await?;
         tracing::debug!(peer = %self.peer, user = account.name, "logged in");
-        self.user = Some(account.name.as_str().into());
+        let user: Arc<str> = account.name.as_str().into();
+        let proved = Some(account.verifier.stored_key);
+        self.session = Some(Session::of(&self.gate.watch, user.clone(), proved));
+        self.user = Some(user);
         Ok(json!({"message": STANDARD.encode(accepted.message), "user": account.name}))
     }
 
@@ -365,12 +384,16 @@ impl Dialogue {
     }
 
     async fn password(&mut self, verifier: Verifier) -> Result<Value, Refusal> {
-        let Some(user) = self.user.clone() else {
+        let (Some(user), Some(session)) = (self.user.clone(), &mut self.session) else {
             return refuse("login", "log in first");
         };
-        match self.gate.store()?.set_verifier(&user, verifier).await? {
-            true => Ok(json!({})),
-            false => refuse("denied", "there is no such account any more"),
+        let (proved, key, store) = (session.key(), verifier.stored_key, self.gate.store()?);
+        if store.change_verifier(&user, proved, verifier).await? {
+            session.changed(key);
+            return Ok(json!({}));
         }
+        self.failures = MAX_FAILURES;
+        let why = session.look().await?.unwrap_or(Over::Gone);
+        refuse("ended", why.to_string())
     }
 }

@@ -1,7 +1,7 @@
 //! A listener's accounts, and how they are used.
 
 use super::penalty::Attempt;
-use super::{Register, made_up, password};
+use super::{Register, Watch, made_up, password};
 use crate::data::Data;
 use crate::settings::Settings;
 use crate::store::{Account, Store};
@@ -24,6 +24,7 @@ pub struct Gate {
     data: Data,
     pub(super) register: Register,
     clock: Clock,
+    pub(super) watch: Arc<Watch>,
     /// What only this server knows: buckets and made-up verifiers are derived from it.
     secret: OnceLock<[u8; 32]>,
 }
@@ -47,6 +48,7 @@ impl Gate {
     /// The accounts of this data folder.
     pub fn new(data: Data, register: Register) -> Self {
         Gate {
+            watch: Arc::new(Watch::over(data.clone())),
             data,
             register,
             clock: Arc::new(wall_clock),
@@ -69,6 +71,7 @@ impl Gate {
     /// Goes by another clock.
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
+        self.watch = Arc::new(Watch::by(self.data.clone(), clock.clone()));
         self.clock = clock;
         self
     }

@@ -1,21 +1,19 @@
 //! A handler whose peers prove who they are before it begins.
 
 use super::gate::wall_clock;
-use super::penalty::Table;
+use super::penalty::{Table, near};
+use super::places::{Place, Places};
 use super::{Dialogue, Gate, Policy, Scheme, Secret, certificate, password};
 use crate::data::Data;
 use serde_json::{Value, json};
 use sockeye::{Class, Connection, Error, Handler, Result};
 use sockeye_proto::frames;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt};
 
 /// How long a peer may take to prove who it is: long enough to type a password, and for a slow machine to derive a key.
 pub const LOGIN_TIME: Duration = Duration::from_secs(60);
-/// How many may be about to do so at once, in one process: their buffers are 16 MiB then. Who comes beyond is closed at once.
-pub const MAX_LOGGING_IN: usize = 2048;
 /// The longest request of a login: four times what a name, a salt and two keys need.
 const MAX_REQUEST: usize = 8 << 10;
 
@@ -24,8 +22,7 @@ const MAX_REQUEST: usize = 8 << 10;
 pub struct Guard {
     how: How,
     limit: Duration,
-    /// Those that are about to.
-    logging_in: AtomicUsize,
+    places: Places,
 }
 
 #[derive(Debug)]
@@ -64,7 +61,7 @@ impl Guard {
         Ok(Some(Guard {
             how,
             limit: LOGIN_TIME,
-            logging_in: AtomicUsize::new(0),
+            places: Places::new(),
         }))
     }
 
@@ -73,7 +70,7 @@ impl Guard {
         Guard {
             how: How::Scram(gate),
             limit: LOGIN_TIME,
-            logging_in: AtomicUsize::new(0),
+            places: Places::new(),
         }
     }
 
@@ -86,17 +83,21 @@ impl Guard {
 
     /// Returns when the peer is known.
     async fn admit(&self, conn: &mut Connection) -> Result<()> {
-        let _place = Place::take(&self.logging_in)
-            .ok_or_else(|| denied(conn, "too many others are about to log in"))?;
-        let proved = sockeye::time::timeout(self.limit, async {
+        let place = self.places.take(near(conn.peer()));
+        let (place, give_way) = place.ok_or_else(|| denied(conn, "too many others are about to log in"))?;
+        let proved = give_way.unless(async {
             match &self.how {
-                How::Challenge(secret, failures) => challenge(conn, secret, failures).await,
-                How::Scram(gate) => scram(conn, gate).await,
+                How::Challenge(secret, failures) => challenge(conn, secret, failures, &place).await,
+                How::Scram(gate) => scram(conn, gate, &place).await,
                 How::Cert(gate) => cert(conn, gate).await,
             }
         });
-        let proved = match proved.await {
-            Ok(proved) => proved,
+        let proved = match sockeye::time::timeout(self.limit, proved).await {
+            Ok(Some(proved)) => proved,
+            Ok(None) => Err(denied(
+                conn,
+                "it said nothing, and its place was needed for another",
+            )),
             Err(error) if error.class() == Class::Timeout => Err(Error::timed_out("log in", self.limit)),
             Err(error) => Err(error),
         };
@@ -108,28 +109,17 @@ impl Guard {
     }
 }
 
-/// One of the places of those that are about to log in.
-struct Place<'a>(&'a AtomicUsize);
-
-impl<'a> Place<'a> {
-    fn take(taken: &'a AtomicUsize) -> Option<Self> {
-        let place = Place(taken);
-        (taken.fetch_add(1, Ordering::Relaxed) < MAX_LOGGING_IN).then_some(place)
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 fn denied(conn: &Connection, why: impl Into<String>) -> Error {
     Error::new("log in", Class::General, why.into()).at(conn.peer())
 }
 
 /// The digest is read and not a byte more: the peer's first message may follow at once.
-async fn challenge(conn: &mut Connection, secret: &Secret, failures: &Table) -> Result<()> {
+async fn challenge(
+    conn: &mut Connection,
+    secret: &Secret,
+    failures: &Table,
+    place: &Place<'_>,
+) -> Result<()> {
     in_turn(conn, failures)?;
     let challenge = password::random()?;
     conn.send_all(&challenge).await?;
@@ -138,6 +128,7 @@ async fn challenge(conn: &mut Connection, secret: &Secret, failures: &Table) -> 
     if let Err(error) = conn.read_exact(answer).await {
         return Err(Error::io("log in", error).at(conn.peer()));
     }
+    place.heard();
     in_turn(conn, failures)?; // others may have failed since
     match secret.digest.accepts(&secret.bytes, &challenge, answer) {
         true => Ok(()),
@@ -157,7 +148,7 @@ fn in_turn(conn: &Connection, failures: &Table) -> Result<()> {
     Err(denied(conn, why))
 }
 
-async fn scram(conn: &mut Connection, gate: &Arc<Gate>) -> Result<()> {
+async fn scram(conn: &mut Connection, gate: &Arc<Gate>, place: &Place<'_>) -> Result<()> {
     let mut dialogue = Dialogue::new(gate, conn);
     loop {
         let request = match receive(conn).await {
@@ -168,6 +159,7 @@ async fn scram(conn: &mut Connection, gate: &Arc<Gate>) -> Result<()> {
                 return Err(error);
             }
         };
+        place.heard();
         let answer = dialogue.answer(&request).await;
         send(conn, &answer).await?;
         if let Some(user) = dialogue.user() {
@@ -262,15 +254,56 @@ impl<H: Handler> Handler for Guarded<H> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sockeye::{Model, Server};
+
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    use std::sync::mpsc::channel;
+    use std::thread;
+
+    /// Far longer than a slow machine needs.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// Says nothing.
+    struct Nothing;
+
+    impl Handler for Nothing {
+        async fn handle(&self, _: &mut Connection) -> Result<()> {
+            Ok(())
+        }
+    }
 
     #[test]
-    fn only_so_many_are_about_to_log_in() {
-        let taken = AtomicUsize::new(0);
-        let places: Vec<_> = (0..MAX_LOGGING_IN).map(|_| Place::take(&taken)).collect();
-        assert!(places.iter().all(Option::is_some));
-        assert!(Place::take(&taken).is_none());
-        drop(places);
-        assert!(Place::take(&taken).is_some());
-        assert_eq!(taken.into_inner(), 0);
+    fn who_says_nothing_gives_way_under_every_model() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let gate = Arc::new(Gate::new(Data::at(folder.path()), crate::auth::Register::Closed));
+        // Under `process` each connection has a process, and all the places of it.
+        for model in Model::ALL.into_iter().filter(|model| model.shares_memory()) {
+            let mut guard = Guard::scram(gate.clone());
+            guard.places = Places::of(2);
+            let server = Server::bind("tcp://127.0.0.1:0").expect("bind").model(model);
+            let running = server.start(Guarded::new(Nothing, guard)).expect("start");
+            let address = running.endpoint().to_string();
+            let address = address.trim_start_matches("tcp://");
+            let request = json!({"id": 1, "operate": "proof", "message": ""});
+            let request = frames::encode(&request).expect("short");
+            let mut known = TcpStream::connect(address).expect("connect");
+            known.write_all(&request).expect("send");
+            known.read_exact(&mut [0; 4]).expect("an answer");
+            let (tell, told) = channel();
+            let mut silent: Vec<_> = (0..2)
+                .map(|number| {
+                    let peer = TcpStream::connect(address).expect("connect");
+                    let (mut heard, tell) = (peer.try_clone().expect("a handle"), tell.clone());
+                    thread::spawn(move || tell.send((number, heard.read(&mut [0]).ok())));
+                    peer
+                })
+                .collect();
+            let (gone, heard) = told.recv_timeout(PATIENCE).expect("there is one place");
+            assert_eq!(heard, Some(0), "{model}");
+            silent[1 - gone].write_all(&request).expect("send");
+            let (left, heard) = told.recv_timeout(PATIENCE).expect("an answer");
+            assert_eq!((left, heard), (1 - gone, Some(1)), "{model}");
+        }
     }
 }

@@ -6,9 +6,10 @@
 //! fall by chance: the limit of the wait is what that can cost them.
 //!
 //! What is looked at just now may fail, all of it: so no more is at once than may fail without a wait, and what comes beyond
-//! waits for the others' ends. Only what has failed is remembered.
+//! waits for the others' ends. Only what has failed is remembered, and who was told to come back: see [`turns`].
 
 mod table;
+pub mod turns;
 
 pub(super) use table::Table;
 
@@ -146,6 +147,17 @@ pub struct Attempt {
     site: Option<i64>,
     /// By its name, and by its name and the address together; none for a registration.
     login: Option<[i64; 2]>,
+    /// Its name and the site together, which has one place in the line: a site has as many addresses as it likes.
+    place: i64,
+}
+
+/// A place in the line before an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InLine {
+    /// The bucket of the account's name.
+    pub name: i64,
+    /// The bucket of who comes.
+    pub place: i64,
 }
 
 impl Attempt {
@@ -154,6 +166,7 @@ impl Attempt {
         let whence = network(peer);
         let folded = name.to_lowercase();
         Attempt {
+            place: bucket(key, 4, &[&near(peer).unwrap_or_default(), folded.as_bytes()]),
             account,
             address: whence.as_ref().map(|whence| bucket(key, 0, &[whence])),
             site: site(peer).map(|site| bucket(key, 3, &[&site])),
@@ -181,7 +194,16 @@ impl Attempt {
         self.address.unwrap_or(-1)
     }
 
-    /// The buckets that count it, in their order, and how many failures are free in each.
+    /// Where it waits for its turn; nowhere where only its own address counts.
+    pub fn line(&self, known: bool) -> Option<InLine> {
+        let [name, _] = self.login.filter(|_| !known)?;
+        Some(InLine {
+            name,
+            place: self.place,
+        })
+    }
+
+    /// The buckets that count it, the account's last, and how many failures are free in each.
     pub fn buckets(&self, known: bool) -> impl Iterator<Item = (i64, i64)> + use<> {
         let site = self.site.map(|bucket| (bucket, FREE_SITE));
         let login = self
@@ -210,6 +232,11 @@ fn network(peer: &Address) -> Option<Vec<u8>> {
         IpAddr::V4(address) => Some(address.octets().to_vec()),
         IpAddr::V6(address) => Some(address.octets()[..8].to_vec()),
     }
+}
+
+/// The same of a whole site, where there is one.
+pub(super) fn near(peer: &Address) -> Option<Vec<u8>> {
+    site(peer).map(|site| site.to_vec()).or_else(|| network(peer))
 }
 
 /// The part of an IPv6 address that a site has for all of its networks.

@@ -123,6 +123,11 @@ impl<'c> Dialogue<'c> {
                     continue;
                 }
             }
+            if let Err(failure) = self.login.lasts().await {
+                self.finish_small().await?;
+                self.wire.answer::<()>(head.id, Err(failure)).await?;
+                return self.wire.flush().await;
+            }
             if self.carry_out(&head, &frame).await? == OVER {
                 return self.wire.flush().await;
             }

@@ -1,10 +1,12 @@
 //! Who the client is.
 
 use super::place::Owner;
+use super::trouble::{self, Outcome};
 use crate::auth::{self, Gate, Register, Scheme};
 use crate::settings::Settings;
 use serde_json::Value;
 use sockeye::{Class, Connection, Error, Result};
+use sockeye_proto::files::{Code, Failure};
 use sockeye_proto::{frames, scram};
 use std::future::Future;
 use std::sync::Arc;
@@ -112,6 +114,17 @@ impl Login {
             }),
         };
         frames::encode(&answer).map_err(|error| Error::new("answer", Class::General, error))
+    }
+
+    /// Refuses whatever comes when the account isn't any more what it was at the login.
+    pub(super) async fn lasts(&mut self) -> Outcome<()> {
+        let Login::Dialogue(dialogue) = self else {
+            return Ok(());
+        };
+        match dialogue.ended().await.map_err(trouble::busy)? {
+            Some(why) => Err(Failure::new(Code::Ended, why.to_string())),
+            None => Ok(()),
+        }
     }
 
     /// Whether it failed so often that the connection is to be closed.

@@ -1,6 +1,7 @@
 //! A customer in the shop.
 
 use super::{Shop, now};
+use crate::auth::Session;
 use crate::store::till::{Customer, Entered, MOST_LINES, Order, Receipt};
 use crate::store::{Failure, Store};
 use sockeye::Result;
@@ -18,6 +19,8 @@ pub(super) struct Visit<'a> {
     customer: Customer,
     /// Names of goods that there are, each once, at most [`MOST_LINES`].
     basket: Vec<(String, u32)>,
+    /// Of who is logged in.
+    session: Option<Session>,
 }
 
 /// What the shop says.
@@ -28,13 +31,18 @@ pub(super) struct Answer {
 }
 
 impl<'a> Visit<'a> {
-    pub(super) fn begin(shop: &'a Shop, user: Option<String>) -> Result<Self> {
+    pub(super) async fn begin(shop: &'a Shop, user: Option<&Arc<str>>) -> Result<Self> {
+        let session = match user.cloned() {
+            Some(user) if shop.by_password => Some(Session::by_password(&shop.watch, user).await?),
+            user => user.map(|user| Session::of(&shop.watch, user, None)),
+        };
         Ok(Visit {
+            session,
             store: shop.data.store()?,
             customer: Customer {
                 account: None,
                 may_owe: shop.credit || user.is_none(),
-                user,
+                user: user.map(|user| user.to_string()),
             },
             basket: Vec::new(),
             shop,
@@ -51,11 +59,23 @@ impl<'a> Visit<'a> {
     /// Does what a message asks for, and says so in its language.
     pub(super) async fn answer(&mut self, message: &str) -> Answer {
         let (command, language) = Command::read(message);
-        let close = command == Command::Bye;
-        let said = self.follow(command).await;
+        let said = match self.ended().await {
+            Ok(true) => Ok(Said::Ended),
+            Ok(false) => self.follow(command).await,
+            Err(failure) => Err(failure),
+        };
+        let said = said.unwrap_or_else(|failure| told(&failure));
         Answer {
-            text: said.unwrap_or_else(|failure| told(&failure)).words(language),
-            close,
+            close: matches!(said, Said::Bye | Said::Ended),
+            text: said.words(language),
+        }
+    }
+
+    /// Whether the login counts no longer.
+    async fn ended(&mut self) -> Result<bool, Failure> {
+        match &mut self.session {
+            Some(session) => Ok(session.over().await?.is_some()),
+            None => Ok(false),
         }
     }
 

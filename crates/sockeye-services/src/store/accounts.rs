@@ -2,7 +2,7 @@
 
 use super::Answer;
 use crate::auth::penalty::{Attempt, Early, Flight};
-use sockeye_proto::scram::Verifier;
+use sockeye_proto::scram::{KEY, Verifier};
 
 /// The most invitations that are open at once: an operator who hands out more has lost count.
 pub const MAX_INVITATIONS: i64 = 10_000;
@@ -55,6 +55,12 @@ pub trait Accounts {
 
     /// Gives an account another password; false if there is none of this name.
     fn set_verifier(&self, name: &str, verifier: Verifier) -> Answer<'_, bool>;
+
+    /// The same by its owner; false also if it is disabled, or has another password by now than the one with this `stored_key`.
+    fn change_verifier(&self, name: &str, proved: Option<[u8; KEY]>, verifier: Verifier) -> Answer<'_, bool>;
+
+    /// A number that becomes another whenever any account is changed or removed, by whatever program.
+    fn account_changes(&self) -> Answer<'_, i64>;
 
     /// Keeps its owner out, or lets them in again; false if there is none of this name.
     fn set_disabled(&self, name: &str, disabled: bool) -> Answer<'_, bool>;

@@ -4,7 +4,7 @@
 //! shop is on some bill.
 
 use super::Answer;
-use sockeye_proto::money::Money;
+use sockeye_proto::money::{Money, Sum};
 use sockeye_proto::shop::{Deal, Good, GoodName};
 
 /// The most that a balance may come to, either way, and the most of a price: sums of a million of them are far from the
@@ -134,11 +134,11 @@ pub struct Report {
     /// Purchases, refunds and top-ups.
     pub deals: i64,
     /// What was sold for, refunds apart.
-    pub takings: Money,
+    pub takings: Sum,
     /// What customers have put in.
-    pub paid_in: Money,
+    pub paid_in: Sum,
     /// What customers owe together.
-    pub owed: Money,
+    pub owed: Sum,
     /// Deals whose entries don't add up to nothing, or aren't two.
     pub unbalanced: i64,
     /// Customers whose balance isn't the sum of their entries.

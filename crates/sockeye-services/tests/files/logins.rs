@@ -6,6 +6,7 @@ use sockeye::{Connection, Endpoint, Model, block_on, dial};
 use sockeye_proto::frames::{Decoder, decode, encode};
 use sockeye_services::auth::client::{log_in, register};
 use sockeye_services::auth::{Policy, Register, Scheme};
+use sockeye_services::data::Data;
 use sockeye_services::settings::Settings;
 
 async fn ask(conn: &mut Connection, request: serde_json::Value) -> serde_json::Value {
@@ -77,4 +78,28 @@ fn each_user_has_a_root_and_strangers_have_none() {
     })
     .expect("a model");
     assert!(served.data.join("files/users/ann/hers").is_dir());
+}
+
+#[test]
+fn a_disabled_account_is_refused_by_the_next_request_and_the_connection_ends() {
+    let mut settings = Settings::new();
+    settings.auth = Policy {
+        scheme: Scheme::Scram,
+        register: Register::Open,
+        secret: None,
+    };
+    let served = serve(Model::default(), settings);
+    block_on(async {
+        let mut ann = enter(&served.endpoint, "ann").await;
+        let beside = Data::at(&served.data).store().expect("a store");
+        assert!(beside.set_disabled("ann", true).await.expect("disabled"));
+        let refused = ask(&mut ann, json!({"id": 1, "operate": "mkdir", "path": "hers"})).await;
+        assert_eq!(
+            (&refused["id"], &refused["error"]["code"]),
+            (&json!(1), &json!("ended"))
+        );
+        assert!(ann.recv().await.expect("the end").is_empty());
+    })
+    .expect("a model");
+    assert!(!served.data.join("files/users/ann/hers").exists());
 }

@@ -6,6 +6,8 @@ mod challenge;
 mod interop;
 mod login;
 mod registration;
+mod sessions;
+mod turns;
 
 use crate::serving::{PATIENCE, Served};
 use aws_lc_rs::pbkdf2;

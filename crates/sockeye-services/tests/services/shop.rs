@@ -87,7 +87,7 @@ fn an_old_client_gets_the_sentences_of_the_tutorial_and_no_newline() {
         peer.send(gbk.encode("拜拜"));
         peer.expect_end(gbk.encode("欢迎下次光临"));
         let report = shop.report();
-        assert_eq!((report.deals, report.takings), (2, Money::from_cents(650)));
+        assert_eq!((report.deals, report.takings), (2, Money::from_cents(650).into()));
         assert_eq!(report.owed, Money::from_cents(650));
     });
 }

@@ -51,6 +51,20 @@ impl Books {
         }))
     }
 
+    /// Behind the shop's back.
+    fn alter(&self, sql: &str) {
+        let status = std::process::Command::new("python3")
+            .args([
+                "-c",
+                "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.executescript(sys.argv[2]); c.commit()",
+            ])
+            .arg(self._folder.path().join("sockeye.db"))
+            .arg(sql)
+            .status()
+            .expect("python3");
+        assert!(status.success());
+    }
+
     fn top_up(&self, customer: &Customer, cents: i64) -> Receipt {
         let entered = wait(
             self.store
@@ -168,17 +182,7 @@ fn a_report_finds_what_is_wrong() {
         };
         done(books.buy(&owing, 2, None));
         assert!(wait(books.store.report()).is_right());
-        let path = books._folder.path().join("sockeye.db");
-        let status = std::process::Command::new("python3")
-            .args([
-                "-c",
-                "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute(sys.argv[2]); c.commit()",
-            ])
-            .arg(&path)
-            .arg(damage)
-            .status()
-            .expect("python3");
-        assert!(status.success());
+        books.alter(damage);
         let report = wait(books.store.report());
         let wrong = [
             report.unbalanced,
@@ -189,4 +193,24 @@ fn a_report_finds_what_is_wrong() {
         assert_eq!(wrong, found, "{damage}");
         assert!(!report.is_right());
     }
+}
+
+/// Visitors can bring as much, in millions of visits.
+#[test]
+fn a_report_counts_beyond_64_bits() {
+    let books = books();
+    books.alter(
+        "WITH RECURSIVE n (i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 1004)
+         INSERT INTO shop_accounts (id, balance) SELECT i, 4000000000000000001 FROM n;
+         INSERT INTO shop_deals (id, account, kind, amount, balance, at)
+         SELECT id, id, 'top-up', balance, balance, 0 FROM shop_accounts WHERE id >= 1000;
+         INSERT INTO shop_entries SELECT id, account, amount FROM shop_deals;
+         INSERT INTO shop_entries SELECT id, 2, -amount FROM shop_deals;",
+    );
+    let report = wait(books.store.report());
+    assert!(report.is_right(), "{report:?}");
+    assert_eq!(report.paid_in.cents(), 5 * 4_000_000_000_000_000_001);
+    books.alter("UPDATE shop_entries SET amount = amount - 1 WHERE deal = 1000");
+    let report = wait(books.store.report());
+    assert_eq!((report.unbalanced, report.wrong_balances), (1, 1));
 }

@@ -1,15 +1,15 @@
 //! Accounts, in SQL.
 
+mod attempts;
+
 use super::Sqlite;
-use crate::auth::penalty::{Attempt, Early, Flight, Penalty};
+use crate::auth::penalty::{Attempt, Early, Flight};
 use crate::store::Answer;
 use crate::store::accounts::{Account, Accounts, Added, InvitationHash, MAX_INVITATIONS};
-use sockeye_proto::scram::Verifier;
-use sqlx::sqlite::SqliteRow;
+use sockeye_proto::scram::{KEY, Verifier};
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Row, SqliteConnection};
-
-/// How many addresses of an account are remembered: a person's places of a few months.
-const MAX_KNOWN: i64 = 16;
 
 impl Accounts for Sqlite {
     fn account(&self, name: &str) -> Answer<'_, Option<Account>> {
@@ -54,13 +54,32 @@ impl Accounts for Sqlite {
             let (name, verifier) = (name.clone(), verifier.clone());
             Box::pin(async move {
                 let sql = "UPDATE accounts SET salt = ?, iterations = ?, stored_key = ?, server_key = ? WHERE name = ?";
-                let done = sqlx::query(sql)
-                    .bind(verifier.salt.clone())
-                    .bind(i64::from(verifier.iterations))
-                    .bind(verifier.stored_key.to_vec())
-                    .bind(verifier.server_key.to_vec())
-                    .bind(name);
-                Ok(done.execute(conn).await?.rows_affected() > 0)
+                let done = with_verifier(sql, &verifier).bind(name).execute(conn).await?;
+                Ok(done.rows_affected() > 0)
+            })
+        })
+    }
+
+    fn change_verifier(&self, name: &str, proved: Option<[u8; KEY]>, verifier: Verifier) -> Answer<'_, bool> {
+        let name = name.to_owned();
+        self.write(move |conn| {
+            let (name, verifier) = (name.clone(), verifier.clone());
+            Box::pin(async move {
+                let sql = "UPDATE accounts SET salt = ?, iterations = ?, stored_key = ?, server_key = ? \
+                           WHERE name = ? AND disabled = 0 AND stored_key = COALESCE(?, stored_key)";
+                let changed = with_verifier(sql, &verifier)
+                    .bind(name)
+                    .bind(proved.map(|key| key.to_vec()));
+                Ok(changed.execute(conn).await?.rows_affected() > 0)
+            })
+        })
+    }
+
+    fn account_changes(&self) -> Answer<'_, i64> {
+        self.read(|conn| {
+            Box::pin(async move {
+                let sql = "SELECT number FROM account_changes";
+                sqlx::query(sql).fetch_one(conn).await?.try_get(0)
             })
         })
     }
@@ -113,20 +132,29 @@ impl Accounts for Sqlite {
     }
 
     fn attempt(&self, attempt: Attempt, now: i64) -> Answer<'_, Result<Flight, Early>> {
-        self.write(move |conn| Box::pin(begin_flight(conn, attempt, now)))
+        self.write(move |conn| Box::pin(attempts::begin(conn, attempt, now)))
     }
 
     fn attempt_succeeded(&self, flight: Flight, now: i64) -> Answer<'_, ()> {
-        self.write(move |conn| Box::pin(succeed(conn, flight, now)))
+        self.write(move |conn| Box::pin(attempts::succeed(conn, flight, now)))
     }
 
     fn attempt_failed(&self, flight: Flight, now: i64) -> Answer<'_, ()> {
         self.write(move |conn| {
-            Box::pin(end_flight(conn, flight, move |penalty, free| {
+            Box::pin(attempts::end(conn, flight, move |penalty, free| {
                 penalty.after_failure(now, free)
             }))
         })
     }
+}
+
+/// A statement whose first values are those of a verifier.
+fn with_verifier(sql: &'static str, verifier: &Verifier) -> Query<'static, sqlx::Sqlite, SqliteArguments> {
+    sqlx::query(sql)
+        .bind(verifier.salt.clone())
+        .bind(i64::from(verifier.iterations))
+        .bind(verifier.stored_key.to_vec())
+        .bind(verifier.server_key.to_vec())
 }
 
 fn bytes<const N: usize>(row: &SqliteRow, column: &str) -> sqlx::Result<[u8; N]> {
@@ -199,96 +227,4 @@ async fn add(
         .execute(conn)
         .await?;
     Ok(Added::Done)
-}
-
-async fn is_known(conn: &mut SqliteConnection, attempt: &Attempt) -> sqlx::Result<bool> {
-    let sql = "SELECT seen FROM known_addresses WHERE account = ? AND address = ?";
-    // The same work for a name that nobody has.
-    let found = sqlx::query(sql)
-        .bind(attempt.account.unwrap_or(-1))
-        .bind(attempt.whence());
-    Ok(found.fetch_optional(conn).await?.is_some())
-}
-
-async fn penalty(conn: &mut SqliteConnection, bucket: i64) -> sqlx::Result<Penalty> {
-    let sql = "SELECT failures, last, free_at, flying, begun FROM penalties WHERE bucket = ?";
-    let Some(row) = sqlx::query(sql).bind(bucket).fetch_optional(conn).await? else {
-        return Ok(Penalty::default());
-    };
-    Ok(Penalty {
-        failures: row.try_get("failures")?,
-        last: row.try_get("last")?,
-        free_at: row.try_get("free_at")?,
-        flying: row.try_get("flying")?,
-        begun: row.try_get("begun")?,
-    })
-}
-
-async fn set_penalty(conn: &mut SqliteConnection, bucket: i64, penalty: Penalty) -> sqlx::Result<()> {
-    let sql = "INSERT INTO penalties (bucket, failures, last, free_at, flying, begun) VALUES (?, ?, ?, ?, ?, ?) \
-               ON CONFLICT (bucket) DO UPDATE SET failures = excluded.failures, last = excluded.last, \
-               free_at = excluded.free_at, flying = excluded.flying, begun = excluded.begun";
-    let set = sqlx::query(sql)
-        .bind(bucket)
-        .bind(penalty.failures)
-        .bind(penalty.last)
-        .bind(penalty.free_at)
-        .bind(penalty.flying)
-        .bind(penalty.begun);
-    set.execute(conn).await.map(drop)
-}
-
-async fn begin_flight(
-    conn: &mut SqliteConnection,
-    attempt: Attempt,
-    now: i64,
-) -> sqlx::Result<Result<Flight, Early>> {
-    let known = is_known(conn, &attempt).await?;
-    let mut flying = Vec::new();
-    let mut early = None;
-    for (bucket, free) in attempt.buckets(known) {
-        let penalty = penalty(conn, bucket).await?;
-        early = early.max(penalty.early(now, free));
-        flying.push((bucket, penalty.with_flight(now)));
-    }
-    if let Some(early) = early {
-        return Ok(Err(early));
-    }
-    for (bucket, penalty) in flying {
-        set_penalty(conn, bucket, penalty).await?;
-    }
-    Ok(Ok(Flight { attempt, known }))
-}
-
-/// `end` says what becomes of each bucket, which so many failures are free in.
-async fn end_flight(
-    conn: &mut SqliteConnection,
-    flight: Flight,
-    end: impl Fn(Penalty, i64) -> Penalty + Send,
-) -> sqlx::Result<()> {
-    for (bucket, free) in flight.attempt.buckets(flight.known) {
-        let penalty = penalty(conn, bucket).await?.without_flight();
-        set_penalty(conn, bucket, end(penalty, free)).await?;
-    }
-    Ok(())
-}
-
-async fn succeed(conn: &mut SqliteConnection, flight: Flight, now: i64) -> sqlx::Result<()> {
-    end_flight(conn, flight, |penalty, _| penalty).await?;
-    let attempt = flight.attempt;
-    let Some(account) = attempt.account else {
-        return Ok(());
-    };
-    let sql = "INSERT INTO known_addresses (account, address, seen) VALUES (?, ?, ?) \
-               ON CONFLICT (account, address) DO UPDATE SET seen = excluded.seen";
-    sqlx::query(sql)
-        .bind(account)
-        .bind(attempt.whence())
-        .bind(now)
-        .execute(&mut *conn)
-        .await?;
-    let sql = "DELETE FROM known_addresses WHERE account = ? AND address NOT IN \
-               (SELECT address FROM known_addresses WHERE account = ? ORDER BY seen DESC, address LIMIT ?)";
-    let forgotten = sqlx::query(sql).bind(account).bind(account).bind(MAX_KNOWN);
-    forgotten.execute(conn).await.map(drop)
 }

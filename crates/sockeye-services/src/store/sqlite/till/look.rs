@@ -2,7 +2,7 @@
 
 use super::{CASH, SALES, good};
 use crate::store::till::Report;
-use sockeye_proto::money::Money;
+use sockeye_proto::money::{Money, Sum};
 use sockeye_proto::shop::{Deal, Kind, Line};
 use sqlx::{Connection, Row, SqliteConnection};
 
@@ -47,23 +47,32 @@ async fn lines(conn: &mut SqliteConnection, deal: i64) -> sqlx::Result<Vec<Line>
 }
 
 /// One statement for all the figures, so that they are of one moment.
+///
+/// SQLite's `SUM` fails beyond 64 bits, which the entries of all customers can reach together. So amounts are added up in two parts,
+/// their upper and their lower 32 bits. Where a sum is compared with a number of 64 bits both are put together by `*` and `+`, which
+/// don't fail: what is too great becomes a number that is equal to none of those.
 const FIGURES: &str = "\
 SELECT (SELECT COUNT(*) FROM shop_deals), \
- (SELECT COALESCE(SUM(amount), 0) FROM shop_entries WHERE account = $1), \
- (SELECT COALESCE(-SUM(amount), 0) FROM shop_entries WHERE account = $2), \
- (SELECT COALESCE(-SUM(balance), 0) FROM shop_accounts WHERE balance < 0), \
+ s.high, s.low, c.high, c.low, o.high, o.low, \
  (SELECT COUNT(*) FROM shop_deals d WHERE \
   (SELECT COUNT(*) FROM shop_entries e WHERE e.deal = d.id) <> 2 OR \
   (SELECT SUM(amount) FROM shop_entries e WHERE e.deal = d.id) <> 0 OR \
   d.amount <> COALESCE((SELECT amount FROM shop_entries e WHERE e.deal = d.id AND e.account = d.account), d.amount + 1)), \
  (SELECT COUNT(*) FROM shop_accounts a \
-  LEFT JOIN (SELECT account, SUM(amount) AS sum FROM shop_entries GROUP BY account) e ON e.account = a.id \
+  LEFT JOIN (SELECT account, SUM(amount >> 32) * 4294967296 + SUM(amount & 4294967295) AS sum \
+   FROM shop_entries WHERE account > $2 GROUP BY account) e ON e.account = a.id \
   WHERE a.id > $2 AND a.balance <> COALESCE(e.sum, 0)), \
  (SELECT COUNT(*) FROM shop_goods g WHERE g.stock <> \
   (SELECT COALESCE(SUM(count), 0) FROM shop_deliveries v WHERE v.good = g.id) - \
   (SELECT COALESCE(SUM(count), 0) FROM shop_lines l WHERE l.good = g.id)), \
  (SELECT COUNT(*) FROM shop_deals d WHERE d.kind <> 'top-up' AND -d.amount <> \
-  COALESCE((SELECT SUM(count * price) FROM shop_lines l WHERE l.deal = d.id), d.amount + 1))";
+  COALESCE((SELECT SUM(count * price) FROM shop_lines l WHERE l.deal = d.id), d.amount + 1)) \
+FROM (SELECT COALESCE(SUM(amount >> 32), 0) AS high, COALESCE(SUM(amount & 4294967295), 0) AS low \
+  FROM shop_entries WHERE account = $1) s, \
+ (SELECT COALESCE(SUM(amount >> 32), 0) AS high, COALESCE(SUM(amount & 4294967295), 0) AS low \
+  FROM shop_entries WHERE account = $2) c, \
+ (SELECT COALESCE(SUM(balance >> 32), 0) AS high, COALESCE(SUM(balance & 4294967295), 0) AS low \
+  FROM shop_accounts WHERE balance < 0) o";
 
 pub(super) async fn report(conn: &mut SqliteConnection) -> sqlx::Result<Report> {
     let mut moment = conn.begin().await?;
@@ -80,16 +89,19 @@ pub(super) async fn report(conn: &mut SqliteConnection) -> sqlx::Result<Report> 
         .iter()
         .map(|row| Ok((good(row)?, row.try_get(3)?)))
         .collect();
-    let money = |at: usize| figures.try_get(at).map(Money::from_cents);
+    let cents = |high: usize, low: usize| -> sqlx::Result<i128> {
+        let (high, low): (i64, i64) = (figures.try_get(high)?, figures.try_get(low)?);
+        Ok((i128::from(high) << 32) + i128::from(low))
+    };
     Ok(Report {
         goods: goods?,
         deals: figures.try_get(0)?,
-        takings: money(1)?,
-        paid_in: money(2)?,
-        owed: money(3)?,
-        unbalanced: figures.try_get(4)?,
-        wrong_balances: figures.try_get(5)?,
-        wrong_stocks: figures.try_get(6)?,
-        wrong_sums: figures.try_get(7)?,
+        takings: Sum::from_cents(cents(1, 2)?),
+        paid_in: Sum::from_cents(-cents(3, 4)?),
+        owed: Sum::from_cents(-cents(5, 6)?),
+        unbalanced: figures.try_get(7)?,
+        wrong_balances: figures.try_get(8)?,
+        wrong_stocks: figures.try_get(9)?,
+        wrong_sums: figures.try_get(10)?,
     })
 }
