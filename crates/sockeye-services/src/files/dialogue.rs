@@ -316,12 +316,7 @@ impl<'c> Dialogue<'c> {
                 .await
             }
             "mkdir" => {
-                let made = async {
-                    let (about, naming) = (read::<Mkdir>(frame)?, place.naming().await?);
-                    let made = move |place: &Place| requests::mkdir(place, &about, naming);
-                    place.work(made).await
-                };
-                let made = made.await;
+                let made = make_folder(place, frame).await;
                 self.answer(head, made).await
             }
             "remove" => {
@@ -417,6 +412,12 @@ impl<'c> Dialogue<'c> {
         place.settle(0, -(freed as i64)).await;
         self.answer(head, outcome).await
     }
+}
+
+async fn make_folder(place: &Place, frame: &[u8]) -> Outcome<Nothing> {
+    let (about, naming) = (read::<Mkdir>(frame)?, place.naming().await?);
+    let made = move |place: &Place| requests::mkdir(place, &about, naming);
+    place.work(made).await
 }
 
 fn is_sensible(head: &Head) -> bool {
