@@ -1,6 +1,7 @@
 //! Uploads in pieces: resumed, fenced, compared, forgotten.
 
 use super::client::{Client, Served, hash, models, name, noise, plan, serve, serve_in};
+use rustix::fs::{FlockOperation, flock};
 use serde_json::json;
 use sockeye::Model;
 use sockeye_proto::files::UNIT;
@@ -165,20 +166,20 @@ fn of_many_that_begin_at_once_none_is_one_too_many() {
     for number in 1..1000 {
         std::fs::write(pending.join(format!("{number:032x}.part")), "").expect("an upload");
     }
-    let begun: Vec<_> = std::thread::scope(|scope| {
-        let begin = |(client, number): (&'_ mut Client, u8)| {
-            client.ask("upload", plan(&name(number), &format!("f{number}"), b"bytes"))
-        };
-        let threads: Vec<_> = clients
-            .iter_mut()
-            .zip(0xf0..)
-            .map(|one| scope.spawn(move || begin(one)))
-            .collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().expect("no panic"))
-            .collect()
-    });
+    // Somebody changes names: until then nobody is let through to count.
+    let root = std::fs::File::open(served.file("")).expect("the root");
+    flock(&root, FlockOperation::LockExclusive).expect("a lock");
+    for (client, number) in clients.iter_mut().zip(0xf0..) {
+        client.send("upload", plan(&name(number), &format!("f{number}"), b"bytes"));
+    }
+    for _ in 0..20 {
+        Client::of(&served).get("stat", json!({"path": ""}));
+    }
+    let left = served.pending();
+    let parts = left.iter().filter(|name| name.ends_with(".part"));
+    assert_eq!(parts.count(), 999);
+    drop(root);
+    let begun: Vec<_> = clients.iter_mut().map(Client::answer).collect();
     assert_eq!(begun.iter().filter(|begun| begun.is_ok()).count(), 1, "{begun:?}");
     let busy = begun.iter().filter(|begun| **begun == Err("busy".to_owned()));
     assert_eq!(busy.count(), 7, "{begun:?}");
