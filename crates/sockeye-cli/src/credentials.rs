@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use crate::discovered::{Destination, Found, readable};
 use crate::exit::{Usage, tell};
 use crate::hex;
-use pins::{Pin, Pins, Seen};
+use pins::{Pin, Pins, Seen, one_spelling};
 
 /// How a client proves who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -142,7 +142,7 @@ impl Credentials {
             return self.dial_trusting(endpoint, TlsClient::pinned(expected)?).await;
         }
         let pins = Pins::usual()?;
-        let address = at.to_string();
+        let address = one_spelling(&at.to_string());
         let place = there.found.as_ref().map_or(&address, |found| &found.known_as);
         let known = match pins.look_up(place)? {
             Some(pin) => Some((place, pin)),

@@ -3,6 +3,10 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use serde::Serialize;
+
+use crate::terminal::{json_line, lines};
+
 /// The arguments can't be had together, or one of them has no meaning: exit code 2.
 ///
 /// Return it from a subcommand's `run` (`return Err(Usage::new("…").into())`), anywhere in the chain of causes.
@@ -53,7 +57,12 @@ pub(crate) fn told_by_clap(error: &clap::Error) -> ExitCode {
     }
 }
 
-/// One line on standard error. A closed standard error is nobody's failure: `eprintln!` would panic.
-pub(crate) fn tell(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+/// Words on standard error; some may be a stranger's, so none of them steers the terminal. A closed standard error is nobody's failure: `eprintln!` would panic.
+pub(crate) fn tell(words: &str) {
+    let _ = writeln!(io::stderr().lock(), "{}", lines(words));
+}
+
+/// One object of JSON on standard error, for programs.
+pub(crate) fn tell_json(object: &impl Serialize) {
+    let _ = io::stderr().lock().write_all(json_line(object).as_bytes());
 }

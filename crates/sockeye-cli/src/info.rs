@@ -31,7 +31,7 @@ use sockeye_services::ping::{MAX_SIZE, MIN_INTERVAL};
 use crate::cli::span;
 use crate::discovered::{Wanted, discovered};
 use crate::exit;
-use crate::terminal::print;
+use crate::terminal::{json_page, print};
 use connect::Reached;
 use failure::{Failure, Step};
 use page::Page;
@@ -147,7 +147,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     report.ok = report.error.is_none();
     report.total_us = micros(begun.elapsed());
     if args.json {
-        print(&format!("{}\n", serde_json::to_string_pretty(&report)?));
+        print(&json_page(&report));
     } else {
         print(&text::ends(&page, &report));
     }

@@ -8,11 +8,13 @@ use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::exit::Usage;
+use crate::terminal::{harmless, json_line};
 
 /// In the help, behind what a subcommand is about.
 const LAST: usize = 100;
@@ -54,9 +56,18 @@ pub(crate) fn start(args: &Args, json: bool) -> anyhow::Result<()> {
         .log_internal_errors(false);
     match json {
         true => subscriber.event_format(JsonLines).init(),
-        false => subscriber.init(),
+        false => subscriber.fmt_fields(debug_fn(field).delimited(" ")).init(),
     }
     Ok(())
+}
+
+/// A field of an event in words: some are a peer's.
+fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
+    let value = harmless(&format!("{value:?}"));
+    match field.name() {
+        "message" => writer.write_str(&value),
+        name => write!(writer, "{name}={value}"),
+    }
 }
 
 /// Standard error, which may be closed: what nobody can read is no failure.
@@ -95,7 +106,7 @@ where
         line.insert("time".to_owned(), (now.as_millis() as f64 / 1e3).into());
         line.insert("level".to_owned(), event.metadata().level().as_str().into());
         line.extend(fields.0);
-        writeln!(writer, "{}", Value::from(line))
+        writer.write_str(&json_line(&line))
     }
 }
 

@@ -4,6 +4,8 @@ use std::io::{self, Write};
 use std::sync::OnceLock;
 
 use serde::Serialize;
+use sockeye_proto::harmless;
+pub(crate) use sockeye_proto::harmless::{lines, text as harmless};
 
 /// Why standard output has not got all that was printed.
 static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
@@ -28,39 +30,17 @@ pub(crate) fn unwritten() -> Option<&'static io::Error> {
     UNWRITTEN.get()
 }
 
-/// One object of JSON and a newline, for programs. JSON lets control characters beyond the first 32 stand as they are; they are
-/// escaped all the same, for a terminal would obey them.
+/// One object of JSON and a newline, for programs. What would steer a terminal is escaped, which JSON doesn't ask for.
 pub(crate) fn json_line(object: &impl Serialize) -> String {
     // Nothing here has keys that are no strings, or numbers that JSON has not.
     let json = serde_json::to_string(object).unwrap_or_default();
-    let mut line = String::with_capacity(json.len() + 1);
-    for letter in json.chars() {
-        match steers(letter) {
-            true => line.push_str(&format!("\\u{:04x}", u32::from(letter))),
-            false => line.push(letter),
-        }
-    }
-    line + "\n"
+    harmless::json(&json) + "\n"
 }
 
-/// Whether a terminal does something else with it than to show it. Marks that turn the direction of writing could make a name look
-/// like another. None is beyond the first 65,536 characters.
-fn steers(letter: char) -> bool {
-    let turns = matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    letter.is_control() || turns
-}
-
-/// What comes from a peer must not steer the terminal: control characters are written out.
-pub(crate) fn harmless(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if steers(letter) {
-            out.extend(letter.escape_default());
-        } else {
-            out.push(letter);
-        }
-    }
-    out
+/// The same for an object that people read, too: of many lines.
+pub(crate) fn json_page(object: &impl Serialize) -> String {
+    let json = serde_json::to_string_pretty(object).unwrap_or_default();
+    harmless::json(&json) + "\n"
 }
 
 /// A time with three digits that matter.
@@ -87,7 +67,6 @@ mod tests {
         let expected = r#"{"name":"a\u009b2J\u001b\u007f\n\u202eé🐟"}"#;
         assert_eq!(line.strip_suffix('\n'), Some(expected));
         assert_eq!(serde_json::from_str::<Value>(&line).expect("JSON"), object);
-        assert_eq!(harmless("a\u{9b}\n\u{202e}é"), "a\\u{9b}\\n\\u{202e}é");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Raw bytes may stand between two frames, so a [`Decoder`] takes what belongs to one frame and not a byte more.
 //! Nothing is reserved for a length that was only declared: memory grows with the bytes that have come.
 
-use crate::tls;
+use crate::{harmless, tls};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -101,7 +101,7 @@ impl Decoder {
 /// When its JSON is longer than a frame may be.
 pub fn encode(value: &impl Serialize) -> Result<Vec<u8>, BadFrame> {
     let mut frame = vec![0; HEAD];
-    serde_json::to_writer(&mut frame, value).map_err(|error| BadFrame::NotJson(error.to_string()))?;
+    serde_json::to_writer(&mut frame, value).map_err(|error| BadFrame::not_json(&error))?;
     let length = frame.len() - HEAD;
     if length > MAX_FRAME {
         return Err(BadFrame::TooLong(length));
@@ -115,7 +115,7 @@ pub fn encode(value: &impl Serialize) -> Result<Vec<u8>, BadFrame> {
 /// # Errors
 /// When they are no JSON, or not of this type.
 pub fn decode<T: DeserializeOwned>(frame: &[u8]) -> Result<T, BadFrame> {
-    serde_json::from_slice(frame).map_err(|error| BadFrame::NotJson(error.to_string()))
+    serde_json::from_slice(frame).map_err(|error| BadFrame::not_json(&error))
 }
 
 /// Why a frame can't be had.
@@ -133,4 +133,11 @@ pub enum BadFrame {
     /// Its bytes aren't JSON of the type that is wanted.
     #[error("the frame can't be read: {0}")]
     NotJson(String),
+}
+
+impl BadFrame {
+    /// The reason may quote the frame, whose words are a stranger's.
+    fn not_json(error: &serde_json::Error) -> Self {
+        BadFrame::NotJson(harmless::text(&error.to_string()))
+    }
 }

@@ -22,6 +22,7 @@
 //! | [`scram`] | SCRAM-SHA-256 and -PLUS, both sides: a password is proved and never told | `auth=scram`, its clients |
 //! | [`tls`] | how bytes of TLS are known where none is spoken | whoever reads frames or texts |
 //! | [`icmp`] | echo requests and replies of ICMP and ICMPv6 | `ping`, of `sockeye info` |
+//! | [`harmless`] | words of a peer, for a terminal | whoever prints any |
 //! | [`hexdump`] | bytes as `hexdump -C` prints them | `nc --hex`, listeners that show traffic |
 //!
 //! # A text service in one screen
@@ -61,6 +62,7 @@ pub mod daytime;
 pub mod files;
 pub mod frames;
 pub mod framing;
+pub mod harmless;
 pub mod hexdump;
 pub mod icmp;
 pub mod money;

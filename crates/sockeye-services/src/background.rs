@@ -1,10 +1,11 @@
 //! Work that would hold an event loop up: hashing, forcing files to the disk, deriving keys.
 //!
-//! A few threads of this process do it, one after the other; a handler awaits the outcome, under any model. They are
+//! A few threads of this process do it, each party's in its [turn](turns); a handler awaits the outcome, under any model. They are
 //! started when they are first needed, so that a program that forks is still alone then, and anew in a forked process.
 
+mod turns;
+
 use sockeye::{Class, Error, Result};
-use std::collections::VecDeque;
 use std::future::{Future, poll_fn, ready};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,17 +13,18 @@ use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use tokio::sync::oneshot;
+use turns::{AT_ONCE, Turns};
 
-/// Such work keeps a disk or a core busy: more threads would only take turns at it.
-const THREADS: usize = 4;
-/// How much may wait: seconds of work. What comes then is refused, for its own sake and that of the others.
-const WAITING: usize = 4096;
+pub(crate) use turns::Party;
+
+/// Such work keeps a disk or a core busy: more threads would only take turns at it. No party has the last one.
+const THREADS: usize = AT_ONCE + 1;
 
 type Job = Box<dyn FnOnce() + Send>;
 
 #[derive(Default)]
 struct Queue {
-    jobs: Mutex<VecDeque<Job>>,
+    turns: Mutex<Turns<Job>>,
     more: Condvar,
 }
 
@@ -40,29 +42,27 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Queue {
-    fn put(&self, job: Job) -> Result<()> {
-        let mut jobs = lock(&self.jobs);
-        if jobs.len() >= WAITING {
-            let why = format!("{WAITING} others are waiting for it already");
+    fn put(&self, party: &Party, job: Job) -> Result<()> {
+        if !lock(&self.turns).put(party, job) {
+            let why = "too much is waiting for it already";
             return Err(Error::new("work in the background", Class::General, why).advise("try again later"));
         }
-        jobs.push_back(job);
-        drop(jobs);
         self.more.notify_one();
         Ok(())
     }
 
     fn work(&self) {
+        let mut turns = lock(&self.turns);
         loop {
-            let mut jobs = lock(&self.jobs);
-            let job = loop {
-                match jobs.pop_front() {
-                    Some(job) => break job,
-                    None => jobs = self.more.wait(jobs).unwrap_or_else(PoisonError::into_inner),
+            match turns.take() {
+                Some((party, job)) => {
+                    drop(turns);
+                    job();
+                    turns = lock(&self.turns);
+                    turns.done(&party);
                 }
-            };
-            drop(jobs);
-            job();
+                None => turns = self.more.wait(turns).unwrap_or_else(PoisonError::into_inner),
+            }
         }
     }
 }
@@ -96,13 +96,22 @@ fn queue() -> io::Result<Arc<Queue>> {
 /// # Errors
 /// When too much is waiting, no thread can be had, or the job panics.
 pub async fn off_loop<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    off_loop_for(&Party::Own, job).await
+}
+
+/// The same for a party that asks for it, when it is its turn.
+pub(crate) async fn off_loop_for<T: Send + 'static>(
+    party: &Party,
+    job: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
     let (tell, told) = oneshot::channel();
     let queue = queue().map_err(|error| Error::io("start a thread", error))?;
-    queue.put(Box::new(move || {
+    let job = move || {
         if let Ok(outcome) = catch_unwind(AssertUnwindSafe(job)) {
             let _ = tell.send(outcome); // who wanted it may be gone
         }
-    }))?;
+    };
+    queue.put(party, Box::new(job))?;
     told.await
         .map_err(|_| Error::new("work in the background", Class::General, "it panicked".to_owned()))
 }

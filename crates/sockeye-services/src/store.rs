@@ -11,7 +11,7 @@ pub mod till;
 
 pub use accounts::{Account, Accounts, Added, InvitationHash, MAX_INVITATIONS};
 pub use error::Failure;
-pub use quotas::{Quotas, Reserved, Usage};
+pub use quotas::{MOST, Quotas, Reserved, Usage};
 pub use sqlite::Sqlite;
 pub use till::Till;
 

@@ -6,7 +6,9 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+
+use sockeye::{Host, HostPort};
 
 use crate::hex;
 
@@ -93,7 +95,8 @@ impl Pins {
         if !text.is_empty() && !text.ends_with('\n') {
             text.push('\n');
         }
-        text.push_str(&format!("{place} {pin}\n"));
+        text.push_str(&format!("{} {pin}\n", one_spelling(place)));
+        let text = self::text(text.into_bytes())?; // else it could never be read again
         let unfinished = self.0.with_extension("new");
         let _ = fs::remove_file(&unfinished); // of a process that died while it had the lock
         let mut options = OpenOptions::new();
@@ -110,27 +113,57 @@ impl Pins {
 
     fn read(&self) -> Result<String> {
         let read = |file: File| {
-            let mut text = String::new();
-            file.take(MAX_FILE).read_to_string(&mut text).map(|_| text)
+            let mut bytes = Vec::new();
+            file.take(MAX_FILE + 1).read_to_end(&mut bytes).map(|_| bytes)
         };
         match File::open(&self.0).and_then(read) {
-            Ok(text) => Ok(text),
+            Ok(bytes) => text(bytes).with_context(|| format!("read {}", self.0.display())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
             Err(error) => Err(error).with_context(|| format!("read {}", self.0.display())),
         }
     }
 }
 
+/// What is cut off would be forgotten: the file is written anew from what was read.
+fn text(bytes: Vec<u8>) -> Result<String> {
+    ensure!(
+        bytes.len() as u64 <= MAX_FILE,
+        "it is larger than {}; remove lines that you don't need",
+        sockeye::format_size(MAX_FILE)
+    );
+    String::from_utf8(bytes).context("it is not UTF-8")
+}
+
+/// The spelling under which somebody is kept: a host's name is the same in any case and with a final dot, and an IPv4 address is the
+/// same within IPv6. A name of an announcement, `@NAME/SERVICE`, has one already.
+pub(crate) fn one_spelling(place: &str) -> String {
+    let read = (!place.starts_with('@')).then(|| place.parse::<HostPort>().ok());
+    let Some(HostPort { host, port }) = read.flatten() else {
+        return place.to_owned();
+    };
+    let host = match host {
+        Host::Name(name) => {
+            let name = name.to_lowercase();
+            Host::Name(name.strip_suffix('.').unwrap_or(&name).to_owned())
+        }
+        Host::V6(address, None) => address.to_canonical().into(),
+        other => other,
+    };
+    HostPort { host, port }.to_string()
+}
+
 /// A line that can't be read is not passed over: it may be the one that would have stopped us.
 fn find(text: &str, place: &str) -> Result<Option<Pin>> {
+    let place = one_spelling(place);
     for (number, line) in text.lines().enumerate() {
-        let Some((known, pin)) = line.split_once(' ') else {
-            match line.trim().is_empty() || line.starts_with('#') {
-                true => continue,
-                false => bail!("line {} is not HOST:PORT FINGERPRINT", number + 1),
-            }
+        if line.trim().is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let known = line.split_once(' ').filter(|(known, _)| !known.is_empty());
+        let Some((known, pin)) = known else {
+            bail!("line {} is not HOST:PORT FINGERPRINT", number + 1);
         };
-        if known == place {
+        if one_spelling(known) == place {
             return Pin::parse(pin.trim())
                 .map(Some)
                 .map_err(|why| anyhow::anyhow!("line {}: {why}", number + 1));
@@ -162,9 +195,98 @@ mod tests {
     }
 
     #[test]
+    fn whoever_is_spelt_otherwise_is_the_same() {
+        let same = [
+            [
+                "localhost:9000",
+                "LOCALHOST:9000",
+                "localhost.:9000",
+                "LocalHost.:9000",
+            ],
+            [
+                "127.0.0.1:9000",
+                "[::ffff:127.0.0.1]:9000",
+                "[::FFFF:7f00:1]:9000",
+                "127.0.0.1.:9000",
+            ],
+            [
+                "[2001:db8::a]:9000",
+                "[2001:DB8::A]:9000",
+                "[2001:db8:0:0::a]:9000",
+                "[2001:0db8::a]:9000",
+            ],
+            [
+                "bücher.example:9000",
+                "BÜCHER.example:9000",
+                "Bücher.Example.:9000",
+                "bücher.EXAMPLE:9000",
+            ],
+        ];
+        for pin in [Pin::Fingerprint([1; 32]), Pin::Authority] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let pins = Pins(folder.path().join("pins"));
+            for [first, others @ ..] in same {
+                // As it stands in a file of before, too.
+                for kept in [first, others[0]] {
+                    fs::write(pins.path(), format!("{kept} {pin}\n")).expect("written");
+                    for other in others {
+                        assert_eq!(pins.look_up(other).expect("a file"), Some(pin), "{kept} {other}");
+                        let another = Pin::Fingerprint([2; 32]);
+                        assert_eq!(
+                            pins.remember(other, another).expect("known"),
+                            Seen::Other,
+                            "{kept} {other}"
+                        );
+                    }
+                }
+                fs::remove_file(pins.path()).expect("removed");
+                pins.remember(others[0], pin).expect("kept");
+                assert_eq!(
+                    fs::read_to_string(pins.path()).expect("text"),
+                    format!("{first} {pin}\n")
+                );
+            }
+            for other in [
+                "localhost:9001",
+                "localhost.example:9000",
+                "[::1]:9000",
+                "@LOCALHOST:9000/files",
+            ] {
+                assert_eq!(pins.look_up(other).expect("a file"), None, "{other}");
+            }
+        }
+        let scoped = "[fe80::1%eth0]:9000";
+        assert_eq!(one_spelling(scoped), scoped);
+    }
+
+    #[test]
     fn a_broken_line_stops_us() {
         assert!(find("h:1\n", "h:1").is_err());
         assert!(find("h:1 12\n", "h:1").is_err());
+        assert!(find(&format!(" h:1 {}\n", "0".repeat(64)), "h:1").is_err());
+        assert!(find(&format!("h:1\t{}\n", "0".repeat(64)), "h:1").is_err());
+        assert_eq!(find("  \n", "h:1").expect("a blank line"), None);
         assert_eq!(find("# mine\n\nh:2 12\n", "h:1").expect("nothing of it"), None);
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_is_neither_believed_nor_cut() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pins = Pins(folder.path().join("pins"));
+        let last = format!("h:1 {}\n", "0".repeat(64));
+        let comments = |size: u64| "#".repeat(size as usize - 1) + "\n" + &last;
+        for (size, known) in [(MAX_FILE / 2, true), (MAX_FILE, false)] {
+            let text = comments(size);
+            fs::write(pins.path(), &text).expect("written");
+            assert_eq!(pins.look_up("h:1").is_ok(), known);
+            assert_eq!(pins.remember("h:2", Pin::Authority).is_ok(), known);
+            assert_eq!(pins.look_up("h:1").is_ok(), known);
+            let now = fs::read_to_string(pins.path()).expect("text");
+            assert!(now.starts_with(&text) && (now.len() > text.len()) == known);
+        }
+        // Nor is it made too large.
+        fs::write(pins.path(), comments(MAX_FILE - last.len() as u64)).expect("written");
+        assert!(pins.look_up("h:2").is_ok() && pins.remember("h:2", Pin::Authority).is_err());
+        assert!(pins.look_up("h:1").is_ok());
     }
 }

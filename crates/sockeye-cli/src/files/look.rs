@@ -13,7 +13,7 @@ use super::put::leave;
 use super::teller::error;
 use super::{Access, There};
 use crate::exit;
-use crate::terminal::print;
+use crate::terminal::{harmless, json_line, lines, print};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Ls {
@@ -114,16 +114,16 @@ impl Told {
     fn failed(&mut self, failure: &Failure) {
         self.failed = true;
         match self.json {
-            true => _ = print(&format!("{}\n", error(failure))),
+            true => _ = print(&json_line(&error(failure))),
             false => exit::tell(&format!("sockeye: {failure}")),
         }
     }
 
     /// A fact for programs, or a line for people.
     fn say(&self, fact: &impl Serialize, line: &str) {
-        match (self.json, serde_json::to_string(fact)) {
-            (true, Ok(fact)) => print(&format!("{fact}\n")),
-            _ => print(&format!("{line}\n")),
+        match self.json {
+            true => print(&json_line(fact)),
+            false => print(&(lines(line) + "\n")),
         };
     }
 }
@@ -187,7 +187,7 @@ pub(super) async fn list(
     for folder in folders {
         if headed && !told.json {
             let gap = if others { "\n" } else { "" };
-            print(&format!("{gap}/{folder}:\n"));
+            print(&format!("{gap}/{}:\n", harmless(&folder)));
             others = true;
         }
         match list_folder(client, told, &folder, recursive).await {
@@ -364,7 +364,7 @@ pub(super) fn login(args: &Plain) -> Result<ExitCode> {
     done(&args.there, async |client, told| {
         // Connecting is what logs in.
         let hello = client.with(async |session| session.hello().await).await?;
-        told.say(&hello, &format!("{} lets you in", hello.server.escape_debug()));
+        told.say(&hello, &format!("{} lets you in", harmless(&hello.server)));
         Ok(())
     })
 }

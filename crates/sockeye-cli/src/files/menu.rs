@@ -19,6 +19,7 @@ use super::teller::{Teller, Verb};
 use crate::credentials::Credentials;
 use crate::discovered::{Destination, Place};
 use crate::exit::{self, Usage};
+use crate::terminal::harmless;
 
 /// How often a transfer is tried again that was begun here.
 const RETRIES: usize = 8;
@@ -105,7 +106,7 @@ fn login(person: &mut Person, there: &Destination, access: &mut Access) -> Resul
         let hello = client.with(async |session| session.hello().await).await;
         client.close().await;
         let hello = hello?;
-        exit::tell(&format!("{} lets you in", hello.server.escape_debug()));
+        exit::tell(&format!("{} lets you in", harmless(&hello.server)));
         Ok::<_, anyhow::Error>(())
     })??;
     *access = other;

@@ -9,7 +9,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 use sockeye_services::files::client::{Failure, Outcome, Watch};
 
-use crate::terminal;
+use crate::terminal::{self, harmless, json_line};
+
 /// How often the line changes, in a second.
 const FRAMES: u8 = 10;
 
@@ -72,9 +73,8 @@ impl Teller {
         let took = self.begun.elapsed();
         if self.json {
             let seconds = (took.as_secs_f64() * 1e6).round() / 1e6;
-            self.print(&format!(
-                "{}\n",
-                json!({"event": "summary", "files": files, "bytes": bytes, "failed": failed, "seconds": seconds})
+            self.print(&json_line(
+                &json!({"event": "summary", "files": files, "bytes": bytes, "failed": failed, "seconds": seconds}),
             ));
         } else if files > 0 {
             let rate = bytes as f64 / took.as_secs_f64().max(1e-6);
@@ -94,7 +94,7 @@ impl Teller {
         self.cut
             .set(self.cut.get() || matches!(failure, Failure::Lost(_)));
         match self.json {
-            true => self.print(&format!("{}\n", error(failure))),
+            true => self.print(&json_line(&error(failure))),
             false => self.say(&format!("sockeye: {failure}")),
         }
     }
@@ -144,7 +144,7 @@ pub(super) fn error(failure: &Failure) -> serde_json::Value {
 impl Watch for Teller {
     fn begin(&self, path: &str, size: u64, from: u64) {
         self.bar.set_style(style(FILE));
-        self.bar.set_message(path.to_owned());
+        self.bar.set_message(harmless(path));
         self.bar.set_prefix(self.verb.doing);
         self.bar.set_length(size);
         self.bar.set_position(from);
@@ -152,6 +152,7 @@ impl Watch for Teller {
         self.from.set(Some(from));
         if from > 0 && !self.json {
             let (there, all) = (about(from as f64), about(size as f64));
+            let path = harmless(path);
             self.say(&format!("{path}: going on, {there} of {all} are there already"));
         }
     }
@@ -198,13 +199,10 @@ impl Watch for Teller {
                     .set(self.bytes.get() + kept.size.saturating_sub(kept.from));
                 if self.json {
                     let kind = if kept.folder { "folder" } else { "file" };
-                    self.print(&format!(
-                        "{}\n",
-                        json!({
-                            "event": kind, "path": path, "local": local.to_string_lossy(), "size": kept.size,
-                            "hash": kept.hash, "from": kept.from, "durable": kept.durable,
-                        })
-                    ));
+                    self.print(&json_line(&json!({
+                        "event": kind, "path": path, "local": local.to_string_lossy(), "size": kept.size,
+                        "hash": kept.hash, "from": kept.from, "durable": kept.durable,
+                    })));
                 } else {
                     self.bar.set_message(format!("{} files", self.files.get()));
                 }
@@ -218,7 +216,7 @@ impl Watch for Teller {
                         let mut line = error(&failure);
                         line["path"] = path.into();
                         line["local"] = local.to_string_lossy().into();
-                        self.print(&format!("{line}\n"));
+                        self.print(&json_line(&line));
                     }
                     false => self.say(&format!("sockeye: {failure}")),
                 }

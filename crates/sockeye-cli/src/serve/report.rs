@@ -9,7 +9,7 @@ use sockeye_services::catalog::Service;
 use sockeye_services::discovery::{Announced, ServiceType};
 
 use super::start::Serving;
-use crate::exit::tell;
+use crate::exit::{tell, tell_json};
 use crate::hex::hex;
 use crate::ports::{self, Owner, Port};
 use crate::terminal::harmless;
@@ -38,7 +38,7 @@ impl Report {
             if let Some(fingerprint) = fingerprint {
                 line["fingerprint"] = fingerprint.into();
             }
-            return tell(&line.to_string());
+            return tell_json(&line);
         }
         tell(&format!("listening {} {endpoint}", service.name));
         if let Some(fingerprint) = fingerprint {
@@ -55,7 +55,7 @@ impl Report {
     /// Something that an operator should know and may have meant.
     pub(super) fn warning(&self, what: &str) {
         match self.json {
-            true => tell(&json!({"event": "warning", "what": what}).to_string()),
+            true => tell_json(&json!({"event": "warning", "what": what})),
             false => tell(&format!("warning: {what}")),
         }
     }
@@ -64,9 +64,8 @@ impl Report {
     pub(super) fn not_announced(&self, serving: &Serving) {
         let (service, endpoint) = (serving.service.name, serving.running.endpoint());
         match self.json {
-            true => tell(
-                &json!({"event": "not announced", "service": service, "endpoint": endpoint.to_string()})
-                    .to_string(),
+            true => tell_json(
+                &json!({"event": "not announced", "service": service, "endpoint": endpoint.to_string()}),
             ),
             false => tell(&format!(
                 "not announced: {service} {endpoint}, which only this machine reaches"
@@ -104,13 +103,16 @@ impl Report {
                 return self.warning(&format!("nothing is announced any more: {}", harmless(why)));
             }
         };
-        tell(&if self.json { json.to_string() } else { words });
+        match self.json {
+            true => tell_json(&json),
+            false => tell(&words),
+        }
     }
 
     /// Listeners that nobody asked for by name can't be had, and others can.
     pub(super) fn left_out(&self, those: &[LeftOut]) {
         match self.json {
-            true => those.iter().for_each(|one| tell(&one.json().to_string())),
+            true => those.iter().for_each(|one| tell_json(&one.json())),
             false if those.is_empty() => {}
             false => tell(&format!("left out: {}", reasons(those))),
         }
@@ -118,11 +120,10 @@ impl Report {
 
     /// A signal has come.
     pub(super) fn stopping(&self) {
-        let line = match self.json {
-            true => json!({"event": "stopping"}).to_string(),
-            false => "stopping when the connections have ended; once more to cut them off".to_owned(),
-        };
-        tell(&line);
+        match self.json {
+            true => tell_json(&json!({"event": "stopping"})),
+            false => tell("stopping when the connections have ended; once more to cut them off"),
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use super::table;
 use crate::credentials::Credentials;
 use crate::discovered::Destination;
 use crate::exit::tell;
+use crate::terminal::lines;
 
 /// How long an answer may take: a shop whose disk is busy may need seconds, one that needs more is gone.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -184,8 +185,5 @@ fn for_people(answer: &str) -> String {
 }
 
 fn say(line: &str) -> Result<()> {
-    let mut stdout = io::stdout().lock();
-    // Control characters are the shop's only by mistake or malice.
-    let clean: String = line.chars().filter(|c| *c == '\n' || !c.is_control()).collect();
-    writeln!(stdout, "{clean}").context("write to standard output")
+    writeln!(io::stdout().lock(), "{}", lines(line)).context("write to standard output")
 }

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod breaks;
+mod liars;
 mod old;
 mod proxy;
 mod transfers;

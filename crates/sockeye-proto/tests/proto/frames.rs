@@ -3,7 +3,9 @@
 use crate::properties::frames::all;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use sockeye_proto::files::Kind;
 use sockeye_proto::frames::{BadFrame, Decoder, MAX_FRAME, decode, encode};
+use sockeye_proto::harmless::steers;
 
 #[test]
 fn a_frame_survives_every_chunking() {
@@ -73,4 +75,12 @@ proptest! {
             .collect();
         prop_assert_eq!(all(stream.chunks(size)), (frames, Ok(())));
     }
+}
+
+#[test]
+fn what_is_told_of_a_frame_is_harmless() {
+    let frame = br#""\u001b[2J\u009b31m\u202e\nforged""#;
+    let why = decode::<Kind>(frame).expect_err("no such kind").to_string();
+    assert!(why.contains(r"\u{1b}[2J\u{9b}31m\u{202e}\nforged"), "{why:?}");
+    assert!(!why.contains(steers), "{why:?}");
 }

@@ -5,7 +5,7 @@ mod sending;
 use super::batch::{Answers, Small};
 use super::login::{Login, in_time};
 use super::place::Place;
-use super::tree::Quiet;
+use super::tree::{Amount, Quiet};
 use super::trouble::Outcome;
 use super::upload::Live;
 use super::wire::{Next, Waited, Wire};
@@ -295,7 +295,8 @@ impl<'c> Dialogue<'c> {
         let owner = self.login.owner();
         let owner = owner.ok_or_else(|| Failure::new(Code::Denied, "log in first"))?;
         let books = self.files.books()?;
-        let place = Place::of(&owner, &books, self.files.quota).await?;
+        let party = owner.party(self.wire.conn.peer());
+        let place = Place::of(&owner, party, &books, self.files.quota).await?;
         Ok(self.place.insert(place).clone())
     }
 
@@ -315,10 +316,13 @@ impl<'c> Dialogue<'c> {
                 .await
             }
             "mkdir" => {
-                self.by(place, head, frame, |place, about: Mkdir| {
-                    requests::mkdir(place, &about)
-                })
-                .await
+                let made = async {
+                    let (about, naming) = (read::<Mkdir>(frame)?, place.naming().await?);
+                    let made = move |place: &Place| requests::mkdir(place, &about, naming);
+                    place.work(made).await
+                };
+                let made = made.await;
+                self.answer(head, made).await
             }
             "remove" => {
                 self.freeing(place, head, frame, |place, about: Remove, freed, quiet| {
@@ -389,21 +393,22 @@ impl<'c> Dialogue<'c> {
         self.answer(head, outcome).await
     }
 
-    /// One that changes names, and says how many bytes fewer are kept, even if it fails.
+    /// One that changes names, and says what is no longer kept, even if it fails.
     async fn freeing<A: DeserializeOwned + Send + 'static>(
         &mut self,
         place: &Place,
         head: &Head,
         frame: &[u8],
-        job: impl FnOnce(&Place, A, &mut u64, Quiet) -> Outcome<Nothing> + Send + 'static,
+        job: impl FnOnce(&Place, A, &mut Amount, Quiet) -> Outcome<Nothing> + Send + 'static,
     ) -> Step {
         let done = async {
             let about = read::<A>(frame)?;
             let quiet = place.quiet().await?;
             let counted = move |place: &Place| {
-                let mut freed = 0;
+                let mut freed = Amount::default();
                 let outcome = job(place, about, &mut freed, quiet);
-                Ok((outcome, freed))
+                place.note_entries(-(freed.entries as i64));
+                Ok((outcome, freed.bytes))
             };
             place.work(counted).await
         };

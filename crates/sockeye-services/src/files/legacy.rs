@@ -5,6 +5,7 @@ use super::place::{Complete, Owner, Place, Temporary};
 use super::trouble::{self, Outcome};
 use super::wire::{Next, Waited, Wire};
 use super::{Anonymous, Files, record, tree};
+use crate::background::Party;
 use rustix::fs;
 use sockeye::{Class, Error, Result};
 use sockeye_proto::files::{Failure, Hash, LegacyFile, MAX_INTEGER, Path};
@@ -12,8 +13,8 @@ use sockeye_proto::frames;
 use std::fs::File;
 use std::time::Duration;
 
-/// What must come of a file in the time that a login may take. That is 17 KiB a second: a telephone's line is not given up, and
-/// who trickles holds neither a connection nor the room that is reserved.
+/// What must come of a file in the time that a login may take, and what is reserved for it: no more than is about to come. That
+/// is 17 KiB a second: a telephone's line is not given up, and who trickles holds neither a connection nor much room.
 const STRETCH: u64 = 1 << 20;
 
 /// Takes an upload into `anonymous/USER/FILENAME`. What is refused is read all the same, to its end or to that of the time
@@ -32,7 +33,8 @@ pub(super) async fn upload(
         Error::new("upload", Class::General, failure)
     };
     let size = wanted.filesize;
-    let begun = begin(files, anonymous, user, &wanted).await;
+    let party = Owner::Anonymous.party(wire.conn.peer());
+    let begun = begin(files, anonymous, party, user, &wanted.filename).await;
     let (place, path) = match begun {
         Ok(begun) => begun,
         Err(failure) => {
@@ -42,7 +44,8 @@ pub(super) async fn upload(
         }
     };
     let temporary = format!("old-{:x}", place.tag);
-    let received = receive(&place, wire, &temporary, size, files.patience).await;
+    let mut reserved = 0;
+    let received = receive(&place, wire, &temporary, (size, &mut reserved), files.patience).await;
     let published = match received {
         Ok(Ok((file, hash))) => {
             let complete = Complete {
@@ -58,13 +61,13 @@ pub(super) async fn upload(
         Ok(Err(failure)) => Err(failure),
         Err(error) => {
             place.pending.unlink(&temporary);
-            place.settle(size, 0).await;
+            place.settle(reserved, 0).await;
             return Err(error);
         }
     };
     place.pending.unlink(&temporary); // there is none when all went well
     let (outcome, growth) = published.unwrap_or_else(|failure| (Err(failure), 0));
-    place.settle(size, growth).await;
+    place.settle(reserved, growth).await;
     outcome.map_err(refused)
 }
 
@@ -85,23 +88,23 @@ async fn second_frame(wire: &mut Wire<'_>) -> Result<Option<LegacyFile>> {
 async fn begin(
     files: &Files,
     anonymous: &Anonymous,
+    party: Party,
     user: &str,
-    wanted: &LegacyFile,
+    name: &str,
 ) -> Outcome<(Place, Path)> {
     let folder = Path::name(user).map_err(|why| trouble::bad_name(user, why))?;
-    let name = &wanted.filename;
     let path = folder.join(name).map_err(|why| trouble::bad_name(name, why))?;
-    let place = Place::of(&Owner::Anonymous, &files.books()?, anonymous.quota).await?;
-    place.reserve(wanted.filesize).await?;
+    let place = Place::of(&Owner::Anonymous, party, &files.books()?, anonymous.quota).await?;
     Ok((place, path))
 }
 
-/// The file, complete, and its hash; or why it can't be written, when all was read. Each stretch of it must come in time.
+/// The file, complete, and its hash; or why it can't be kept, when all was read. Each stretch of it must come in time, and has
+/// its room reserved before; what is reserved is told even if it fails.
 async fn receive(
     place: &Place,
     wire: &mut Wire<'_>,
     temporary: &str,
-    size: u64,
+    (size, reserved): (u64, &mut u64),
     patience: Duration,
 ) -> Result<Outcome<(File, Hash)>> {
     let mut file = place.pending.temporary(temporary).map_err(of_file);
@@ -109,6 +112,17 @@ async fn receive(
     let (mut at, mut waited) = (0, Duration::ZERO);
     while at < size {
         let end = (at + STRETCH).min(size);
+        if file.is_ok() {
+            match place.reserve(end - at).await {
+                Ok(_) => *reserved += end - at,
+                Err(failure) => file = Err(failure),
+            }
+        }
+        if file.is_err() {
+            // Others need not wait for the rest to have this room.
+            place.settle(std::mem::take(reserved), 0).await;
+            place.pending.unlink(temporary);
+        }
         let stretch = async {
             while at < end {
                 let Waited::For(chunk) = wire.bytes(true, end - at, &mut waited).await? else {
@@ -141,9 +155,9 @@ async fn publish(place: &Place, complete: Complete, file: File) -> Outcome<(Outc
         forced.map_err(of_file)
     });
     forced.await?;
-    let quiet = place.quiet().await?;
+    let naming = place.naming().await?;
     let named = move |place: &Place| {
-        let (outcomes, growth) = place.publish(&[complete], true, quiet);
+        let (outcomes, growth) = place.publish(&[complete], true, naming);
         Ok((
             outcomes.into_iter().try_for_each(|outcome| outcome.map(drop)),
             growth,

@@ -189,12 +189,11 @@ impl Pending {
         Ok(())
     }
 
-    /// Makes the files of a new upload.
-    pub(super) fn begin(&self, name: UploadName, plan: &Plan) -> Result<()> {
+    /// Makes the files of a new upload, whose plan is to be kept next.
+    pub(super) fn begin(&self, name: UploadName) -> Result<()> {
         let fresh = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
         self.open(&file_name(name, "units"), fresh)?;
-        self.open(&file_name(name, "part"), fresh)?;
-        self.keep(name, plan)
+        self.open(&file_name(name, "part"), fresh).map(drop)
     }
 
     /// The bytes so far, and their units.

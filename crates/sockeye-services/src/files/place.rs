@@ -1,16 +1,19 @@
 //! Where one owner's files are, what they count, and how a complete file gets its name.
 
+mod entries;
 mod temporary;
 
 use super::pending::Pending;
-use super::tree::{Quiet, Tree, folder_in, mtime_of, open, sizes_below};
+use super::tree::{Quiet, Tree, amount_below, folder_in, mtime_of, no_more, open};
 use super::trouble::{self, Outcome};
 use super::{Books, record};
-use crate::background::off_loop;
+use crate::background::{Party, off_loop_for};
 use crate::patience::Patience;
-use crate::store::{Reserved, Usage};
+use crate::store::{MOST, Reserved, Usage};
+use entries::Entries;
 use rustix::fs::{self, FileType, Mode, OFlags};
 use rustix::io::Errno;
+use sockeye::Address;
 use sockeye_proto::files::{Code, Failure, Hash, Mtime, Path, Receipt};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -18,6 +21,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+pub(super) use entries::Naming;
 pub(super) use temporary::{Complete, Temporary};
 
 /// How often a connection tries to be the one that counts, or that changes names.
@@ -42,6 +46,14 @@ pub(super) enum Owner {
 }
 
 impl Owner {
+    /// Whose work is done for a client that reaches these files: an account's over all of its connections, others' by address.
+    pub(super) fn party(&self, peer: &Address) -> Party {
+        match self {
+            Owner::User(name) => Party::User(name.clone()),
+            Owner::Everybody | Owner::Anonymous => Party::of_peer(peer),
+        }
+    }
+
     /// What the books call it.
     pub(super) fn account(&self) -> &str {
         match self {
@@ -66,7 +78,10 @@ pub(super) struct Place {
     pub(super) root: Arc<Tree>,
     pub(super) pending: Pending,
     pub(super) books: Arc<Books>,
+    entries: Arc<Entries>,
     account: Arc<str>,
+    /// Who asks for what is done here.
+    pub(super) party: Party,
     usual_limit: Option<u64>,
     /// A number of its own, at random: temporary files bear it.
     pub(super) tag: u64,
@@ -81,12 +96,17 @@ struct Named {
 
 impl Place {
     /// The place of an owner, made where it is missing, and counted once by each server.
-    pub(super) async fn of(owner: &Owner, books: &Arc<Books>, usual_limit: Option<u64>) -> Outcome<Self> {
+    pub(super) async fn of(
+        owner: &Owner,
+        party: Party,
+        books: &Arc<Books>,
+        usual_limit: Option<u64>,
+    ) -> Outcome<Self> {
         let (folder, account) = (books.folder.clone(), Arc::<str>::from(owner.account()));
         let (whose, account_name) = (owner.clone(), account.clone());
-        let opened = off_loop(move || open_folders(&folder, &whose, &account_name)).await;
+        let opened = off_loop_for(&party, move || open_folders(&folder, &whose, &account_name)).await;
         let opened = opened.map_err(trouble::busy)?;
-        let (root, pending) = opened.map_err(|error| trouble::of("open your folder", error))?;
+        let (root, pending, entries) = opened.map_err(|error| trouble::of("open your folder", error))?;
         let mut tag = [0; 8];
         getrandom::fill(&mut tag)
             .map_err(|error| Failure::new(Code::Io, format!("random numbers: {error}")))?;
@@ -95,7 +115,9 @@ impl Place {
             root: Arc::new(Tree::of(root)),
             pending: Pending::of(pending),
             books: books.clone(),
+            entries: Arc::new(Entries::of(entries)),
             account,
+            party,
             usual_limit,
         };
         place.count().await?;
@@ -121,10 +143,12 @@ impl Place {
         if is_counted().await? {
             return Ok(());
         }
-        let (tree, pending) = (self.root.clone(), self.pending.clone());
-        let counted = off_loop(move || {
+        let (tree, pending, entries) = (self.root.clone(), self.pending.clone(), self.entries.clone());
+        let counted = off_loop_for(&self.party, move || {
             pending.sweep(SystemTime::now())?;
-            Ok((sizes_below(&tree.folder("")?)?, pending.recover()?))
+            let kept = amount_below(&tree.folder("")?)?;
+            entries.set(kept.entries)?;
+            Ok((kept.bytes, pending.recover()?))
         });
         let (used, reserved) = counted.await.map_err(trouble::busy)?.map_err(failed)?;
         let usage = Usage {
@@ -162,7 +186,7 @@ impl Place {
         match reserved.map_err(trouble::store)? {
             Reserved::Granted(left) => Ok(left),
             Reserved::Refused(usage) => {
-                let limit = usage.limit.or(self.usual_limit).unwrap_or_default();
+                let limit = usage.limit.or(self.usual_limit).unwrap_or(MOST);
                 let why = format!(
                     "{bytes} bytes more than the {} that you keep and the {} that are on their way would be over your \
                      limit of {limit}; remove something first",
@@ -189,7 +213,8 @@ impl Place {
         job: impl FnOnce(&Place) -> Outcome<T> + Send + 'static,
     ) -> Outcome<T> {
         let place = self.clone();
-        off_loop(move || job(&place)).await.map_err(trouble::busy)?
+        let done = off_loop_for(&self.party, move || job(&place)).await;
+        done.map_err(trouble::busy)?
     }
 
     /// Waits until nobody else changes names, and no thread waits with it: there are few, and they are everybody's.
@@ -213,12 +238,13 @@ impl Place {
         &self,
         files: &[Complete],
         sync: bool,
-        quiet: Quiet,
+        naming: Naming,
     ) -> (Vec<Outcome<Receipt>>, i64) {
-        let mut folders = BTreeMap::new();
-        let name = |file| self.name(file, &mut folders, sync);
+        let (mut folders, mut spare) = (BTreeMap::new(), naming.spare);
+        let name = |file| self.name(file, &mut folders, &mut spare, sync);
         let named: Vec<Outcome<Named>> = files.iter().map(name).collect();
-        drop(quiet);
+        self.note_entries((naming.spare - spare) as i64);
+        drop(naming);
         let growth = named.iter().flatten().map(|named| named.growth).sum();
         let forced = match sync {
             true => folders
@@ -239,15 +265,21 @@ impl Place {
         (named.into_iter().map(receipt).collect(), growth)
     }
 
-    fn name(&self, file: &Complete, folders: &mut BTreeMap<String, OwnedFd>, sync: bool) -> Outcome<Named> {
+    fn name(
+        &self,
+        file: &Complete,
+        folders: &mut BTreeMap<String, OwnedFd>,
+        spare: &mut u64,
+        sync: bool,
+    ) -> Outcome<Named> {
         let failed = |error| trouble::at(&file.path, error);
         let (parent, name) = file.path.split().ok_or_else(|| failed(Errno::ISDIR))?;
         if !folders.contains_key(parent) {
             let folder = match self.root.folder(parent) {
                 Err(Errno::NOENT) => self
                     .root
-                    .make_folders(parent)
-                    .and_then(|_| self.root.folder(parent)),
+                    .make_folders(parent, spare)
+                    .and_then(|()| self.root.folder(parent)),
                 other => other,
             };
             folders.insert(
@@ -256,8 +288,15 @@ impl Place {
             );
         }
         let folder = folders.get(parent).ok_or_else(|| failed(Errno::NOENT))?;
-        let growth = match self.give_name(file, (folder, name), false) {
-            Ok(()) => file.size as i64,
+        let given = match *spare {
+            0 => Err(no_more(folder, name)),
+            _ => self.give_name(file, (folder, name), false),
+        };
+        let growth = match given {
+            Ok(()) => {
+                *spare -= 1;
+                file.size as i64
+            }
             Err(Errno::EXIST | Errno::INVAL) => {
                 // Nobody else changes names now: what is there stays there.
                 match self.there(folder, name, file)? {
@@ -269,9 +308,10 @@ impl Place {
                         self.forget(file);
                         return Ok(named);
                     }
-                    There::Size(old) => {
+                    There::Other(old) => {
                         self.give_name(file, (folder, name), true).map_err(failed)?;
-                        file.size as i64 - old as i64
+                        *spare = spare.saturating_sub(u64::from(old.is_none()));
+                        file.size as i64 - old.unwrap_or(0) as i64
                     }
                 }
             }
@@ -288,7 +328,7 @@ impl Place {
         let failed = |error| trouble::at(&file.path, error);
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
         let there = match open(folder, name, flags) {
-            Err(Errno::NOENT) => return Ok(There::Size(0)), // a file system without NOREPLACE
+            Err(Errno::NOENT) => return Ok(There::Other(None)), // a file system without NOREPLACE
             other => File::from(other.map_err(failed)?),
         };
         let stat = fs::fstat(&there).map_err(failed)?;
@@ -306,7 +346,7 @@ impl Place {
             return Ok(There::Same(named, there));
         }
         match file.clobber {
-            true => Ok(There::Size(size)),
+            true => Ok(There::Other(Some(size))),
             false => Err(failed(Errno::EXIST)),
         }
     }
@@ -354,7 +394,8 @@ impl Place {
 
 enum There {
     Same(Named, File),
-    Size(u64),
+    /// Another file of this size, or nothing.
+    Other(Option<u64>),
 }
 
 fn receipt(file: &Complete, mtime: Mtime) -> Receipt {
@@ -376,12 +417,12 @@ pub(super) fn now() -> Mtime {
     Mtime(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }
 
-/// The folder `users/NAME`, `everybody` or `anonymous`, and `uploads/ACCOUNT`.
+/// The folder `users/NAME`, `everybody` or `anonymous`, `uploads/ACCOUNT`, and the file `entries/ACCOUNT`.
 fn open_folders(
     folder: &std::path::Path,
     owner: &Owner,
     account: &str,
-) -> rustix::io::Result<(OwnedFd, OwnedFd)> {
+) -> rustix::io::Result<(OwnedFd, OwnedFd, File)> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let data = fs::open(folder, flags, Mode::empty())?;
     match fs::mkdirat(&data, "files", Mode::RWXU) {
@@ -396,16 +437,24 @@ fn open_folders(
         Owner::Everybody => folder_in(&files, "everybody")?,
         Owner::Anonymous => folder_in(&files, "anonymous")?,
     };
-    Ok((root, folder_in(folder_in(&files, "uploads")?, account)?))
+    let pending = folder_in(folder_in(&files, "uploads")?, account)?;
+    let flags = OFlags::RDWR | OFlags::CREATE;
+    let entries = open(folder_in(&files, "entries")?, account, flags)?;
+    Ok((root, pending, File::from(entries)))
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::background::begun;
     use crate::data::Data;
 
     /// Everybody's place in a folder of a test, as another server would open it.
     pub(in crate::files) fn place(folder: &tempfile::TempDir, limit: Option<u64>) -> Place {
+        place_of(&Owner::Everybody, folder, limit)
+    }
+
+    fn place_of(owner: &Owner, folder: &tempfile::TempDir, limit: Option<u64>) -> Place {
         let data = Data::at(folder.path());
         data.open().expect("a data folder");
         let books = Arc::new(Books {
@@ -413,7 +462,34 @@ pub(super) mod tests {
             store: data.store().expect("a store"),
             server: 1,
         });
-        let place = sockeye::block_on(Place::of(&Owner::Everybody, &books, limit));
+        let party = owner.party(&Address::Unix(None));
+        let place = sockeye::block_on(Place::of(owner, party, &books, limit));
         place.expect("a model").expect("a place")
+    }
+
+    #[test]
+    fn what_one_account_has_done_holds_up_no_other() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let of = |name: &str| place_of(&Owner::User(name.into()), &folder, None);
+        let (ann, bob) = (of("ann"), of("bob"));
+        let gate = Arc::new(std::sync::Mutex::new(()));
+        let shut = gate.lock().expect("nobody has it");
+        sockeye::block_on(async {
+            let mut held = Vec::new();
+            for _ in 0..20 {
+                let (ann, gate) = (ann.clone(), gate.clone());
+                let waits = move |_: &Place| {
+                    drop(gate.lock().expect("no panic"));
+                    Ok(())
+                };
+                held.push(begun(async move { ann.work(waits).await }).await);
+            }
+            bob.work(|_| Ok(())).await.expect("it is his turn");
+            drop(shut);
+            for work in held {
+                work.await.expect("all is done in the end");
+            }
+        })
+        .expect("a model");
     }
 }

@@ -1,10 +1,9 @@
 //! The requests that look at the tree or change its names.
 
-use super::place::Place;
+use super::place::{Naming, Place};
 use super::record;
-use super::tree::{self, Quiet, delete_all, mtime_of};
+use super::tree::{self, Amount, Quiet, delete_all, mtime_of};
 use super::trouble::{self, Outcome, path, path_below};
-use crate::background::off_loop;
 use rustix::fs::{self, AtFlags, FileType, RenameFlags};
 use rustix::io::Errno;
 use sockeye_proto::files::{
@@ -13,8 +12,8 @@ use sockeye_proto::files::{
 };
 use std::fs::File;
 
-/// What is hashed in one go: others have their turn in between.
-const STRETCH: u64 = 64 << 20;
+/// What is hashed in one go, in some hundredths of a second: others have their turn in between.
+const STRETCH: u64 = 16 << 20;
 const PIECE: usize = 256 << 10;
 
 pub(super) fn stat(place: &Place, wanted: &Stat) -> Outcome<Entry> {
@@ -43,18 +42,22 @@ pub(super) fn list(place: &Place, wanted: &List) -> Outcome<Listed> {
     listed.map_err(|error| trouble::at(&at, error))
 }
 
-pub(super) fn mkdir(place: &Place, wanted: &Mkdir) -> Outcome<Nothing> {
+/// A folder that is moved meanwhile would have something below it that nobody has measured.
+pub(super) fn mkdir(place: &Place, wanted: &Mkdir, naming: Naming) -> Outcome<Nothing> {
     let path = path_below(&wanted.path)?;
+    let mut spare = naming.spare;
     let made = match wanted.parents {
-        true => place.root.make_folders(path.as_str()).map(drop),
-        false => place.root.make_folder(&path),
+        true => place.root.make_folders(path.as_str(), &mut spare),
+        false => place.root.make_folder(&path, &mut spare),
     };
+    place.note_entries((naming.spare - spare) as i64);
+    drop(naming);
     made.map_err(|error| trouble::at(&path, error))?;
     Ok(Nothing {})
 }
 
-/// Adds to `freed` how many bytes fewer are kept, even where it fails.
-pub(super) fn remove(place: &Place, wanted: &Remove, freed: &mut u64, quiet: Quiet) -> Outcome<Nothing> {
+/// Adds to `freed` what is no longer kept, even where it fails.
+pub(super) fn remove(place: &Place, wanted: &Remove, freed: &mut Amount, quiet: Quiet) -> Outcome<Nothing> {
     let path = path_below(&wanted.path)?;
     let removed = remove_at(place, &path, wanted.recursive, freed, quiet);
     removed.map_err(|error| trouble::at(&path, error))?;
@@ -65,7 +68,7 @@ fn remove_at(
     place: &Place,
     path: &Path,
     recursive: bool,
-    freed: &mut u64,
+    freed: &mut Amount,
     quiet: Quiet,
 ) -> Result<(), Errno> {
     let spot = place.root.spot(path)?;
@@ -74,14 +77,14 @@ fn remove_at(
     if !is_folder {
         fs::unlinkat(&spot.folder, spot.name, AtFlags::empty())?;
         drop(quiet);
-        if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
-            *freed += stat.st_size as u64;
-        }
+        let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        freed.add(if is_file { stat.st_size as u64 } else { 0 });
         return fs::fsync(&spot.folder);
     }
     if !recursive {
         fs::unlinkat(&spot.folder, spot.name, AtFlags::REMOVEDIR)?;
         drop(quiet);
+        freed.add(0);
         return fs::fsync(&spot.folder);
     }
     // In one step for everybody else; then it takes as long as it takes.
@@ -92,8 +95,8 @@ fn remove_at(
     delete_all(&place.pending, &trash, freed)
 }
 
-/// Adds to `freed` how many bytes fewer are kept: those of a file that was replaced.
-pub(super) fn rename(place: &Place, wanted: &Move, freed: &mut u64, quiet: Quiet) -> Outcome<Nothing> {
+/// Adds to `freed` what is no longer kept: a file that was replaced.
+pub(super) fn rename(place: &Place, wanted: &Move, freed: &mut Amount, quiet: Quiet) -> Outcome<Nothing> {
     let (from, to) = (path_below(&wanted.path)?, path_below(&wanted.to)?);
     let source = place
         .root
@@ -109,6 +112,10 @@ pub(super) fn rename(place: &Place, wanted: &Move, freed: &mut u64, quiet: Quiet
         return Err(Failure::new(Code::BadName, why));
     }
     let names = |flags| fs::renameat_with(&source.folder, source.name, &target.folder, target.name, flags);
+    let into_itself = || {
+        let why = format!("`{from}` can't be moved into itself");
+        Failure::new(Code::BadRequest, why)
+    };
     match names(RenameFlags::NOREPLACE) {
         Ok(()) => {}
         Err(Errno::EXIST) if wanted.clobber => {
@@ -123,13 +130,13 @@ pub(super) fn rename(place: &Place, wanted: &Move, freed: &mut u64, quiet: Quiet
             if FileType::from_raw_mode(old.st_mode) == FileType::Directory {
                 return Err(trouble::at(&to, Errno::ISDIR));
             }
-            names(RenameFlags::empty()).map_err(|error| trouble::at(&to, error))?;
-            *freed += old.st_size as u64;
+            names(RenameFlags::empty()).map_err(|error| match error {
+                Errno::INVAL => into_itself(),
+                error => trouble::at(&to, error),
+            })?;
+            freed.add(old.st_size as u64);
         }
-        Err(Errno::INVAL) => {
-            let why = format!("`{from}` can't be moved into itself");
-            return Err(Failure::new(Code::BadRequest, why));
-        }
+        Err(Errno::INVAL) => return Err(into_itself()),
         Err(Errno::EXIST) => return Err(trouble::at(&to, Errno::EXIST)),
         Err(error) => return Err(trouble::at(&from, error)),
     }
@@ -151,7 +158,7 @@ pub(super) async fn verify(place: &Place, wanted: Stat) -> Outcome<Verified> {
         at: 0,
     };
     loop {
-        let stretched = off_loop(move || read.stretch()).await.map_err(trouble::busy)?;
+        let stretched = place.work(move |_| Ok(read.stretch())).await?;
         let (next, over) = stretched.map_err(|error| trouble::of(format_args!("read `{shown}`"), error))?;
         read = next;
         if over {

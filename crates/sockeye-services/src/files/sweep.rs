@@ -5,6 +5,7 @@
 
 use super::place::{Owner, Place};
 use super::{Books, trouble};
+use crate::background::Party;
 use rustix::fs::{self, AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_NOW};
 use rustix::io::{Errno, Result};
 use std::path::Path;
@@ -76,7 +77,7 @@ async fn sweep(books: &Arc<Books>) {
 }
 
 async fn sweep_one(books: &Arc<Books>, owner: &Owner) -> trouble::Outcome<()> {
-    let place = Place::of(owner, books, None).await?;
+    let place = Place::of(owner, Party::Own, books, None).await?;
     let swept = place.work(|place| {
         let swept = place.pending.sweep(SystemTime::now());
         swept.map_err(|error| trouble::of("sweep forgotten uploads", error))

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub(super) use listing::list;
-pub(super) use removal::{delete_all, sizes_below};
+pub(super) use removal::{Amount, amount_below, delete_all};
 
 /// What services keep is their owner's business.
 const FOLDER_MODE: Mode = Mode::RWXU;
@@ -194,29 +194,23 @@ impl Tree {
         Ok(Spot { folder, name })
     }
 
-    /// Makes a folder and those above it, as far as they are missing; says whether any was.
-    pub(super) fn make_folders(&self, path: &str) -> Result<bool> {
+    /// Makes a folder and those above it, as far as they are missing and there may be more.
+    pub(super) fn make_folders(&self, path: &str, spare: &mut u64) -> Result<()> {
         let mut at = self.folder("")?;
-        let mut made = false;
         for name in path.split('/').filter(|name| !name.is_empty()) {
-            match fs::mkdirat(&at, name, FOLDER_MODE) {
-                Ok(()) => {
-                    fs::fsync(&at)?;
-                    made = true;
-                }
-                Err(Errno::EXIST) => {}
+            match make_folder(&at, name, spare) {
+                Ok(()) | Err(Errno::EXIST) => {}
                 Err(error) => return Err(error),
             }
             at = open(&at, name, OFlags::RDONLY | OFlags::DIRECTORY)?;
         }
-        Ok(made)
+        Ok(())
     }
 
-    /// Makes one folder.
-    pub(super) fn make_folder(&self, path: &Path) -> Result<()> {
+    /// Makes one folder, if there may be one more.
+    pub(super) fn make_folder(&self, path: &Path, spare: &mut u64) -> Result<()> {
         let spot = self.spot(path)?;
-        fs::mkdirat(&spot.folder, spot.name, FOLDER_MODE)?;
-        fs::fsync(&spot.folder)
+        make_folder(&spot.folder, spot.name, spare)
     }
 
     /// Whether all that is below `from` still has a path when that is called `to`.
@@ -228,6 +222,24 @@ impl Tree {
         };
         let (depth, length) = removal::extent(&folder)?;
         Ok(to.names().count() + depth <= MAX_DEPTH && to.as_str().len() + length <= MAX_PATH)
+    }
+}
+
+fn make_folder(folder: &OwnedFd, name: &str, spare: &mut u64) -> Result<()> {
+    if *spare == 0 {
+        return Err(no_more(folder, name));
+    }
+    fs::mkdirat(folder, name, FOLDER_MODE)?;
+    *spare -= 1;
+    fs::fsync(folder)
+}
+
+/// Why nothing can be made when there may be no more: the name is taken, or it would be one too many.
+pub(super) fn no_more(folder: &OwnedFd, name: &str) -> Errno {
+    match fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(_) => Errno::EXIST,
+        Err(Errno::NOENT) => Errno::MLINK,
+        Err(error) => error,
     }
 }
 

@@ -15,6 +15,10 @@ pub(super) fn at(path: impl std::fmt::Display, error: Errno) -> Failure {
         Errno::ISDIR => (Code::IsFolder, format!("`{path}` is a folder")),
         Errno::EXIST => (Code::Exists, format!("there is something at `{path}` already")),
         Errno::NOTEMPTY => (Code::NotEmpty, format!("the folder `{path}` is not empty")),
+        Errno::MLINK => (
+            Code::Quota,
+            format!("there is no room for one more file or folder at `{path}`; remove some first"),
+        ),
         Errno::NAMETOOLONG => (
             Code::BadName,
             format!("`{path}` is too long for this file system"),

@@ -4,13 +4,13 @@
 //! while the next one comes, and then noted: from then on it need not be sent again.
 
 use super::pending::{Claim, Pending, Plan, durable_units, offset_after};
-use super::place::{Complete, Place, Temporary, now};
+use super::place::{Complete, Naming, Place, Temporary, now};
 use super::record;
 use super::tree::{Quiet, write_at};
 use super::trouble::{self, Outcome};
 use super::units;
 use super::wire::{Waited, Wire};
-use crate::background::{Begun, begun, off_loop};
+use crate::background::{Begun, Party, begun, off_loop_for};
 use rustix::fs;
 use rustix::io::Errno;
 use sockeye_proto::files::{Code, Failure, Hash, Path, Receipt, Received, UNIT, UploadName};
@@ -36,6 +36,7 @@ struct Files {
 
 pub(super) struct Live {
     name: UploadName,
+    party: Party,
     files: Arc<Files>,
     /// Where the next byte goes.
     offset: u64,
@@ -79,7 +80,7 @@ impl Live {
             }
         };
         let opened = place.work(move |place| open(place, name, plan, claim)).await?;
-        Ok(Beginning::Live(Live::of(name, opened)))
+        Ok(Beginning::Live(Live::of(place, name, opened)))
     }
 
     /// What there is to go on with, by whoever has the claim.
@@ -123,14 +124,6 @@ impl Live {
             let already = hash.and_then(|hash| place.already(&path, size, hash, sync));
             if already.is_none() {
                 place.check_free(&path, clobber)?;
-                if !place
-                    .pending
-                    .has_room()
-                    .map_err(|error| trouble::of("count uploads", error))?
-                {
-                    let why = "you have 1,000 unfinished uploads; finish or abandon some";
-                    return Err(Failure::new(Code::Busy, why));
-                }
             }
             Ok(already)
         });
@@ -138,13 +131,10 @@ impl Live {
             return Ok(Some(receipt));
         }
         place.reserve(size).await?;
-        let plan = wanted.clone();
-        let begun = place.work(move |place| {
-            place.pending.begin(name, &plan).map_err(|error| {
-                let _ = place.pending.discard(name); // it has failed already
-                trouble::of("begin the upload", error)
-            })
-        });
+        let begun = async {
+            let (plan, quiet) = (wanted.clone(), place.quiet().await?);
+            place.work(move |place| make(place, name, &plan, quiet)).await
+        };
         if let Err(failure) = begun.await {
             place.settle(size, 0).await;
             return Err(failure);
@@ -169,12 +159,13 @@ impl Live {
             }
         };
         let opened = place.work(move |place| open(place, name, plan, claim)).await?;
-        Ok(Live::of(name, opened))
+        Ok(Live::of(place, name, opened))
     }
 
-    fn of(name: UploadName, (files, done): (Files, usize)) -> Self {
+    fn of(place: &Place, name: UploadName, (files, done): (Files, usize)) -> Self {
         Live {
             name,
+            party: place.party.clone(),
             offset: offset_after(done, files.plan.size),
             files: Arc::new(files),
             done,
@@ -243,9 +234,10 @@ impl Live {
         while self.ahead.len() >= AHEAD {
             self.pull().await?;
         }
-        let files = self.files.clone();
+        let (files, party) = (self.files.clone(), self.party.clone());
         let number = (self.offset - 1) / UNIT;
-        let work = begun(off_loop(move || keep_unit(&files, number))).await;
+        let work = async move { off_loop_for(&party, move || keep_unit(&files, number)).await };
+        let work = begun(work).await;
         self.ahead.push_back(work);
         Ok(())
     }
@@ -275,6 +267,22 @@ impl Live {
         Ok(())
     }
 
+    /// Whether a commit that declares this hash can be tried; one that is refused here ends nothing.
+    pub(super) fn check_commit(&self, declared: Option<Hash>) -> Outcome<()> {
+        let left = self.left();
+        if left > 0 {
+            let why = format!("{left} bytes have still to come");
+            return Err(Failure::new(Code::BadOffset, why));
+        }
+        match declared.or(self.files.plan.hash) {
+            Some(_) => Ok(()),
+            None => {
+                let why = "`hash` must be in `upload` or in `commit`";
+                Err(Failure::new(Code::BadRequest, why))
+            }
+        }
+    }
+
     /// Compares the hash, and gives the file its name.
     pub(super) async fn commit(mut self, place: &Place, hash: Option<Hash>) -> Outcome<Receipt> {
         self.drain().await?;
@@ -284,9 +292,9 @@ impl Live {
         let (completed, freed) = completed.await?;
         place.settle(if freed { size } else { 0 }, 0).await;
         let complete = completed?;
-        let quiet = place.quiet().await?;
+        let naming = place.naming().await?;
         let (outcome, freed, growth) = place
-            .work(move |place| Ok(named(place, name, complete, sync, quiet)))
+            .work(move |place| Ok(named(place, name, complete, sync, naming)))
             .await?;
         place.settle(if freed { size } else { 0 }, growth).await;
         outcome
@@ -346,6 +354,24 @@ fn is_same(known: &Plan, wanted: &Plan) -> bool {
     };
     let shape = |plan: &Plan| (plan.path.clone(), plan.size, plan.mtime);
     hashes_agree && shape(known) == shape(wanted)
+}
+
+/// Makes the files of a new upload, if it isn't one too many: nobody else makes one meanwhile.
+fn make(place: &Place, name: UploadName, plan: &Plan, quiet: Quiet) -> Outcome<()> {
+    let pending = &place.pending;
+    if !pending
+        .has_room()
+        .map_err(|error| trouble::of("count uploads", error))?
+    {
+        let why = "you have 1,000 unfinished uploads; finish or abandon some";
+        return Err(Failure::new(Code::Busy, why));
+    }
+    let made = pending.begin(name);
+    drop(quiet);
+    made.and_then(|()| pending.keep(name, plan)).map_err(|error| {
+        let _ = pending.discard(name); // it has failed already
+        trouble::of("begin the upload", error)
+    })
 }
 
 /// Opens what the disk has of an upload; says how many of its units are there.
@@ -414,9 +440,9 @@ fn named(
     name: UploadName,
     complete: Complete,
     sync: bool,
-    quiet: Quiet,
+    naming: Naming,
 ) -> (Outcome<Receipt>, bool, i64) {
-    let (receipts, growth) = place.publish(&[complete], sync, quiet);
+    let (receipts, growth) = place.publish(&[complete], sync, naming);
     let receipt = receipts.into_iter().next();
     let receipt = receipt.unwrap_or_else(|| Err(Failure::new(Code::Io, "nothing came of it")));
     let named = matches!(place.pending.has_part(name), Ok(false));
@@ -439,14 +465,8 @@ fn complete(place: &Place, name: UploadName, files: &Files, declared: Option<Has
         return Err(Failure::new(Code::BadOffset, why));
     }
     let hash = units::whole(&values);
-    let wanted = [declared, plan.hash];
-    if wanted == [None, None] {
-        return Err(Failure::new(
-            Code::BadRequest,
-            "`hash` must be in `upload` or in `commit`",
-        ));
-    }
-    if let Some(other) = wanted.into_iter().flatten().find(|wanted| *wanted != hash) {
+    let mut wanted = [declared, plan.hash].into_iter().flatten();
+    if let Some(other) = wanted.find(|wanted| *wanted != hash) {
         let why = format!("what came has the hash {hash}, and {other} was declared; the upload is discarded");
         return Err(Failure::new(Code::Mismatch, why));
     }

@@ -2,6 +2,9 @@
 
 use super::Answer;
 
+/// What can be counted. What is used and reserved is never more than that together, even where there is no limit.
+pub const MOST: u64 = i64::MAX as u64;
+
 /// What somebody keeps, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {

@@ -1,6 +1,6 @@
 //! Every request, and what it refuses.
 
-use super::client::{Client, hash, models, name, plan, serve};
+use super::client::{Client, hash, models, name, plan, serve, serve_in};
 use rustix::fs::{FlockOperation, flock};
 use serde_json::json;
 use sockeye::Model;
@@ -105,6 +105,11 @@ fn what_makes_no_sense_is_refused_and_the_dialogue_goes_on() {
             json!({"path": "folder", "to": "folder/deeper"}),
             "bad-request",
         ),
+        (
+            "move",
+            json!({"path": "folder", "to": "folder/inner", "clobber": true}),
+            "bad-request",
+        ),
         ("download", json!({"path": "folder"}), "is-folder"),
         ("download", json!({"path": "file", "offset": 2}), "bad-offset"),
         ("download", json!({"path": "file", "if": {"size": 2}}), "changed"),
@@ -155,9 +160,10 @@ fn who_waits_to_change_names_holds_up_nobody_else() {
     flock(&root, FlockOperation::LockExclusive).expect("a lock");
     let mut waiting: Vec<Client> = (0..12).map(|_| Client::of(&served)).collect();
     for (number, client) in waiting.iter_mut().enumerate() {
-        match number % 3 {
+        match number % 4 {
             0 => client.send("remove", json!({"path": format!("b{number}")})),
             1 => client.send("move", json!({"path": format!("b{number}"), "to": "c"})),
+            2 => client.send("mkdir", json!({"path": format!("e{number}/f"), "parents": true})),
             _ => client.send_small(&format!("d{number}"), b"x", json!({})),
         };
     }
@@ -167,13 +173,33 @@ fn who_waits_to_change_names_holds_up_nobody_else() {
         first.get("list", json!({"path": ""}));
         Client::of(&served).get("stat", json!({"path": "a"}));
     }
+    let names = std::fs::read_dir(served.file("")).expect("the root");
+    assert_eq!(names.count(), 1, "nothing has come to be meanwhile");
     drop(root);
     for (number, client) in waiting.iter_mut().enumerate() {
-        match number % 3 {
-            2 => drop(client.answer().expect("a receipt")),
+        match number % 4 {
+            2 | 3 => drop(client.answer().expect("it is done")),
             _ => assert_eq!(client.answer(), Err("not-found".into())),
         }
     }
+}
+
+#[test]
+fn what_an_operator_has_put_too_deep_hurts_nobody() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let deep = folder.path().join("files/everybody").join(["d"; 100].join("/"));
+    std::fs::create_dir_all(&deep).expect("folders");
+    std::fs::write(deep.join("file"), "bytes").expect("a file");
+    let served = serve_in(folder.path(), Model::default(), Settings::new());
+    let mut client = Client::of(&served);
+    assert_eq!(client.get("quota", json!({}))["used"], 5);
+    let moved = client.ask("move", json!({"path": "d", "to": "e"}));
+    assert_eq!(moved, Err("bad-name".into()));
+    let list = client.get("list", json!({"path": "", "recursive": true}));
+    assert_eq!(list["entries"].as_array().map(Vec::len), Some(64));
+    client.get("remove", json!({"path": "d", "recursive": true}));
+    assert_eq!(client.get("quota", json!({}))["used"], 0);
+    assert_eq!(served.pending(), Vec::<String>::new());
 }
 
 #[test]

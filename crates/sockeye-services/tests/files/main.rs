@@ -4,6 +4,7 @@ mod client;
 
 mod attackers;
 mod dialogue;
+mod entries;
 mod logins;
 mod old_client;
 mod small;

@@ -108,6 +108,40 @@ fn one_that_trickles_is_given_up_and_so_is_its_room() {
 }
 
 #[test]
+fn nobody_holds_room_that_he_does_not_fill() {
+    let settings = Settings::new()
+        .set("anonymous", "true")
+        .set("anonymous-quota", "4MiB");
+    let served = serve(Model::default(), settings);
+    let begin = || {
+        let mut client = Client::of(&served);
+        client.raw(&encode(&json!({"operate": "upload", "user": "hog"})).expect("a frame"));
+        client.raw(&encode(&json!({"filename": "huge.mp4", "filesize": 1 << 30})).expect("a frame"));
+        client.raw(b"x");
+        client
+    };
+    let under_way =
+        || std::fs::read_dir(served.data.join("files/uploads/*anonymous")).map_or(0, Iterator::count);
+    let wait_for = |count| {
+        while under_way() != count {
+            std::thread::yield_now();
+        }
+    };
+    let _hog = begin();
+    wait_for(1);
+    upload(&served, "xiaoming", "a.mp4", 2 << 20);
+    let folder = served.data.join("files/anonymous/xiaoming");
+    assert!(folder.join("a.mp4").exists(), "what was only announced is free");
+    // Of one that has filled the rest nothing is kept, though more is to come.
+    let mut other = begin();
+    wait_for(2);
+    other.raw(&vec![b'x'; 1 << 20]);
+    wait_for(1);
+    upload(&served, "xiaoming", "b.mp4", 1 << 20);
+    assert!(folder.join("b.mp4").exists(), "what was refused is free");
+}
+
+#[test]
 fn it_is_sent_away_elsewhere() {
     let served = serve(Model::default(), Settings::new());
     upload(&served, "xiaoming", "a.mp4", 10);

@@ -1,6 +1,6 @@
 //! Uploads in pieces: resumed, fenced, compared, forgotten.
 
-use super::client::{Client, Served, models, name, noise, plan, serve, serve_in};
+use super::client::{Client, Served, hash, models, name, noise, plan, serve, serve_in};
 use serde_json::json;
 use sockeye::Model;
 use sockeye_proto::files::UNIT;
@@ -152,6 +152,52 @@ fn an_upload_is_abandoned_by_whoever_knows_its_name() {
     assert_eq!(client.data(&name(1), 0, &bytes), Err("fenced".into()));
     assert_eq!(quota(&served), json!({"used": 0, "reserved": 0, "limit": 1500}));
     client.get("upload", plan(&name(2), "other", &bytes));
+}
+
+#[test]
+fn of_many_that_begin_at_once_none_is_one_too_many() {
+    let served = serve(Model::default(), Settings::new());
+    let mut clients: Vec<Client> = (0..8).map(|_| Client::of(&served)).collect();
+    for client in &mut clients {
+        client.get("quota", json!({})); // all of them are at home
+    }
+    let pending = served.data.join("files/uploads/*everybody");
+    for number in 1..1000 {
+        std::fs::write(pending.join(format!("{number:032x}.part")), "").expect("an upload");
+    }
+    let begun: Vec<_> = std::thread::scope(|scope| {
+        let begin = |(client, number): (&'_ mut Client, u8)| {
+            client.ask("upload", plan(&name(number), &format!("f{number}"), b"bytes"))
+        };
+        let threads: Vec<_> = clients
+            .iter_mut()
+            .zip(0xf0..)
+            .map(|one| scope.spawn(move || begin(one)))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().expect("no panic"))
+            .collect()
+    });
+    assert_eq!(begun.iter().filter(|begun| begun.is_ok()).count(), 1, "{begun:?}");
+    let busy = begun.iter().filter(|begun| **begun == Err("busy".to_owned()));
+    assert_eq!(busy.count(), 7, "{begun:?}");
+    assert_eq!(quota(&served), json!({"used": 0, "reserved": 5, "limit": null}));
+}
+
+#[test]
+fn a_commit_without_a_hash_ends_nothing() {
+    let served = serve(Model::default(), Settings::new());
+    let mut client = Client::of(&served);
+    let mut upload = plan(&name(1), "file", b"bytes");
+    upload["hash"] = json!(null);
+    client.get("upload", upload);
+    client.data(&name(1), 0, b"bytes").expect("taken");
+    let commit = json!({"upload": name(1)});
+    assert_eq!(client.ask("commit", commit), Err("bad-request".into()));
+    let with_hash = json!({"upload": name(1), "hash": hash(b"bytes")});
+    client.get("commit", with_hash);
+    assert_eq!(std::fs::read(served.file("file")).expect("a file"), b"bytes");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The client of the service of files, beside a stand-in for the service that does what a test wants.
 
 mod faults;
+mod parts;
+mod receipts;
 mod standin;
 mod transfers;
 
@@ -105,20 +107,34 @@ impl User {
     }
 
     pub(crate) fn put_how(&self, named: &[(&str, &str)], retries: u32, clobber: bool) -> Result<(), Failure> {
+        self.put_as(named, retries, How { clobber, sync: true })
+    }
+
+    pub(crate) fn put_as(&self, named: &[(&str, &str)], retries: u32, how: How) -> Result<(), Failure> {
         let named = named
             .iter()
             .map(|(local, remote)| (self.path(local), (*remote).to_owned()));
         let walk = Walk::of(named.collect());
-        let how = How { clobber, sync: true };
         sockeye::block_on(self.client(retries).put(walk, how)).expect("a model")
     }
 
     pub(crate) fn get(&self, path: &str, folder: &str, name: &str, retries: u32) -> Result<(), Failure> {
-        let folder = Folder::named(&self.path(folder)).expect("a folder");
         let keep = Keep {
             clobber: false,
             sync: true,
         };
+        self.get_as(path, folder, name, retries, keep)
+    }
+
+    pub(crate) fn get_as(
+        &self,
+        path: &str,
+        folder: &str,
+        name: &str,
+        retries: u32,
+        keep: Keep,
+    ) -> Result<(), Failure> {
+        let folder = Folder::named(&self.path(folder)).expect("a folder");
         sockeye::block_on(self.client(retries).get(path, &folder, name, keep)).expect("a model")
     }
 }

@@ -2,8 +2,8 @@
 
 use super::Batch;
 use super::arriving::{Whole, Written, write};
-use crate::files::place::{Complete, Place, Temporary};
-use crate::files::tree::{Quiet, open};
+use crate::files::place::{Complete, Naming, Place, Temporary};
+use crate::files::tree::open;
 use crate::files::trouble::{self, Outcome};
 use rustix::fs::{self, AtFlags, OFlags};
 use rustix::io::Errno;
@@ -89,14 +89,14 @@ async fn commit(place: &Place, files: &Arc<[Complete]>, sync: bool) -> Outcome<N
         };
         place.work(forced).await?;
     }
-    let quiet = place.quiet().await?;
+    let naming = place.naming().await?;
     let files = files.clone();
-    let named = move |place: &Place| Ok(publish(place, &files, sync, quiet));
+    let named = move |place: &Place| Ok(publish(place, &files, sync, naming));
     place.work(named).await
 }
 
-fn publish(place: &Place, files: &[Complete], sync: bool, quiet: Quiet) -> Named {
-    let (receipts, growth) = place.publish(files, sync, quiet);
+fn publish(place: &Place, files: &[Complete], sync: bool, naming: Naming) -> Named {
+    let (receipts, growth) = place.publish(files, sync, naming);
     for (file, receipt) in files.iter().zip(&receipts) {
         if receipt.is_err() {
             place.forget(file);

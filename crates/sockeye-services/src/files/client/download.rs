@@ -10,6 +10,7 @@ use super::small::{mismatch, part_name};
 use super::watch::{Kept, Watch};
 use super::{Client, Who};
 use crate::background::off_loop;
+use crate::files::pending::this_boot;
 use crate::files::units;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,19 @@ struct Header {
     size: u64,
     mtime: Mtime,
     hash: Option<Hash>,
+    /// Units are forced to the disk before they are noted.
+    #[serde(default)]
+    sync: bool,
+    /// Where they aren't: from which start of the system on they are there. After another one nobody knows which are.
+    #[serde(default)]
+    boot: Option<String>,
+}
+
+impl Header {
+    /// Whether what was noted is true still.
+    fn holds(&self) -> bool {
+        self.sync || (self.boot.is_some() && self.boot.as_deref() == this_boot())
+    }
 }
 
 /// A download under way.
@@ -56,6 +70,7 @@ pub(super) async fn get(
 ) -> Result<Kept, Failure> {
     let watch = client.watch.clone();
     let mut one = Downloading::new(client.who.clone(), wanted.clone(), wanted.folder(base)?, keep)?;
+    one.look(&*watch).await?;
     let mut come = client
         .with(async |session| one.come(session, &*watch).await)
         .await;
@@ -99,28 +114,56 @@ impl Downloading {
             note,
             from: 0,
         };
-        let there = one
-            .file
-            .metadata()
-            .map_err(|error| one.disk("read", error))?
-            .len();
-        if one.note.header.is_none() || there < one.units() * UNIT {
+        if !one.note.header.as_ref().is_some_and(Header::holds) {
             one.restart()?;
         }
         Ok(one)
+    }
+
+    /// Reads what is there already, once: somebody may have written to it, or the disk may have lost some. From the first unit on
+    /// that isn't what was noted, all is fetched again.
+    async fn look(&mut self, watch: &dyn Watch) -> Result<(), Failure> {
+        let Some(size) = self.note.header.as_ref().map(|header| header.size) else {
+            return Ok(());
+        };
+        let mut good = 0;
+        if !self.note.units.is_empty() {
+            watch.begin(&self.wanted.path, size, 0);
+        }
+        while let Some(noted) = self.note.units.get(good) {
+            let (file, number) = (self.file.clone(), good as u64);
+            let read = off_loop(move || units::of_file(&file, number, size)).await;
+            let read = read.map_err(Failure::Ours)?;
+            if read.map_err(|error| self.disk("read", error))?.as_ref() != Some(noted) {
+                break;
+            }
+            watch.hashed(UNIT);
+            good += 1;
+        }
+        self.note.cut(good)?;
+        // Nothing behind it is known, and it must not outlast the end of a shorter file.
+        let (there, end) = (self.length()?, size.min(self.units() * UNIT));
+        match end {
+            0 => self.restart(),
+            _ if there > end => self.file.set_len(end).map_err(|error| self.disk("write", error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn length(&self) -> Result<u64, Failure> {
+        let facts = self.file.metadata();
+        Ok(facts.map_err(|error| self.disk("read", error))?.len())
     }
 
     /// Forgets what has come.
     fn restart(&mut self) -> Result<(), Failure> {
         self.note.header = None;
         self.note.units.clear();
-        let length = self.file.metadata().map(|facts| facts.len());
-        match length {
+        match self.length()? {
             // A file that is cut to nothing is written back by ext4 as soon as it is closed, even if it was empty before.
-            Ok(0) => Ok(()),
-            _ => self.file.set_len(0),
+            0 => Ok(()),
+            _ => self.file.set_len(0).map_err(|error| self.disk("write", error)),
         }
-        .map_err(|error| self.disk("write", error))
     }
 
     fn units(&self) -> u64 {
@@ -206,6 +249,8 @@ impl Downloading {
                 size: answer.size,
                 mtime: answer.mtime,
                 hash: answer.hash,
+                sync: self.keep.sync,
+                boot: this_boot().filter(|_| !self.keep.sync).map(str::to_owned),
             })?;
         }
         Ok(answer)
@@ -219,10 +264,12 @@ impl Downloading {
         size: u64,
         watch: &dyn Watch,
     ) -> Result<(), Failure> {
+        // As it was begun: a note says it of all its units.
+        let sync = self.note.header.as_ref().is_some_and(|header| header.sync);
         // The unit that has come and isn't hashed.
         let mut ready = None;
         while at < size || ready.is_some() {
-            let (file, sync) = (self.file.clone(), self.keep.sync);
+            let file = self.file.clone();
             let hashed = async {
                 match ready {
                     // What is noted is believed after a power cut, so it is on the disk first.

@@ -2,6 +2,7 @@
 
 use sockeye::{Class, Error};
 use sockeye_proto::files::Code;
+use sockeye_proto::harmless;
 use std::path::Path;
 use std::{fmt, io};
 
@@ -72,8 +73,8 @@ impl fmt::Display for Failure {
                 message,
                 ..
             } => {
-                // The service's words are a stranger's: no control characters reach a terminal.
-                let said: String = message.chars().filter(|c| !c.is_control()).collect();
+                // The service's words are a stranger's.
+                let (path, said) = (harmless::text(path), harmless::text(message));
                 match path.is_empty() {
                     true => write!(f, "{operate}: {said}"),
                     false => write!(f, "{operate} {path}: {said}"),

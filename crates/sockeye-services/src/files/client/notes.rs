@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 
 /// A header has two paths, an endpoint and a few numbers.
 const MAX_HEADER: u64 = 64 << 10;
+/// The bytes of a unit's line.
+const LINE: usize = 65;
 /// How often a note is opened anew that was removed just then: each time another program has just ended its transfer.
 const TRIES: usize = 10;
 
@@ -116,6 +118,23 @@ impl<H: Serialize + DeserializeOwned> Note<H> {
         Ok(())
     }
 
+    /// Keeps that many units, and forgets those behind them.
+    pub(crate) fn cut(&mut self, count: usize) -> Result<(), Failure> {
+        let lost = self.units.len().saturating_sub(count);
+        if lost == 0 {
+            return Ok(());
+        }
+        let mut file = &self.file;
+        let end = file.stream_position().map(|end| end - (lost * LINE) as u64);
+        end.and_then(|end| {
+            file.set_len(end)
+                .and_then(|()| file.seek(io::SeekFrom::Start(end)))
+        })
+        .map_err(|error| self.failed(error))?;
+        self.units.truncate(count);
+        Ok(())
+    }
+
     /// Forgets the transfer: it is over.
     pub(crate) fn forget(self) {
         // What stays is found by the next transfer of the same, and no harm.
@@ -151,7 +170,7 @@ fn read<H: DeserializeOwned>(mut file: &File) -> io::Result<(Option<H>, Units)> 
     };
     let (mut units, mut end) = (Units::new(), line.len() as u64);
     if header.is_some() {
-        let mut text = [0; 65];
+        let mut text = [0; LINE];
         while lines.read_exact(&mut text).is_ok() {
             let Some(unit) = unit(&text) else { break };
             units.push(unit);
@@ -163,7 +182,7 @@ fn read<H: DeserializeOwned>(mut file: &File) -> io::Result<(Option<H>, Units)> 
     Ok((header, units))
 }
 
-fn unit(line: &[u8; 65]) -> Option<Value> {
+fn unit(line: &[u8; LINE]) -> Option<Value> {
     let digits = line.strip_suffix(b"\n")?;
     blake3::Hash::from_hex(digits).ok().map(|hash| *hash.as_bytes())
 }
@@ -195,9 +214,11 @@ mod tests {
         assert_eq!(note.header.as_deref(), Some("about"));
         assert_eq!(note.units, [[1; 32], [2; 32]]);
         note.add(vec![[3; 32]]).expect("written");
+        note.cut(2).expect("cut");
+        note.add(vec![[4; 32]]).expect("written");
         drop(note);
         let note: Note<String> = Note::open(path.clone()).expect("again");
-        assert_eq!(note.units.len(), 3);
+        assert_eq!(note.units, [[1; 32], [2; 32], [4; 32]]);
         note.forget();
         assert!(!path.exists());
     }

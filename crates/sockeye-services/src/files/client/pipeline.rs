@@ -5,7 +5,7 @@ use super::failure::Failure;
 use super::put::How;
 use super::session::Session;
 use super::source::Source;
-use super::upload::kept;
+use super::upload::Sent;
 use super::watch::{Kept, Outcome};
 use serde_json::Value;
 use sockeye_proto::files::{Begun, Hash, Mkdir, Mtime, Upload};
@@ -81,8 +81,8 @@ impl Item {
         Ok(())
     }
 
-    fn outcome(self, answer: Result<Value, Failure>) -> Outcome {
-        let result = answer.and_then(|answer| match self.file {
+    fn outcome(self, answer: Result<Value, Failure>, how: How) -> Outcome {
+        let result = answer.and_then(|answer| match &self.file {
             None => Ok(Kept {
                 folder: true,
                 size: 0,
@@ -90,13 +90,19 @@ impl Item {
                 from: 0,
                 durable: true,
             }),
-            Some(_) => {
+            Some(file) => {
                 let begun: Begun = serde_json::from_value(answer)
                     .map_err(|error| Failure::ours("upload", &self.remote, error.to_string()))?;
                 let receipt = begun.receipt;
                 let receipt = receipt
                     .ok_or_else(|| Failure::ours("upload", &self.remote, "the service gives no receipt"))?;
-                Ok(kept(&receipt, begun.offset.unwrap_or(0)))
+                let sent = Sent {
+                    path: &self.remote,
+                    size: file.bytes.len() as u64,
+                    hash: Hash(*file.hash.as_bytes()),
+                    sync: how.sync,
+                };
+                sent.kept(&receipt, begun.offset.unwrap_or(0))
             }
         });
         let (path, local) = (self.remote, self.local);
@@ -156,14 +162,14 @@ impl Pipeline {
                     if session.pending() >= GATHER {
                         session.drive().await?;
                         while let Some(answer) = session.come()? {
-                            watch.done(self.settle(session, answer));
+                            watch.done(self.settle(session, answer, how));
                         }
                     }
                 }
                 session.drive().await?;
                 while self.items.len() > count || self.bytes > bytes {
                     let answer = session.answer().await?;
-                    watch.done(self.settle(session, answer));
+                    watch.done(self.settle(session, answer, how));
                 }
                 Ok(())
             })
@@ -171,13 +177,13 @@ impl Pipeline {
     }
 
     /// The first of those that were sent is answered.
-    fn settle(&mut self, session: &mut Session, answer: Result<Value, Failure>) -> Outcome {
+    fn settle(&mut self, session: &mut Session, answer: Result<Value, Failure>, how: How) -> Outcome {
         session.advanced = true;
         self.sent -= 1;
         match self.items.pop_front() {
             Some(item) => {
                 self.bytes -= item.weight();
-                item.outcome(answer)
+                item.outcome(answer, how)
             }
             // Answers are matched with requests before: this can't be.
             None => Outcome {

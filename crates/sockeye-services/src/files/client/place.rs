@@ -4,9 +4,11 @@
 use super::failure::Failure;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, Timespec, Timestamps};
 use rustix::io::Errno;
+use rustix::process::geteuid;
 use sockeye_proto::files::Mtime;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -80,20 +82,22 @@ impl Folder {
         self.path.join(name)
     }
 
-    /// A file of this name to write to, which is kept if it is there.
+    /// A file of this name to write to, which is kept if it is there and nobody else can have it. Its name is no secret: what
+    /// another user has made, or what has a second name, would be theirs to change afterwards, so another takes its place.
     pub(crate) fn part(&self, name: &str) -> Result<File, Failure> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let fd = rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(0o666));
-        let file: File = fd.map_err(|error| self.failed("write", name, error))?.into();
-        match file.metadata() {
-            Ok(facts) if facts.is_file() => Ok(file),
-            Ok(_) => Err(Failure::ours(
-                "write",
-                self.path_of(name).display(),
-                "it is no file",
-            )),
-            Err(error) => Err(Failure::disk("write", self.path_of(name), error)),
+        let open =
+            |flags| rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(0o666)).map(File::from);
+        let failed = |error: Errno| self.failed("write", name, error);
+        let file = open(flags).map_err(failed)?;
+        let facts = file.metadata();
+        let facts = facts.map_err(|error| Failure::disk("write", self.path_of(name), error))?;
+        if facts.is_file() && facts.nlink() == 1 && facts.uid() == geteuid().as_raw() {
+            return Ok(file);
         }
+        rustix::fs::unlinkat(&self.fd, name, AtFlags::empty())
+            .map_err(|error| self.failed("replace", name, error))?;
+        open(flags | OFlags::EXCL).map_err(failed)
     }
 
     /// Gives a file its final name.
@@ -186,7 +190,31 @@ mod tests {
         deep.publish(".p", "name", true).expect("asked for");
         assert_eq!(std::fs::read(deep.path_of("name")).expect("readable"), b"new");
         let facts = std::fs::metadata(deep.path_of("name")).expect("there");
-        assert_eq!(std::os::unix::fs::MetadataExt::mtime_nsec(&facts), 500_000_000);
+        assert_eq!(facts.mtime_nsec(), 500_000_000);
         deep.sync().expect("synced");
+    }
+
+    #[test]
+    fn what_others_can_write_to_is_no_part() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = Folder::named(folder.path()).expect("there");
+        let part = |text: &str| {
+            let mut part = place.part("p").expect("a file");
+            part.write_all(text.as_bytes()).expect("written");
+            std::fs::read(place.path_of("p")).expect("readable")
+        };
+        assert_eq!(part("ours"), b"ours");
+        assert_eq!(part("us"), b"usrs", "it is kept");
+        std::fs::hard_link(place.path_of("p"), place.path_of("second")).expect("a link");
+        assert_eq!(part("new"), b"new");
+        assert_eq!(std::fs::read(place.path_of("second")).expect("readable"), b"usrs");
+        std::fs::remove_file(place.path_of("p")).expect("removed");
+        rustix::fs::mkfifoat(CWD, place.path_of("p"), Mode::RUSR).expect("a pipe");
+        assert_eq!(part("new"), b"new");
+        // Only root can give a file away.
+        if geteuid().is_root() {
+            std::os::unix::fs::chown(place.path_of("p"), Some(65534), None).expect("another's");
+            assert_eq!(part("n"), b"n");
+        }
     }
 }

@@ -48,6 +48,20 @@ impl Session {
             .into_iter()
             .map(|entry| harmless(entry, false))
             .collect::<Result<_, _>>()?;
+        // Else there would be no end to it.
+        let places = page.entries.iter().map(|entry| place(&entry.path));
+        if !after
+            .map(place)
+            .into_iter()
+            .chain(places)
+            .is_sorted_by(|one, next| one < next)
+        {
+            return Err(Failure::ours(
+                "list",
+                path,
+                "the service names again what it has named before, or not in order",
+            ));
+        }
         if page.more && page.entries.is_empty() {
             return Err(Failure::ours(
                 "list",
@@ -162,6 +176,13 @@ impl Session {
         let Nothing {} = self.ask(operate, path, about).await?;
         Ok(())
     }
+}
+
+/// What paths are in order of: their bytes, with `/` before all others. No name has a NUL.
+fn place(path: &str) -> Vec<u8> {
+    path.bytes()
+        .map(|byte| if byte == b'/' { 0 } else { byte })
+        .collect()
 }
 
 /// A path that a service names is a stranger's word: only one that could have been uploaded is believed, since it will be

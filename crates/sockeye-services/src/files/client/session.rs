@@ -6,6 +6,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use sockeye::{Class, Connection, Error};
 use sockeye_proto::files::{self, Answer, Done, Greeting, Hello, Request, VERSION};
 use sockeye_proto::frames::{self, BadFrame};
+use sockeye_proto::harmless;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -211,7 +212,7 @@ impl Session {
         let (asked, done) = match (asked, answer.done) {
             (Some(asked), done) => (asked, done),
             // It could not make out which request this is about.
-            (None, Done::Error(why)) => return Err(self.nonsense(why.message)),
+            (None, Done::Error(why)) => return Err(self.nonsense(harmless::text(&why.message))),
             (None, Done::Ok(_)) => return Err(self.nonsense("it answers what was not asked")),
         };
         Ok(Some(Result::from(done).map_err(|why: files::Failure| {

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use sockeye_proto::files::{
     Begun, Code, Commit, Data, Entry, Hash, Receipt, Received, UNIT, Upload, UploadName,
 };
+use sockeye_proto::harmless;
 use std::sync::Arc;
 
 /// Bytes of a piece: a unit of hashing for each of a few threads of the service, and a tenth of a second of sending.
@@ -34,6 +35,9 @@ struct Header {
     local: String,
     remote: String,
     source: Identity,
+    /// It is to be on the disk at its end: the service keeps to what it was told first.
+    #[serde(default)]
+    sync: bool,
 }
 
 /// An upload under way.
@@ -66,10 +70,10 @@ pub(super) async fn put(
         .with(async |session| one.send(session, &*watch).await)
         .await;
     match sent {
-        Ok(receipt) => {
-            let from = one.from;
-            one.note.forget();
-            Ok(kept(&receipt, from))
+        Ok((receipt, hash)) => {
+            let kept = one.sent(hash).kept(&receipt, one.from);
+            one.note.forget(); // what is there isn't this upload's end, or is
+            kept
         }
         Err(failure) => {
             let gone = match failure.code() {
@@ -87,13 +91,37 @@ pub(super) async fn put(
     }
 }
 
-pub(super) fn kept(receipt: &Receipt, from: u64) -> Kept {
-    Kept {
-        folder: false,
-        size: receipt.size,
-        hash: receipt.hash.to_string(),
-        from,
-        durable: receipt.durable,
+/// What was sent, for the receipt to be compared with.
+pub(super) struct Sent<'a> {
+    pub(super) path: &'a str,
+    pub(super) size: u64,
+    pub(super) hash: Hash,
+    /// It is to be on the disk.
+    pub(super) sync: bool,
+}
+
+impl Sent<'_> {
+    /// What is told of it, if the receipt says that this has arrived.
+    pub(super) fn kept(&self, receipt: &Receipt, from: u64) -> Result<Kept, Failure> {
+        let why = if receipt.path != self.path {
+            format!("its path is {}", harmless::text(&receipt.path))
+        } else if (receipt.size, receipt.hash) != (self.size, self.hash) {
+            let (size, hash) = (receipt.size, receipt.hash);
+            format!("it has {size} bytes with the hash {hash}")
+        } else if self.sync && !receipt.durable {
+            "it isn't on the disk".to_owned()
+        } else {
+            return Ok(Kept {
+                folder: false,
+                size: receipt.size,
+                hash: receipt.hash.to_string(),
+                from,
+                durable: receipt.durable,
+            });
+        };
+        let why = format!("the service's receipt is not of what was sent: {why}");
+        Err(Failure::ours("upload", self.path, why)
+            .advise("don't rely on its being there: ask who runs the service"))
     }
 }
 
@@ -121,6 +149,7 @@ impl Uploading {
             local: local.display().to_string(),
             remote: remote.to_owned(),
             source: source.identity.clone(),
+            sync: how.sync || known.as_ref().is_some_and(|known| known.sync),
         };
         let (mut upload, mut stale) = (wanted.upload, None);
         if known.as_ref() != Some(&wanted) {
@@ -145,7 +174,18 @@ impl Uploading {
         self.source.identity.size
     }
 
-    async fn send(&mut self, session: &mut Session, watch: &dyn Watch) -> Result<Receipt, Failure> {
+    fn sent(&self, hash: Hash) -> Sent<'_> {
+        let (path, size, sync) = (&self.remote, self.size(), self.how.sync);
+        Sent {
+            path,
+            size,
+            hash,
+            sync,
+        }
+    }
+
+    /// The receipt, and the hash of what was sent.
+    async fn send(&mut self, session: &mut Session, watch: &dyn Watch) -> Result<(Receipt, Hash), Failure> {
         let units = units::count(self.size());
         if units <= 1 || self.note.units.len() as u64 == units {
             self.hash().await?; // little or nothing is left to read
@@ -158,7 +198,10 @@ impl Uploading {
         };
         if let Some(receipt) = begun.receipt {
             self.from = self.size();
-            return Ok(receipt);
+            self.catch_up(self.size(), watch).await?;
+            let hash = self.hash().await?;
+            self.source.unchanged()?;
+            return Ok((receipt, hash));
         }
         let at = begun
             .offset
@@ -170,12 +213,16 @@ impl Uploading {
         self.pieces(session, at, watch).await?;
         self.source.unchanged()?;
         watch.committing(&self.remote);
-        let hash = Some(self.hash().await?);
+        let hash = self.hash().await?;
         let (upload, path) = (self.upload, &self.remote);
-        let begun: Begun = session.ask("commit", path, Commit { upload, hash }).await?;
-        begun
-            .receipt
-            .ok_or_else(|| Failure::ours("commit", path, "the service gives no receipt"))
+        let about = Commit {
+            upload,
+            hash: Some(hash),
+        };
+        let begun: Begun = session.ask("commit", path, about).await?;
+        let receipt = begun.receipt;
+        let receipt = receipt.ok_or_else(|| Failure::ours("commit", path, "the service gives no receipt"))?;
+        Ok((receipt, hash))
     }
 
     async fn begin(&self, session: &mut Session) -> Result<Begun, Failure> {

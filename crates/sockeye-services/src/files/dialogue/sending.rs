@@ -126,13 +126,7 @@ impl Dialogue<'_> {
     pub(super) async fn commit(&mut self, place: &Place, frame: &[u8]) -> Outcome<Begun> {
         let wanted: Commit = read(frame)?;
         let at = self.live(wanted.upload)?;
-        let left = self.live[at].left();
-        if left > 0 {
-            return Err(Failure::new(
-                Code::BadOffset,
-                format!("{left} bytes have still to come"),
-            ));
-        }
+        self.live[at].check_commit(wanted.hash)?;
         let receipt = self.live.swap_remove(at).commit(place, wanted.hash).await?;
         Ok(Begun {
             receipt: Some(receipt),

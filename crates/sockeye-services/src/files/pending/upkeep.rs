@@ -1,6 +1,7 @@
 //! What lies in the folder while nobody is at work on it: how much of it there may be, and when it goes.
 
 use super::{Claim, Pending, Plan, file_name};
+use crate::files::tree::{Amount, delete_all};
 use rustix::fs::{self, AtFlags, Dir, OFlags};
 use rustix::io::{Errno, Result};
 use sockeye_proto::files::UploadName;
@@ -80,14 +81,17 @@ impl Pending {
         for name in &names {
             let (stem, ending) = name.split_once('.').unwrap_or((name, ""));
             let Ok(upload) = stem.parse::<UploadName>() else {
-                if !matches!(name.as_str(), "." | "..") {
-                    crate::files::tree::delete_all(&self.0, name, &mut 0)?;
+                // It counts in no quota, and what can't be deleted now is tried again at the next start.
+                if !matches!(name.as_str(), "." | "..")
+                    && let Err(error) = delete_all(&self.0, name, &mut Amount::default())
+                {
+                    tracing::warn!(name, %error, "what a request has left can't be deleted");
                 }
                 continue;
             };
             match (self.plan(upload)?.filter(Plan::holds), ending) {
                 (None, _) => self.discard(upload)?,
-                (Some(plan), "json") if self.has_part(upload)? => reserved += plan.size,
+                (Some(plan), "json") if self.has_part(upload)? => reserved += plan.size, // a thousand times 2^53 at the most
                 (Some(_), "units" | "lock" | "new") if !self.has_part(upload)? => self.unlink(name),
                 (Some(_), _) => {}
             }
@@ -195,13 +199,17 @@ mod tests {
         }
     }
 
+    fn begin(pending: &Pending, name: UploadName, plan: &Plan) -> Result<()> {
+        pending.begin(name).and_then(|()| pending.keep(name, plan))
+    }
+
     #[test]
     fn what_nobody_touches_expires_and_what_somebody_has_does_not() {
         let folder = tempfile::tempdir().expect("a folder");
         let pending = pending(&folder);
         let [old, claimed, done] = [1, 2, 3].map(|number| UploadName([number; 16]));
-        pending.begin(old, &plan(10)).expect("files");
-        pending.begin(claimed, &plan(20)).expect("files");
+        begin(&pending, old, &plan(10)).expect("files");
+        begin(&pending, claimed, &plan(20)).expect("files");
         let committed = Some((Hash([0; 32]), Mtime(0)));
         pending
             .keep(
@@ -235,7 +243,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let pending = pending(&folder);
         let name = UploadName([1; 16]);
-        pending.begin(name, &plan(10)).expect("files");
+        begin(&pending, name, &plan(10)).expect("files");
         let later = SystemTime::now() + RECEIPTS_LAST * 2;
         let much_later = SystemTime::now() + UPLOADS_LAST * 2;
         assert!(pending.is_expired(name, much_later).expect("a folder"));
@@ -282,7 +290,7 @@ mod tests {
         ];
         let name = |number: usize| UploadName([number as u8; 16]);
         for (number, (plan, _)) in plans.iter().enumerate() {
-            pending.begin(name(number), plan).expect("files");
+            begin(&pending, name(number), plan).expect("files");
         }
         assert_eq!(pending.recover().expect("a folder"), 1 + 8);
         for (number, (_, kept)) in plans.iter().enumerate() {
@@ -305,7 +313,7 @@ mod tests {
                 .expect("a model")
                 .expect("a claim")
         };
-        pending.begin(begun, &plan(1)).expect("files");
+        begin(&pending, begun, &plan(1)).expect("files");
         drop((claim(begun), claim(waited)));
         let _held = claim(held);
         pending.sweep(SystemTime::now()).expect("a folder");
@@ -340,7 +348,7 @@ mod tests {
         let pending = pending(&folder);
         let names = [1, 2, 3, 4].map(|number| UploadName([number; 16]));
         for (age, name) in names.iter().enumerate() {
-            pending.begin(*name, &plan(1)).expect("files");
+            begin(&pending, *name, &plan(1)).expect("files");
             let then = SystemTime::now() - Duration::from_secs(100 * age as u64);
             for ending in ["json", "part"] {
                 let file = File::open(folder.path().join(file_name(*name, ending))).expect("a file");
@@ -361,7 +369,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let pending = pending(&folder);
         let name = UploadName([1; 16]);
-        pending.begin(name, &plan(10)).expect("files");
+        begin(&pending, name, &plan(10)).expect("files");
         for left in ["small-1-1", &file_name(UploadName([2; 16]), "part"), "0.new"] {
             pending.temporary(left).expect("a file");
         }

@@ -8,8 +8,11 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+/// Its number, its name, and its SQL.
+type Step = (i64, &'static str, &'static str);
+
 /// In the order of their numbers; what was released never changes.
-const ALL: [(i64, &str, &str); 7] = [
+const ALL: [Step; 8] = [
     (
         1,
         "accounts",
@@ -45,12 +48,17 @@ const ALL: [(i64, &str, &str); 7] = [
         "account changes",
         include_str!("../../../migrations/sqlite/0007_account_changes.sql"),
     ),
+    (
+        8,
+        "whole quotas",
+        include_str!("../../../migrations/sqlite/0008_whole_quotas.sql"),
+    ),
 ];
 
 /// Makes the tables, or brings them up to date; no thread is left.
 pub(super) fn run(path: &Path) -> Result<(), Failure> {
     for_its_owner(path).map_err(|error| Failure::new(error.to_string()))?;
-    leaving_no_thread(|| on_this_thread(migrate(path))?)
+    leaving_no_thread(|| on_this_thread(migrate(path, &ALL))?)
 }
 
 /// What is kept is nobody else's business, in whatever folder it is; the files beside it take its mode.
@@ -64,10 +72,10 @@ fn for_its_owner(path: &Path) -> io::Result<()> {
     }
 }
 
-async fn migrate(path: &Path) -> Result<(), Failure> {
+async fn migrate(path: &Path, steps: &[Step]) -> Result<(), Failure> {
     let told = |error: &dyn std::fmt::Display| Failure::new(error.to_string());
     let mut conn = options(path).connect().await.map_err(|error| told(&error))?;
-    let migrations = ALL.map(|(number, name, sql)| {
+    let migration = |&(number, name, sql): &Step| {
         Migration::new(
             number,
             name.into(),
@@ -75,8 +83,8 @@ async fn migrate(path: &Path) -> Result<(), Failure> {
             sql.into_sql_str(),
             false,
         )
-    });
-    let done = Migrator::with_migrations(migrations.into())
+    };
+    let done = Migrator::with_migrations(steps.iter().map(migration).collect())
         .run_direct(None, &mut conn, false)
         .await;
     let closed = conn.close().await;
@@ -100,4 +108,38 @@ pub(super) fn leaving_no_thread<T>(job: impl FnOnce() -> T) -> T {
 
 fn threads() -> usize {
     std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Quotas, Sqlite, Usage};
+
+    /// A sum beyond 2^63 stands there as a fraction.
+    const SPOILT: &str = "INSERT INTO quotas (owner, used, reserved, most) \
+                          VALUES ('ann', 1, 9223372036854775807 + 1, 100), ('bob', 9e300, 5, NULL)";
+
+    #[test]
+    fn of_old_quotas_the_limits_stay() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("db");
+        let done = on_this_thread(async {
+            migrate(&path, &ALL[..7]).await.expect("the tables as they were");
+            let mut conn = options(&path).connect().await.expect("a connection");
+            sqlx::query(SPOILT).execute(&mut conn).await.expect("rows");
+            conn.close().await.expect("it is closed");
+        });
+        done.expect("a runtime");
+        let store = Sqlite::open(&path).expect("the tables as they are");
+        let usages = on_this_thread(async { (store.usage("ann").await, store.usage("bob").await) });
+        let (ann, bob) = usages.expect("a runtime");
+        let limited = Usage {
+            limit: Some(100),
+            ..Usage::default()
+        };
+        assert_eq!(
+            (ann.expect("a row"), bob.expect("no row")),
+            (limited, Usage::default())
+        );
+    }
 }

@@ -1,11 +1,10 @@
 use super::{Doing, Sqlite};
-use crate::store::{Answer, Quotas, Reserved, Usage};
+use crate::store::{Answer, MOST, Quotas, Reserved, Usage};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
-/// Sizes are below 2^53.
 fn whole(bytes: u64) -> i64 {
-    i64::try_from(bytes).unwrap_or(i64::MAX)
+    i64::try_from(bytes).unwrap_or(i64::MAX) // `MOST`
 }
 
 fn usage_of(row: &SqliteRow) -> sqlx::Result<Usage> {
@@ -32,12 +31,17 @@ async fn reserve(
     bytes: u64,
     usual: Option<u64>,
 ) -> sqlx::Result<Reserved> {
+    // Differences, since a sum of the three may be beyond what can be counted.
     let granted = sqlx::query(
         "UPDATE quotas SET reserved = reserved + ?1 \
-         WHERE owner = ?2 AND (COALESCE(most, ?3) IS NULL OR MAX(used, 0) + reserved + ?1 <= COALESCE(most, ?3)) \
+         WHERE owner = ?2 AND ?1 <= COALESCE(most, ?3, ?4) - MAX(used, 0) - reserved \
          RETURNING COALESCE(most, ?3) - MAX(used, 0) - reserved",
     );
-    let granted = granted.bind(whole(bytes)).bind(owner).bind(usual.map(whole));
+    let granted = granted
+        .bind(whole(bytes))
+        .bind(owner)
+        .bind(usual.map(whole))
+        .bind(whole(MOST));
     match granted.fetch_optional(&mut *conn).await? {
         Some(row) => {
             let left: Option<i64> = row.try_get(0)?;
@@ -220,6 +224,38 @@ mod tests {
                 store.reserve("bob", 1 << 40, None).await.expect("room"),
                 Reserved::Granted(None)
             );
+        });
+    }
+
+    #[test]
+    fn no_more_is_reserved_than_can_be_counted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = store(&folder);
+        runtime().block_on(async {
+            let counted = Usage {
+                used: 7,
+                counted_by: 1,
+                ..Usage::default()
+            };
+            store.recount("ann", counted).await.expect("a row");
+            let reserved = MOST - 8;
+            let granted = store.reserve("ann", reserved, None).await.expect("room");
+            assert_eq!(granted, Reserved::Granted(None));
+            let full = Reserved::Refused(Usage { reserved, ..counted });
+            for bytes in [2, (1 << 53) - 1, MOST, u64::MAX] {
+                for limit in [None, Some(MOST), Some(u64::MAX)] {
+                    let refused = store.reserve("ann", bytes, limit).await.expect("an answer");
+                    assert_eq!(refused, full, "{bytes} of {limit:?}");
+                }
+            }
+            // Files can grow under the hands of others; what can't be counted is not noted, and hurts nobody else.
+            store
+                .settle("ann", 0, i64::MAX)
+                .await
+                .expect_err("it can't be counted");
+            assert_eq!(store.usage("ann").await.expect("a row").used, 7);
+            store.settle("ann", reserved, 0).await.expect("a row");
+            assert_eq!(store.usage("ann").await.expect("a row"), counted);
         });
     }
 }

@@ -164,30 +164,6 @@ fn what_is_not_what_was_uploaded_is_not_kept() {
 }
 
 #[test]
-fn a_part_that_is_damaged_here_is_fetched_anew() {
-    let service = Standin::start();
-    let user = User::of(&service);
-    let bytes = user.file("f", 83 * MIB);
-    service
-        .state()
-        .files
-        .insert("f".to_owned(), (bytes.clone(), Default::default()));
-    service.fail(Fault::Cut(3 * UNIT));
-    user.get("f", "back", "f", 0).expect_err("cut");
-    user.heard.only().result.expect_err("cut");
-    let notes = user.path("notes/downloads");
-    let note = notes.join(&names(&notes)[0]);
-    let text = fs::read_to_string(&note).expect("a note");
-    let (first, rest) = text.split_once('\n').expect("lines");
-    let wrong: String = rest.chars().map(|c| if c == 'a' { 'b' } else { c }).collect();
-    fs::write(&note, format!("{first}\n{wrong}")).expect("written");
-    user.get("f", "back", "f", 0).expect("fetched");
-    let kept = user.heard.only().result.expect("fetched");
-    assert_eq!(kept.from, 0);
-    assert!(fs::read(user.path("back/f")).expect("there") == bytes);
-}
-
-#[test]
 fn no_name_of_a_service_leads_anywhere() {
     let service = Standin::start();
     let user = User::of(&service);
@@ -216,6 +192,28 @@ fn no_name_of_a_service_leads_anywhere() {
         assert!(names(&user.path("back/d")).is_empty(), "{name}");
         assert_eq!(names(user.folder.path()), ["back"], "{name}");
     }
+}
+
+#[test]
+fn a_list_that_begins_anew_has_an_end() {
+    let service = Standin::start();
+    let user = User::of(&service);
+    for name in ["d/a", "d/b/c", "d/b-c"] {
+        service
+            .state()
+            .files
+            .insert(name.to_owned(), (Vec::new(), Default::default()));
+    }
+    user.get("d", "whole", "", 0).expect("an honest list");
+    user.heard.all_is_well(3);
+    service.fail(Fault::Again);
+    service.fail(Fault::Again);
+    let failure = user.get("d", "back", "", 0).expect_err("no end").to_string();
+    assert!(failure.contains("named before"), "{failure}");
+    user.heard.outcomes.take();
+    service.fail(Fault::Name("z"));
+    let failure = user.get("d", "other", "", 0).expect_err("no order").to_string();
+    assert!(failure.contains("not in order"), "{failure}");
 }
 
 #[test]

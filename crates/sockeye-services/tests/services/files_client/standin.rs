@@ -26,6 +26,10 @@ pub(crate) enum Fault {
     Happen(Box<dyn FnOnce() + Send>),
     /// The answer is `busy`.
     Busy,
+    /// A receipt says something else than what has come.
+    Receipt(fn(&mut Receipt)),
+    /// A list begins anew, and says that there is more.
+    Again,
 }
 
 #[derive(Default)]
@@ -44,6 +48,28 @@ impl State {
     fn fault<T>(&mut self, wanted: impl Fn(&Fault) -> bool, give: impl Fn(Fault) -> Option<T>) -> Option<T> {
         let at = self.faults.iter().position(wanted)?;
         give(self.faults.remove(at))
+    }
+
+    fn receipt(&mut self, about: &Upload, hash: Hash) -> Receipt {
+        let mut receipt = Receipt {
+            path: about.path.clone(),
+            size: about.size,
+            hash,
+            mtime: about.mtime,
+            time: Mtime(0),
+            durable: about.sync,
+        };
+        let lie = self.fault(
+            |fault| matches!(fault, Fault::Receipt(_)),
+            |fault| match fault {
+                Fault::Receipt(lie) => Some(lie),
+                _ => None,
+            },
+        );
+        if let Some(lie) = lie {
+            lie(&mut receipt);
+        }
+        receipt
     }
 }
 
@@ -221,7 +247,7 @@ impl Talk {
         }
         state.files.insert(about.path.clone(), (bytes, about.mtime));
         Ok(Begun {
-            receipt: Some(receipt(about, found)),
+            receipt: Some(state.receipt(about, found)),
             ..Begun::default()
         })
     }
@@ -240,7 +266,7 @@ impl Talk {
                 return Err(files::Failure::new(Code::Exists, "there is something"));
             }
             return Ok(Begun {
-                receipt: Some(receipt(&about, hash)),
+                receipt: Some(state.receipt(&about, hash)),
                 offset: Some(about.size),
                 ..Begun::default()
             });
@@ -401,11 +427,14 @@ impl Talk {
         let mut names: Vec<String> = below.into_iter().collect();
         names.retain(|name| about.recursive || !name.contains('/'));
         names.sort_by_key(|name| name.replace('/', "\0"));
-        if let Some(after) = &about.after {
+        let again = lock(&self.state)
+            .fault(|fault| matches!(fault, Fault::Again), Some)
+            .is_some();
+        if let Some(after) = about.after.as_ref().filter(|_| !again) {
             let place = after.replace('/', "\0");
             names.retain(|name| name.replace('/', "\0") > place);
         }
-        let more = names.len() > PAGE;
+        let more = again || names.len() > PAGE;
         names.truncate(PAGE);
         let mut entries: Vec<Entry> = names
             .iter()
@@ -415,17 +444,6 @@ impl Talk {
             first.path = name.to_owned();
         }
         Ok(Listed { entries, more })
-    }
-}
-
-fn receipt(about: &Upload, hash: Hash) -> Receipt {
-    Receipt {
-        path: about.path.clone(),
-        size: about.size,
-        hash,
-        mtime: about.mtime,
-        time: Mtime(0),
-        durable: about.sync,
     }
 }
 
