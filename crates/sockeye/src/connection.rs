@@ -12,6 +12,7 @@ use crate::options::raw::unsent;
 use crate::server::registry::{Entry, SocketGrip};
 use crate::time::{at_once, shortest};
 use crate::tls::{Distrust, TlsClient, TlsFacts, TlsServer};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::Shutdown as How;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -385,8 +386,9 @@ impl Connection {
         poll_fn(|cx| self.transport.poll_close(cx)).await?;
         let (mut least, mut naps) = (i32::MAX, 0);
         while naps < NAPS && !self.entry.is_cut() {
-            let unsent = unsent(self.as_fd())?;
-            if unsent == 0 {
+            // Not every family tells, and of a broken connection nothing arrives any more.
+            let Ok(unsent) = unsent(self.as_fd()) else { break };
+            if unsent == 0 || self.is_broken() {
                 break;
             }
             naps = if unsent < least { 0 } else { naps + 1 };
@@ -394,6 +396,12 @@ impl Connection {
             crate::time::sleep(NAP).await?;
         }
         Ok(())
+    }
+
+    fn is_broken(&self) -> bool {
+        let mut polled = [PollFd::new(&self, PollFlags::empty())]; // errors are always told
+        let looked = rustix::event::poll(&mut polled, Some(&Timespec::default()));
+        looked.is_err() || !polled[0].revents().is_empty()
     }
 
     /// Reads what is still under way until the peer is done, too, for closing over unread bytes would reset the connection.

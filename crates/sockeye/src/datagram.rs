@@ -173,6 +173,8 @@ impl Datagram {
             let (mut wait, batch) = (Waits::new(&mut self.link, Way::Read), &mut self.batch);
             let received = poll_fn(|cx| wait.poll(|link| link.poll_recv(cx, batch))).await;
             drop(wait);
+            let ended = self.batch.is_empty().then(|| io::ErrorKind::UnexpectedEof.into());
+            let received = received.and_then(|()| ended.map_or(Ok(()), Err));
             received.map_err(|error| self.failed("recv", error))?;
             self.arrived.extend(self.batch.drain(..));
         }
@@ -250,7 +252,9 @@ impl Datagram {
     }
 
     async fn send_by(&mut self, bytes: &[u8], route: &Route) -> Result<()> {
-        let sent = poll_fn(|cx| self.link.poll_send(cx, bytes, Some(route))).await;
+        let mut wait = Waits::new(&mut self.link, Way::Write);
+        let sent = poll_fn(|cx| wait.poll(|link| link.poll_send(cx, bytes, Some(route)))).await;
+        drop(wait);
         sent.map(drop).map_err(|error| {
             let to = route.to.address();
             self.failed("send", error).at(to.endpoint(self.endpoint.scheme()))
@@ -262,7 +266,9 @@ impl Datagram {
     /// # Errors
     /// As [`send_to`](Self::send_to); and the peer's machine may have said of an earlier packet that nobody is there.
     pub async fn send(&mut self, bytes: &[u8]) -> Result<()> {
-        let sent = poll_fn(|cx| self.link.poll_send(cx, bytes, None)).await;
+        let mut wait = Waits::new(&mut self.link, Way::Write);
+        let sent = poll_fn(|cx| wait.poll(|link| link.poll_send(cx, bytes, None))).await;
+        drop(wait);
         sent.map(drop).map_err(|error| self.failed("send", error))
     }
 

@@ -154,7 +154,7 @@ pub struct Attempt {
 /// A place in the line before an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InLine {
-    /// The bucket of the account's name.
+    /// The bucket that counts the account's failures.
     pub name: i64,
     /// The bucket of who comes.
     pub place: i64,
@@ -194,11 +194,11 @@ impl Attempt {
         self.address.unwrap_or(-1)
     }
 
-    /// Where it waits for its turn; nowhere where only its own address counts.
+    /// Where it waits for its turn: with all who want the account, or with those at its own address where that counts apart.
     pub fn line(&self, known: bool) -> Option<InLine> {
-        let [name, _] = self.login.filter(|_| !known)?;
+        let [name, pair] = self.login?;
         Some(InLine {
-            name,
+            name: if known { pair } else { name },
             place: self.place,
         })
     }

@@ -41,6 +41,9 @@ struct Half {
     due: Cell<Option<Instant>>,
     /// What was left of it when a wait was given up.
     left: Cell<Option<Duration>>,
+    /// Its future is gone. Whoever dropped it may still want to be woken: one that asks several sockets in turn begins with all of
+    /// them anew then.
+    paused: Cell<bool>,
     /// The timeout that the socket has, which keeps the limit while the call itself blocks.
     given: Cell<Option<Duration>>,
 }
@@ -60,7 +63,7 @@ impl Half {
 
     /// The wait begins, if it hasn't yet.
     fn begin(&self, now: Instant) {
-        if self.due.get().is_none() {
+        if self.due.get().is_none() && !self.paused.get() {
             let limit = self.left.take().or(self.limit.get());
             self.due.set(limit.and_then(|limit| now.checked_add(limit)));
         }
@@ -157,7 +160,7 @@ impl Blocking {
         let half = &source.halves[wish.way as usize];
         let rest = half.rest();
         let tried = match rest {
-            Some(Duration::ZERO) => Err(io::ErrorKind::WouldBlock.into()),
+            Some(Duration::ZERO) => attempt(Permit::Try), // what has come has come in time
             _ => {
                 if half.given.get() != rest {
                     give_timeout(source, wish.way, rest)?;
@@ -167,6 +170,13 @@ impl Blocking {
             }
         };
         self.roused(half);
+        if matches!(&tried, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
+            source.waits.set(None); // somebody else may have changed its mode
+            if !source.waits() {
+                half.begin(Instant::now());
+                return Ok(None);
+            }
+        }
         let ended = match tried {
             Ok(done) => Ok(Some(done.value)),
             // The call has waited as long as it may.
@@ -193,6 +203,7 @@ impl Blocking {
         let half = &source.halves[wish.way as usize];
         half.wait(wish, cx);
         half.may_block.set(wish.may_block);
+        half.paused.set(false);
         if !half.waiting.replace(true) {
             self.waiting.set(self.waiting.get() + 1);
         }
@@ -338,7 +349,7 @@ impl Reactor for Blocking {
         let source = Rc::new(Source {
             fd: fd.as_raw_fd(),
             key: place.key(),
-            waits: Cell::new(None),
+            waits: Cell::new(self.own.filter(|own| *own == fd.as_raw_fd()).map(|_| true)),
             halves: Default::default(),
         });
         // A socket can be written to until it says otherwise, but rarely has something to read at once.
@@ -359,7 +370,7 @@ impl Reactor for Blocking {
             let left = due.saturating_duration_since(Instant::now());
             half.left.set(Some(left));
         }
-        self.roused(half);
+        half.paused.set(true);
     }
 
     fn poll_io<T>(

@@ -74,25 +74,36 @@ where
     let tasks = driver.tasks();
     let _entered = tasks.enter();
     super::with_current(driver.clone(), || {
-        let mut future = pin!(future);
+        let _end = End(tasks);
         let mut spin = Spinner::new(spin);
-        let ended = loop {
-            // The tasks first: it may be that the main future is among those who are ready, and then it has its turn at
-            // once instead of keeping the thread from its wait.
-            tasks.run_ready();
-            if let Poll::Ready(output) = tasks.poll_main(future.as_mut()) {
-                break Ok(output);
-            }
-            if let Err(error) = turn(&**driver, &mut spin) {
-                break Err(error);
+        let ended = {
+            let mut future = pin!(future);
+            loop {
+                // The tasks first: it may be that the main future is among those who are ready, and then it has its turn at
+                // once instead of keeping the thread from its wait.
+                tasks.run_ready();
+                if let Poll::Ready(output) = tasks.poll_main(future.as_mut()) {
+                    break Ok(output);
+                }
+                if let Err(error) = turn(&**driver, &mut spin) {
+                    break Err(error);
+                }
             }
         };
         while tasks.drop_passing() && turn(&**driver, &mut spin).is_ok() {
             tasks.run_ready();
         }
-        tasks.drop_all();
         ended
     })
+}
+
+/// Whatever ends the main future, a panic too, the tasks end with it: they keep their driver.
+struct End<'a>(&'a Tasks);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.drop_all();
+    }
 }
 
 fn turn<D: Turn>(driver: &D, spin: &mut Spinner) -> io::Result<()> {

@@ -5,8 +5,8 @@ use std::task::Poll;
 
 /// What can wait for something, and keeps the time that it takes against a limit.
 pub(crate) trait Pause {
-    /// Who waited has given it up. The time that has passed counts, for whoever asks again and again; what passes until the next
-    /// wait doesn't.
+    /// Who waited has given it up, and may still want to be woken. The time that has passed counts, for whoever asks again and
+    /// again; what passes until the next wait doesn't.
     fn pause(&mut self, way: Way);
 }
 

@@ -72,7 +72,11 @@ fn fork(child: impl FnOnce() -> i32) -> io::Result<Pid> {
 fn refuse_threads() -> io::Result<()> {
     let mut looks = 0;
     loop {
-        let threads = std::fs::read_dir("/proc/self/task")?.count();
+        let threads = std::fs::read_dir("/proc/self/task").map_err(|error| {
+            let why = format!("count this program's threads, of which a fork copies only one: {error}; mount /proc, or choose another model");
+            io::Error::new(error.kind(), why)
+        })?;
+        let threads = threads.count();
         if threads <= 1 + OURS.load(Ordering::Acquire) {
             return Ok(());
         }

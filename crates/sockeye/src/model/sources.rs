@@ -68,8 +68,12 @@ impl Side {
             let _before = self.alarm.replace(Alarm::for_task(cx));
             self.due.set(NEVER); // the timer that is armed wakes somebody else
         }
+        let mut since = self.since.get();
+        if since & PAUSED != 0 && self.limit.get() != limit {
+            since = NEVER; // what was waited for with another limit doesn't count for this one
+            self.since.set(since);
+        }
         let Some(limit) = limit else { return Ok(()) };
-        let since = self.since.get();
         if since == NEVER || since & PAUSED != 0 {
             let exact = limit < COARSE;
             let now = match exact {

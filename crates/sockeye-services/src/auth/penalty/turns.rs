@@ -3,7 +3,8 @@
 //! Were it whoever comes first when a wait is over, it would be who asks all the time, and never the owner who comes when he
 //! was told to. So each place that comes too early is promised a turn: half a minute of its own, in which no other is looked at.
 //! Who asks all the time from one place has one turn in the line, like everybody else, and gets the next one behind the others.
-//! A turn costs its time whether it is used or not, so guessing is no faster for it.
+//! Where several share a place, whoever comes as its turn begins waits for some moments with the others, and then it is chance
+//! whose look is the first: so its owner isn't always second to who comes first. A turn costs its time whether it is used or not, so guessing is no faster for it.
 
 use super::{LONGEST, Penalty};
 
@@ -16,11 +17,16 @@ const MOST: i64 = 20;
 /// The furthest that a turn begins from now.
 pub(crate) const FURTHEST: i64 = MOST * TURN;
 
+/// How long who comes to a shared turn waits with the others, in milliseconds: those who were told whole seconds are there then.
+const GATHER: i64 = 2_000;
+
 /// The line before an account, as somebody meets it. Times are in milliseconds since 1970.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Line {
     /// When the last turn begins that was promised to who comes, if it hasn't been used.
     pub own: Option<i64>,
+    /// How often that was asked for before it began.
+    pub asked: i64,
     /// When the last turn begins that was promised to anybody.
     pub last: Option<i64>,
 }
@@ -32,6 +38,8 @@ pub enum Turn {
     Anybodys,
     /// Who comes, and no other.
     Own,
+    /// One of those who come from there, in a moment.
+    Shared,
     /// Others first; who comes has this turn.
     At(i64),
     /// Others, and all turns are promised.
@@ -47,6 +55,7 @@ impl Line {
     /// Whose turn it is at an account with these failures.
     pub fn turn(&self, now: i64, penalty: &Penalty) -> Turn {
         match self.own {
+            Some(own) if (own..own + GATHER).contains(&now) && self.asked > 1 => return Turn::Shared,
             Some(own) if counts(own, now) && own <= now => return Turn::Own,
             Some(own) if counts(own, now) => return Turn::At(own),
             _ => {}
@@ -79,7 +88,7 @@ mod tests {
     #[test]
     fn each_place_has_a_turn_of_its_own_behind_the_others() {
         let penalty = closed_until(5_000);
-        let line = |own, last| Line { own, last };
+        let line = |own, last| Line { own, last, asked: 1 };
         for (met, now, expected) in [
             (line(None, None), 1, Turn::At(5_000)),
             (line(None, None), 5_000, Turn::Anybodys),
@@ -102,10 +111,23 @@ mod tests {
     }
 
     #[test]
+    fn who_shares_a_place_waits_for_the_others_in_it() {
+        let line = Line {
+            own: Some(5_000),
+            last: Some(5_000),
+            asked: 2,
+        };
+        let turns =
+            [4_999, 5_000, 4_999 + GATHER, 5_000 + GATHER].map(|now| line.turn(now, &closed_until(0)));
+        assert_eq!(turns, [Turn::At(5_000), Turn::Shared, Turn::Shared, Turn::Own]);
+    }
+
+    #[test]
     fn a_failure_of_others_takes_nobodys_turn_away() {
         let line = Line {
             own: Some(1_000),
             last: Some(1_000),
+            asked: 1,
         };
         assert_eq!(line.turn(1_000, &closed_until(1_000 + LONGEST)), Turn::Own);
     }
@@ -126,6 +148,7 @@ mod tests {
         let line = Line {
             own: Some(10 * FURTHEST),
             last: Some(11 * FURTHEST),
+            asked: 2,
         };
         assert_eq!(line.turn(0, &closed_until(10 * FURTHEST)), Turn::Anybodys);
     }

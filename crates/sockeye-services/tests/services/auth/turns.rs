@@ -33,7 +33,7 @@ impl Line {
         line
     }
 
-    /// In milliseconds, when it is too early.
+    /// How many milliseconds are left, when it is too early; none where others from there are waited for.
     fn tries(&self, whence: &str, now: i64) -> Result<Flight, i64> {
         let peer = match whence.contains(':') {
             true => format!("[{whence}]:5"),
@@ -44,7 +44,7 @@ impl Line {
         let begun = block_on(self.store.attempt(attempt, now)).expect("a model");
         begun.expect("a store").map_err(|early| match early {
             Early::Wait(wait) => i64::try_from(wait.as_millis()).expect("a short wait"),
-            Early::Crowded => panic!("nobody else is looked at"),
+            Early::Crowded => 0,
         })
     }
 
@@ -91,6 +91,22 @@ fn an_owner_who_comes_when_told_is_let_in_though_others_ask_all_the_time() {
         }
     }
     panic!("the owner was kept out");
+}
+
+#[test]
+fn who_comes_when_told_may_share_a_place_with_who_asks_all_the_time() {
+    let line = Line::after_failures();
+    let place = "198.51.100.7";
+    let wait = line.tries(place, 0).expect_err("early");
+    for now in (0..wait).step_by(100) {
+        line.tries(place, now).expect_err("early");
+    }
+    // Nobody has it by being there first.
+    for now in (wait..told(wait)).step_by(100) {
+        assert_eq!(line.tries(place, now).expect_err("the others are waited for"), 0);
+    }
+    line.tries(place, wait + 2 * SECOND).expect("by chance this one");
+    line.tries(place, wait + 2 * SECOND).expect_err("and no other");
 }
 
 #[test]

@@ -152,6 +152,7 @@ impl State {
             }
             Err(error) => self.send_error = Some(error),
         }
+        self.late = false;
         self.sending = None;
         self.write.rise();
         After::Nothing

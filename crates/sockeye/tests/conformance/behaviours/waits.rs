@@ -7,7 +7,11 @@ use crate::driven::client;
 use crate::served::Served;
 use crate::spec::Spec;
 use sockeye::{Class, Connection, Datagram, Model, time};
+use std::future::poll_fn;
+use std::io::Write;
 use std::os::unix::net::UnixStream;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 behaviours![
@@ -18,6 +22,7 @@ behaviours![
     a_wait_that_was_given_up_takes_no_more_time,
     waits_that_are_given_up_again_and_again_end,
     a_socket_that_never_waits_is_waited_for,
+    who_asks_several_in_turn_is_woken_by_any,
 ];
 
 const LIMIT: Duration = Duration::from_millis(200);
@@ -66,6 +71,34 @@ fn waits_that_are_given_up_again_and_again_end(model: Model) {
             }
         };
         assert_eq!(late.class(), Class::Timeout);
+        Ok(())
+    });
+}
+
+/// Each is asked anew after every wake, and no future outlives a look.
+fn who_asks_several_in_turn_is_woken_by_any(model: Model) {
+    client(model, async {
+        let (ours, mut theirs): (Vec<_>, Vec<_>) = (0..3).map(|_| silent().expect("a pair")).unzip();
+        let mut ours = ours;
+        for speaker in [2, 0, 1] {
+            let teller = std::thread::spawn({
+                let mut peer = theirs[speaker].try_clone()?;
+                move || peer.write_all(b"I").expect("the other end is there")
+            });
+            ours.iter_mut().for_each(|conn| conn.set_read_timeout(None));
+            let heard = poll_fn(|cx| {
+                let mut all = ours.iter_mut().enumerate();
+                let first = all.find_map(|(number, conn)| match pin!(conn.recv()).poll(cx) {
+                    Poll::Ready(chunk) => Some((number, chunk)),
+                    Poll::Pending => None,
+                });
+                first.map_or(Poll::Pending, Poll::Ready)
+            });
+            let (number, chunk) = heard.await;
+            assert_eq!((number, &chunk?[..]), (speaker, &b"I"[..]));
+            teller.join().expect("it gets on");
+        }
+        theirs.clear();
         Ok(())
     });
 }

@@ -90,6 +90,7 @@ async fn in_line(
             sqlx::query(sql).bind(who.place).execute(conn).await?;
             return Ok(None);
         }
+        Turn::Shared => return Ok(Some(Early::Crowded)),
         Turn::At(begins) => {
             promise(conn, who, begins, now).await?;
             begins - now
@@ -100,7 +101,7 @@ async fn in_line(
 }
 
 async fn line(conn: &mut SqliteConnection, who: InLine, now: i64) -> sqlx::Result<Line> {
-    let own = sqlx::query("SELECT begins FROM login_turns WHERE place = ? AND name = ?")
+    let own = sqlx::query("SELECT begins, asked FROM login_turns WHERE place = ? AND name = ?")
         .bind(who.place)
         .bind(who.name)
         .fetch_optional(&mut *conn)
@@ -111,15 +112,17 @@ async fn line(conn: &mut SqliteConnection, who: InLine, now: i64) -> sqlx::Resul
         .fetch_one(conn)
         .await?;
     Ok(Line {
-        own: own.map(|row| row.try_get(0)).transpose()?,
+        own: own.as_ref().map(|row| row.try_get(0)).transpose()?,
+        asked: own.map_or(Ok(0), |row| row.try_get(1))?,
         last: last.try_get(0)?,
     })
 }
 
 /// In place of an older one, but not of one that somebody else still has who fell in the same bucket.
 async fn promise(conn: &mut SqliteConnection, who: InLine, begins: i64, now: i64) -> sqlx::Result<()> {
-    let sql = "INSERT INTO login_turns (place, name, begins) VALUES ($1, $2, $3) \
-               ON CONFLICT (place) DO UPDATE SET name = $2, begins = $3 \
+    let sql = "INSERT INTO login_turns (place, name, begins, asked) VALUES ($1, $2, $3, 1) \
+               ON CONFLICT (place) DO UPDATE SET name = $2, begins = $3, \
+               asked = CASE WHEN login_turns.name = $2 AND begins = $3 THEN asked + 1 ELSE 1 END \
                WHERE login_turns.name = $2 OR login_turns.begins <= $4 OR login_turns.begins > $5";
     let promised = sqlx::query(sql)
         .bind(who.place)
