@@ -8,8 +8,14 @@ CREATE TABLE quotas_in_whole_bytes (
     counted_by INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
--- What is kept is counted anew by each server; only the limits outlive it.
-INSERT INTO quotas_in_whole_bytes (owner, most) SELECT owner, most FROM quotas WHERE most IS NOT NULL;
+INSERT INTO quotas_in_whole_bytes (owner, used, reserved, most, counted_by)
+    SELECT owner, used, reserved, most, counted_by FROM quotas
+    WHERE typeof(used) = 'integer' AND typeof(reserved) = 'integer';
+
+-- Of the others the limits stay: what is kept is counted anew by each server.
+INSERT INTO quotas_in_whole_bytes (owner, most)
+    SELECT owner, most FROM quotas
+    WHERE most IS NOT NULL AND NOT (typeof(used) = 'integer' AND typeof(reserved) = 'integer');
 
 DROP TABLE quotas;
 

@@ -319,6 +319,14 @@ impl Dialogue {
                 return denied();
             }
         };
+        // The login may have begun a minute ago, and the password been changed since.
+        let proved = account.verifier.stored_key;
+        let now = store.account(&account.name).await?;
+        let Some(account) = now.filter(|now| now.verifier.stored_key == proved) else {
+            tracing::info!(peer = %self.peer, "a password was proved that has been changed meanwhile");
+            store.attempt_failed(flight, self.gate.now()).await?;
+            return denied();
+        };
         if account.disabled {
             tracing::info!(peer = %self.peer, user = account.name, "a disabled account was tried");
             self.failures += 1;

@@ -11,8 +11,8 @@ use tokio::sync::oneshot;
 
 /// How many may be about to log in at once, in one process: their buffers are 16 MiB then.
 pub const MAX_LOGGING_IN: usize = 2048;
-/// The same of one address, an IPv6 site, of which there must be 32 to fill a server: there are many people behind some, but
-/// few of them log in within the same second. On this machine there is none.
+/// The same of one address, an IPv6 site, once half of all places are taken: there may be many people behind one, and it fills no more
+/// than half. On this machine there is none.
 pub const MAX_FROM_ONE: usize = 64;
 
 /// An address that counts; none for this machine.
@@ -60,7 +60,7 @@ impl Places {
         let of_its = |taken: &Taken| whence.is_some() && taken.whence == whence;
         let from_one = book.taken.values().filter(|taken| of_its(taken)).count();
         let whose: Option<&dyn Fn(&Taken) -> bool> = match (from_one, book.taken.len()) {
-            (MAX_FROM_ONE.., _) => Some(&of_its),
+            (MAX_FROM_ONE.., taken) if taken >= self.most / 2 => Some(&of_its),
             (_, taken) if taken >= self.most => Some(&|_| true),
             _ => None,
         };
@@ -177,12 +177,14 @@ mod tests {
 
     #[test]
     fn an_address_has_so_many_and_takes_none_of_the_others() {
-        let places = Places::new();
+        let places = Places::of(2 * (MAX_FROM_ONE + 1));
         let (_other, mut tell_other) = places.take(at(2)).expect("it is free");
         let mut held: Vec<_> = (0..MAX_FROM_ONE)
             .map(|_| places.take(at(1)).expect("it is free"))
             .collect();
-        let _one_more = places.take(at(1)).expect("its oldest gives way");
+        let _one_more = places
+            .take(at(1))
+            .expect("its oldest gives way, for half of all are taken");
         assert!(must_leave(&mut held[0].1) && !must_leave(&mut held[1].1));
         for (place, _) in &held {
             place.heard();
@@ -191,6 +193,17 @@ mod tests {
         assert!(!must_leave(&mut tell_other));
         let here: Vec<_> = (0..2 * MAX_FROM_ONE).map(|_| places.take(None)).collect();
         assert!(here.iter().all(Option::is_some), "this machine is none");
+    }
+
+    #[test]
+    fn while_most_are_free_an_address_has_more() {
+        let places = Places::new();
+        let mut held: Vec<_> = (0..MAX_LOGGING_IN / 2)
+            .map(|_| places.take(at(1)).expect("it is free"))
+            .collect();
+        assert!(!held.iter_mut().any(|(_, tell)| must_leave(tell)));
+        held.iter().for_each(|(place, _)| place.heard());
+        assert!(places.take(at(1)).is_none() && places.take(at(2)).is_some());
     }
 
     #[test]

@@ -405,7 +405,7 @@ impl<'c> Dialogue<'c> {
                 place.note_entries(-(freed.entries as i64));
                 Ok((outcome, freed.bytes))
             };
-            place.work(counted).await
+            place.work_first(counted).await
         };
         let done = done.await;
         let (outcome, freed) = done.unwrap_or_else(|failure| (Err(failure), 0));
@@ -417,7 +417,7 @@ impl<'c> Dialogue<'c> {
 async fn make_folder(place: &Place, frame: &[u8]) -> Outcome<Nothing> {
     let (about, naming) = (read::<Mkdir>(frame)?, place.naming().await?);
     let made = move |place: &Place| requests::mkdir(place, &about, naming);
-    place.work(made).await
+    place.work_first(made).await
 }
 
 fn is_sensible(head: &Head) -> bool {

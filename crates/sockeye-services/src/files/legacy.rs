@@ -163,5 +163,5 @@ async fn publish(place: &Place, complete: Complete, file: File) -> Outcome<(Outc
             growth,
         ))
     };
-    place.work(named).await
+    place.work_first(named).await
 }

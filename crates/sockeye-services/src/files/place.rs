@@ -144,7 +144,8 @@ impl Place {
             return Ok(());
         }
         let (tree, pending, entries) = (self.root.clone(), self.pending.clone(), self.entries.clone());
-        let counted = off_loop_for(&self.party, move || {
+        let party = self.first();
+        let counted = off_loop_for(&party, move || {
             pending.sweep(SystemTime::now())?;
             let kept = amount_below(&tree.folder("")?)?;
             entries.set(kept.entries)?;
@@ -215,6 +216,24 @@ impl Place {
         let place = self.clone();
         let done = off_loop_for(&self.party, move || job(&place)).await;
         done.map_err(trouble::busy)?
+    }
+
+    /// The same, for who keeps others from the place meanwhile.
+    pub(super) async fn work_first<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Place) -> Outcome<T> + Send + 'static,
+    ) -> Outcome<T> {
+        let (place, party) = (self.clone(), self.first());
+        let done = off_loop_for(&party, move || job(&place)).await;
+        done.map_err(trouble::busy)?
+    }
+
+    /// Whose such a job is: where several have a place in common, none of them, or all would wait behind what one of them wants besides.
+    fn first(&self) -> Party {
+        match &self.party {
+            Party::Peer(_) => Party::Own,
+            party => party.clone(),
+        }
     }
 
     /// Waits until nobody else changes names, and no thread waits with it: there are few, and they are everybody's.

@@ -133,7 +133,9 @@ impl Live {
         place.reserve(size).await?;
         let begun = async {
             let (plan, quiet) = (wanted.clone(), place.quiet().await?);
-            place.work(move |place| make(place, name, &plan, quiet)).await
+            place
+                .work_first(move |place| make(place, name, &plan, quiet))
+                .await
         };
         if let Err(failure) = begun.await {
             place.settle(size, 0).await;
@@ -294,7 +296,7 @@ impl Live {
         let complete = completed?;
         let naming = place.naming().await?;
         let (outcome, freed, growth) = place
-            .work(move |place| Ok(named(place, name, complete, sync, naming)))
+            .work_first(move |place| Ok(named(place, name, complete, sync, naming)))
             .await?;
         place.settle(if freed { size } else { 0 }, growth).await;
         outcome

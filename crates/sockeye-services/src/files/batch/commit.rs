@@ -92,7 +92,7 @@ async fn commit(place: &Place, files: &Arc<[Complete]>, sync: bool) -> Outcome<N
     let naming = place.naming().await?;
     let files = files.clone();
     let named = move |place: &Place| Ok(publish(place, &files, sync, naming));
-    place.work(named).await
+    place.work_first(named).await
 }
 
 fn publish(place: &Place, files: &[Complete], sync: bool, naming: Naming) -> Named {

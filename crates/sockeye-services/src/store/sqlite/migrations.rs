@@ -117,7 +117,7 @@ mod tests {
 
     /// A sum beyond 2^63 stands there as a fraction.
     const SPOILT: &str = "INSERT INTO quotas (owner, used, reserved, most) \
-                          VALUES ('ann', 1, 9223372036854775807 + 1, 100), ('bob', 9e300, 5, NULL)";
+                          VALUES ('ann', 1, 9223372036854775807 + 1, 100), ('bob', 9e300, 5, NULL), ('eve', 7, 5, NULL)";
 
     #[test]
     fn of_old_quotas_the_limits_stay() {
@@ -131,8 +131,16 @@ mod tests {
         });
         done.expect("a runtime");
         let store = Sqlite::open(&path).expect("the tables as they are");
-        let usages = on_this_thread(async { (store.usage("ann").await, store.usage("bob").await) });
-        let (ann, bob) = usages.expect("a runtime");
+        let usages = on_this_thread(async {
+            (
+                store.usage("ann").await,
+                store.usage("bob").await,
+                store.usage("eve").await,
+            )
+        });
+        let (ann, bob, eve) = usages.expect("a runtime");
+        let eve = eve.expect("a row");
+        assert_eq!((eve.used, eve.reserved), (7, 5), "it may be in use just now");
         let limited = Usage {
             limit: Some(100),
             ..Usage::default()

@@ -44,7 +44,8 @@ impl Sessions {
         self.clock.fetch_add(millis, Ordering::Relaxed);
     }
 
-    async fn enter(&self, user: &str) -> Dialogue {
+    /// A login that lacks its proof, and that.
+    async fn begin(&self, user: &str) -> (Dialogue, Value) {
         let (ours, _) = UnixStream::pair().expect("a pair");
         let conn = Connection::adopt(ours.into()).expect("a connection");
         let mut dialogue = Dialogue::new(&self.gate, &conn);
@@ -58,9 +59,12 @@ impl Sessions {
             .derived
             .get_or_init(|| keys(&question.salt, question.iterations));
         let proof = STANDARD.encode(scram.prove(&question, keys));
-        let answer = dialogue
-            .answer(&json!({"operate": "proof", "message": proof}))
-            .await;
+        (dialogue, json!({"operate": "proof", "message": proof}))
+    }
+
+    async fn enter(&self, user: &str) -> Dialogue {
+        let (mut dialogue, proof) = self.begin(user).await;
+        let answer = dialogue.answer(&proof).await;
         assert_eq!(answer["ok"]["user"], user, "{answer}");
         dialogue
     }
@@ -71,6 +75,19 @@ fn other_password() -> Value {
     let verifier = new_verifier("something new").expect("a good password");
     json!({"operate": "password", "salt": STANDARD.encode(&verifier.salt), "iterations": verifier.iterations,
         "stored_key": STANDARD.encode(verifier.stored_key), "server_key": STANDARD.encode(verifier.server_key)})
+}
+
+#[test]
+fn a_login_that_began_before_a_change_of_the_password_is_none() {
+    let proved = block_on(async {
+        let sessions = Sessions::new();
+        let (mut held_back, proof) = sessions.begin("anna").await;
+        let changed = sessions.enter("anna").await.answer(&other_password()).await;
+        assert!(changed["ok"].is_object(), "{changed}");
+        held_back.answer(&proof).await
+    });
+    let proved = proved.expect("a model");
+    assert_eq!(proved["error"]["code"], "denied", "{proved}");
 }
 
 async fn ended(dialogue: &mut Dialogue) -> Option<Over> {
