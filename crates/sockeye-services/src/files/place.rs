@@ -1,6 +1,7 @@
 //! Where one owner's files are, what they count, and how a complete file gets its name.
 
 mod entries;
+mod owner;
 mod temporary;
 
 use super::pending::Pending;
@@ -13,7 +14,6 @@ use crate::store::{MOST, Reserved, Usage};
 use entries::Entries;
 use rustix::fs::{self, FileType, Mode, OFlags};
 use rustix::io::Errno;
-use sockeye::Address;
 use sockeye_proto::files::{Code, Failure, Hash, Mtime, Path, Receipt};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 pub(super) use entries::Naming;
+pub(super) use owner::Owner;
 pub(super) use temporary::{Complete, Temporary};
 
 /// How often a connection tries to be the one that counts, or that changes names.
@@ -29,48 +30,6 @@ const TRY_AGAIN: Duration = Duration::from_millis(5);
 /// How long it tries to be the one that changes names: others move a folder of a million files meanwhile, or give a thousand
 /// files their names on a disk that is busy.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// No user's name has a `*`.
-const ANONYMOUS: &str = "*anonymous";
-const EVERYBODY: &str = "*everybody";
-
-/// Whose place it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Owner {
-    /// Somebody who has logged in.
-    User(Arc<str>),
-    /// All clients of a listener where nobody logs in.
-    Everybody,
-    /// All old clients together.
-    Anonymous,
-}
-
-impl Owner {
-    /// Whose work is done for a client that reaches these files: an account's over all of its connections, others' by address.
-    pub(super) fn party(&self, peer: &Address) -> Party {
-        match self {
-            Owner::User(name) => Party::User(name.clone()),
-            Owner::Everybody | Owner::Anonymous => Party::of_peer(peer),
-        }
-    }
-
-    /// What the books call it.
-    pub(super) fn account(&self) -> &str {
-        match self {
-            Owner::User(name) => name,
-            Owner::Everybody => EVERYBODY,
-            Owner::Anonymous => ANONYMOUS,
-        }
-    }
-
-    pub(super) fn of_account(account: &str) -> Self {
-        match account {
-            EVERYBODY => Owner::Everybody,
-            ANONYMOUS => Owner::Anonymous,
-            name => Owner::User(name.into()),
-        }
-    }
-}
 
 /// An owner's root, its uploads and its page in the books.
 #[derive(Clone)]
@@ -481,7 +440,7 @@ pub(super) mod tests {
             store: data.store().expect("a store"),
             server: 1,
         });
-        let party = owner.party(&Address::Unix(None));
+        let party = owner.party(&sockeye::Address::Unix(None));
         let place = sockeye::block_on(Place::of(owner, party, &books, limit));
         place.expect("a model").expect("a place")
     }

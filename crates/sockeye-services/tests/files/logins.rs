@@ -1,6 +1,6 @@
 //! Users who log in: each has a root of their own.
 
-use super::client::{Client, serve};
+use super::client::{Client, Served, serve};
 use serde_json::json;
 use sockeye::{Connection, Endpoint, Model, block_on, dial};
 use sockeye_proto::frames::{Decoder, decode, encode};
@@ -35,15 +35,20 @@ async fn enter(endpoint: &Endpoint, user: &str) -> Connection {
     conn
 }
 
-#[test]
-fn each_user_has_a_root_and_strangers_have_none() {
+/// A service of accounts that anybody may open.
+fn serve_users() -> Served {
     let mut settings = Settings::new();
     settings.auth = Policy {
         scheme: Scheme::Scram,
         register: Register::Open,
         secret: None,
     };
-    let served = serve(Model::default(), settings);
+    serve(Model::default(), settings)
+}
+
+#[test]
+fn each_user_has_a_root_and_strangers_have_none() {
+    let served = serve_users();
     let mut stranger = Client::of(&served);
     let hello = stranger.get("hello", json!({"version": 1}));
     assert_eq!(
@@ -82,13 +87,7 @@ fn each_user_has_a_root_and_strangers_have_none() {
 
 #[test]
 fn a_disabled_account_is_refused_by_the_next_request_and_the_connection_ends() {
-    let mut settings = Settings::new();
-    settings.auth = Policy {
-        scheme: Scheme::Scram,
-        register: Register::Open,
-        secret: None,
-    };
-    let served = serve(Model::default(), settings);
+    let served = serve_users();
     block_on(async {
         let mut ann = enter(&served.endpoint, "ann").await;
         let beside = Data::at(&served.data).store().expect("a store");

@@ -6,12 +6,15 @@
 //!
 //! Such a thread is reached from outside by shutting its socket down, by its [`Remote`], or by a signal.
 
+mod half;
+
 use super::gate::{Gate, Gated};
 use super::local::Spinner;
 use super::ready::{Done, Packets, Permit, Reactor, Socket, Way, Wish};
 use super::task::{self, LocalFuture, Remote, Tasks};
 use super::timers::{Timers, kernel_time};
 use super::{AcceptLink, Driver, PacketLink, StreamLink};
+use half::Half;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -28,55 +31,6 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 const WAYS: [Way; 2] = [Way::Read, Way::Write];
-
-/// One way of one descriptor.
-#[derive(Default)]
-struct Half {
-    ready: Cell<bool>,
-    waiting: Cell<bool>,
-    may_block: Cell<bool>,
-    waker: RefCell<Option<Waker>>,
-    limit: Cell<Option<Duration>>,
-    /// When the limit passes; known once the thread waits by `poll(2)`, or a signal has come.
-    due: Cell<Option<Instant>>,
-    /// What was left of it when a wait was given up.
-    left: Cell<Option<Duration>>,
-    /// Its future is gone. Whoever dropped it may still want to be woken: one that asks several sockets in turn begins with all of
-    /// them anew then.
-    paused: Cell<bool>,
-    /// The timeout that the socket has, which keeps the limit while the call itself blocks.
-    given: Cell<Option<Duration>>,
-}
-
-impl Half {
-    fn wait(&self, wish: Wish, cx: &Context<'_>) {
-        let known = matches!(&*self.waker.borrow(), Some(waker) if waker.will_wake(cx.waker()));
-        if !known {
-            // Dropped when nothing is borrowed any more, for a waker's drop may run anything.
-            let _before = self.waker.replace(Some(cx.waker().clone()));
-        }
-        if self.limit.replace(wish.limit) != wish.limit {
-            self.due.set(None);
-            self.left.set(None);
-        }
-    }
-
-    /// The wait begins, if it hasn't yet.
-    fn begin(&self, now: Instant) {
-        if self.due.get().is_none() && !self.paused.get() {
-            let limit = self.left.take().or(self.limit.get());
-            self.due.set(limit.and_then(|limit| now.checked_add(limit)));
-        }
-    }
-
-    /// How long the call itself may take.
-    fn rest(&self) -> Option<Duration> {
-        match self.due.get() {
-            Some(due) => Some(due.saturating_duration_since(Instant::now())),
-            None => self.left.get().or(self.limit.get()),
-        }
-    }
-}
 
 pub(crate) struct Source {
     fd: RawFd,

@@ -97,36 +97,34 @@ impl Shutdown {
 pub(crate) struct Until {
     watch: watch::Receiver<Stage>,
     stage: Stage,
-    /// Kept from look to look, for what it costs is to begin it and to drop it.
-    wait: Pin<Box<dyn Future<Output = ()>>>,
+    /// Kept from look to look, for what it costs is to begin it and to drop it. `None`: whoever looks is roused by something else,
+    /// and keeps no waker here.
+    wait: Option<Pin<Box<dyn Future<Output = ()>>>>,
     /// Who is woken by it.
     asked: Option<Waker>,
-    /// Whoever looks is roused by something else, and keeps no waker here.
-    is_told: bool,
     over: bool,
 }
 
 impl Until {
     pub(crate) fn new(watch: watch::Receiver<Stage>, stage: Stage) -> Self {
         Until {
-            wait: wait(&watch, stage),
+            wait: Some(wait(&watch, stage)),
             watch,
             stage,
             asked: None,
-            is_told: false,
             over: false,
         }
     }
 
     /// From now on it wakes nobody: see [`Blocked`](super::Blocked).
     pub(crate) fn is_told(&mut self) {
-        self.is_told = true;
+        self.wait = None;
     }
 
     /// Nobody looks any more, for now.
     pub(crate) fn forget(&mut self) {
         if self.asked.take().is_some() && !self.over {
-            self.wait = wait(&self.watch, self.stage);
+            self.wait = Some(wait(&self.watch, self.stage));
         }
     }
 
@@ -134,10 +132,10 @@ impl Until {
         if self.over {
             return Poll::Ready(());
         }
-        if self.is_told {
+        let Some(wait) = &mut self.wait else {
             self.over = *self.watch.borrow() >= self.stage;
             return if self.over { Poll::Ready(()) } else { Poll::Pending };
-        }
+        };
         let is_asked = self
             .asked
             .as_ref()
@@ -147,7 +145,7 @@ impl Until {
         }
         self.watch.mark_unchanged(); // a change from here on is met by the wait, or by the next look
         self.asked = Some(cx.waker().clone());
-        let polled = self.wait.as_mut().poll(cx);
+        let polled = wait.as_mut().poll(cx);
         self.over = polled.is_ready();
         polled
     }

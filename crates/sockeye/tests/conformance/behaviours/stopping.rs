@@ -73,12 +73,13 @@ fn stopping_lets_a_conversation_end(model: Model) {
 /// More than the buffers of two sockets hold, so that the server is in the midst of it.
 const TRANSFER: usize = 14 << 20;
 
+fn serve_banquet(model: Model) -> Served {
+    let spec = Spec::new(model, "banquet").with("argument", TRANSFER);
+    Served::of(&spec.with("drain", NEVER).with("quiet", 20))
+}
+
 fn stopping_lets_a_transfer_end(model: Model) {
-    let spec = Spec::new(model, "banquet")
-        .with("argument", TRANSFER)
-        .with("drain", NEVER)
-        .with("quiet", 20);
-    let mut served = Served::of(&spec);
+    let mut served = serve_banquet(model);
     let client = served.connect();
     send(&client, b"!");
     let bytes = banquet(TRANSFER);
@@ -94,11 +95,7 @@ fn stopping_lets_a_transfer_end(model: Model) {
 
 /// The same, with input that the server will never read.
 fn stopping_keeps_the_last_answer(model: Model) {
-    let spec = Spec::new(model, "banquet")
-        .with("argument", TRANSFER)
-        .with("drain", NEVER)
-        .with("quiet", 20);
-    let mut served = Served::of(&spec);
+    let mut served = serve_banquet(model);
     let client = served.connect();
     let mut dice = Dice::new(5);
     send(&client, dice.bytes(200_000));
@@ -113,11 +110,7 @@ fn stopping_keeps_the_last_answer(model: Model) {
 
 /// The input is ended by the server here, and what is said then is refused once the output has ended, too.
 fn stopping_keeps_the_last_answer_to_who_goes_on_talking(model: Model) {
-    let spec = Spec::new(model, "banquet")
-        .with("argument", TRANSFER)
-        .with("drain", NEVER)
-        .with("quiet", 20);
-    let mut served = Served::of(&spec);
+    let mut served = serve_banquet(model);
     let client = served.connect();
     served.wait_for_words("event opened ");
     served.stop();
