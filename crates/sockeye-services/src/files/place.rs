@@ -72,11 +72,11 @@ impl Place {
         let mut tag = [0; 8];
         getrandom::fill(&mut tag)
             .map_err(|error| Failure::new(Code::Io, format!("random numbers: {error}")))?;
-        let pending = Pending::of(pending);
+        let (tag, pending) = (u64::from_le_bytes(tag), Pending::of(pending));
         let place = Place {
-            tag: u64::from_le_bytes(tag),
+            tag,
             root: Arc::new(Tree::of(root)),
-            holds: Arc::new(Holds::among(pending.clone())),
+            holds: Arc::new(Holds::among(pending.clone(), tag)),
             pending,
             books: books.clone(),
             entries: Arc::new(Entries::of(entries)),

@@ -13,43 +13,60 @@ use crate::files::tree::{Amount, amount_below, delete_all, open};
 use crate::files::trouble::{self, Outcome};
 use crate::patience::Patience;
 use crate::store::Usage;
-use rustix::fs::{self, AtFlags, Dir, FlockOperation, Mode, OFlags};
+use rustix::fs::{self, Dir, FlockOperation, Mode, OFlags};
 use rustix::io::{Errno, Result, retry_on_intr};
 use sockeye_proto::files::{Code, Failure};
 use std::os::fd::OwnedFd;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+/// How long who finds that something was left tries to be alone: it is no hurry.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// What the books were not told: one file stands for all who couldn't.
+const SPOILED: &str = "holds/spoiled";
 
 /// Whether this connection is in the middle of something.
 #[derive(Debug)]
 pub(super) struct Holds {
     pending: Pending,
+    /// Its file, which no other connection's is called.
+    path: String,
     own: Mutex<Option<Own>>,
+    /// It has counted in vain, and leaves that to others.
+    has_failed: AtomicBool,
 }
 
 #[derive(Debug)]
-struct Own {
-    name: String,
-    /// Its end is the end of the lock.
-    _lock: OwnedFd,
-    /// The books are wrong even when this comes to its end.
-    spoiled: bool,
+enum Own {
+    File {
+        /// Its end is the end of the lock.
+        _lock: OwnedFd,
+        /// The books are wrong even when this comes to its end.
+        spoiled: bool,
+    },
+    /// There can be no file, perhaps because the disk is full: nobody counts meanwhile. Who is killed is not counted until the server's
+    /// next start.
+    Folder,
 }
 
 /// While it is there, nobody begins anything.
-struct Alone<'h>(&'h Holds);
+struct Alone(Arc<Holds>);
 
-impl Drop for Alone<'_> {
+impl Drop for Alone {
     fn drop(&mut self) {
         self.0.unlock();
     }
 }
 
 impl Holds {
-    pub(super) fn among(pending: Pending) -> Self {
+    pub(super) fn among(pending: Pending, tag: u64) -> Self {
         Holds {
             pending,
+            path: format!("{HOLDS}/{tag:x}"),
             own: Mutex::default(),
+            has_failed: AtomicBool::new(false),
         }
     }
 
@@ -71,7 +88,7 @@ impl Holds {
     }
 
     /// Begins something, unless somebody counts just now.
-    fn try_begin(&self, name: impl FnOnce() -> String) -> Result<bool> {
+    fn try_begin(&self) -> Result<bool> {
         let mut own = self.own();
         if own.is_some() {
             return Ok(true);
@@ -79,15 +96,19 @@ impl Holds {
         if !self.try_lock(FlockOperation::NonBlockingLockShared)? {
             return Ok(false);
         }
-        let made = self.make(name());
-        self.unlock();
-        *own = Some(made?);
+        *own = Some(match self.make() {
+            Ok(file) => {
+                self.unlock();
+                file
+            }
+            Err(_) => Own::Folder,
+        });
         Ok(true)
     }
 
-    fn make(&self, name: String) -> Result<Own> {
-        let path = format!("{HOLDS}/{name}");
-        let make = || open(&self.pending, &path, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL);
+    fn make(&self) -> Result<Own> {
+        let new = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        let make = || open(&self.pending, &self.path, new);
         let lock = match make() {
             Err(Errno::NOENT) => {
                 match fs::mkdirat(&self.pending, HOLDS, Mode::RWXU) {
@@ -100,8 +121,7 @@ impl Holds {
         };
         // It has to wait for no more than a look at it.
         retry_on_intr(|| fs::flock(&lock, FlockOperation::LockExclusive))?;
-        Ok(Own {
-            name,
+        Ok(Own::File {
             _lock: lock,
             spoiled: false,
         })
@@ -120,7 +140,7 @@ impl Holds {
                 .file_name()
                 .to_str()
                 .ok()
-                .filter(|name| !name.starts_with('.'))
+                .filter(|name| !matches!(*name, "." | ".."))
             else {
                 continue;
             };
@@ -145,11 +165,11 @@ impl Place {
             return Ok(());
         }
         let failed = |error| trouble::of("begin in your folder", error);
-        if self.holds.are_left().map_err(failed)? {
+        if self.are_left() {
             self.count().await?;
         }
         let mut patience = Patience::new(PATIENCE, TRY_AGAIN);
-        while !self.holds.try_begin(|| self.temporary_name()).map_err(failed)? {
+        while !self.holds.try_begin().map_err(failed)? {
             if !patience.again().await.map_err(trouble::busy)? {
                 return Err(counting());
             }
@@ -159,24 +179,28 @@ impl Place {
 
     /// The books know all that this connection has done.
     pub(in crate::files) fn rest(&self) {
-        if let Some(own) = self.holds.own().take()
-            && !own.spoiled
-        {
+        let path = &self.holds.path;
+        match self.holds.own().take() {
             // Before the lock goes. What stays is counted once too often.
-            let _ = fs::unlinkat(&self.pending, format!("{HOLDS}/{}", own.name), AtFlags::empty());
+            Some(Own::File { spoiled: false, .. }) => self.pending.unlink(path),
+            Some(Own::File { spoiled: true, .. }) => {
+                let _ = fs::renameat(&self.pending, path, &self.pending, SPOILED); // then it stays as it is
+            }
+            Some(Own::Folder) => self.holds.unlock(),
+            None => {}
         }
     }
 
     /// What this connection has done can't be told to the books: it is to be counted.
     pub(super) fn spoil(&self) {
-        if let Some(own) = &mut *self.holds.own() {
-            own.spoiled = true;
+        if let Some(Own::File { spoiled, .. }) = &mut *self.holds.own() {
+            *spoiled = true;
         }
     }
 
-    async fn alone(&self) -> Outcome<Alone<'_>> {
+    async fn alone(&self, limit: Duration) -> Outcome<Alone> {
         let failed = |error| trouble::of("lock your folder", error);
-        let mut patience = Patience::new(PATIENCE, TRY_AGAIN);
+        let mut patience = Patience::new(limit, TRY_AGAIN);
         while !self
             .holds
             .try_lock(FlockOperation::NonBlockingLockExclusive)
@@ -186,17 +210,30 @@ impl Place {
                 return Err(counting());
             }
         }
-        Ok(Alone(&self.holds))
+        Ok(Alone(self.holds.clone()))
     }
 
     /// Counts what is there, if this server has not done so yet, or somebody has ended in the middle of something: whatever was left
     /// undone ends here.
     pub(super) async fn count(&self) -> Outcome<()> {
-        if !self.is_due().await? {
+        if !self.is_counted().await? {
+            return self.count_alone(PATIENCE).await;
+        }
+        if self.holds.has_failed.load(Ordering::Relaxed) || !self.are_left() {
             return Ok(());
         }
-        let _alone = self.alone().await?;
-        if !self.is_due().await? {
+        // On a full disk the books can't be written, and files are removed all the same.
+        if let Err(failure) = self.count_alone(AGAIN).await {
+            let has_failed = failure.code != Code::Busy;
+            self.holds.has_failed.store(has_failed, Ordering::Relaxed);
+            tracing::warn!(account = &*self.account, %failure, "what somebody left in the middle is not counted yet");
+        }
+        Ok(())
+    }
+
+    async fn count_alone(&self, limit: Duration) -> Outcome<()> {
+        let alone = self.alone(limit).await?;
+        if self.is_counted().await? && !self.are_left() {
             return Ok(());
         }
         let failed = |error| trouble::of("count your files", error);
@@ -206,9 +243,10 @@ impl Place {
             pending.sweep(SystemTime::now())?;
             let kept = amount_below(&tree.folder("")?)?;
             entries.set(kept.entries)?;
-            Ok((kept.bytes, pending.recover()?))
+            // It goes on being alone even where nobody waits for it any more.
+            Ok((kept.bytes, pending.recover()?, alone))
         });
-        let (used, reserved) = counted.await.map_err(trouble::busy)?.map_err(failed)?;
+        let (used, reserved, _alone) = counted.await.map_err(trouble::busy)?.map_err(failed)?;
         let usage = Usage {
             used,
             reserved,
@@ -221,13 +259,14 @@ impl Place {
         delete_all(&self.pending, HOLDS, &mut Amount::default()).map_err(failed)
     }
 
-    async fn is_due(&self) -> Outcome<bool> {
+    async fn is_counted(&self) -> Outcome<bool> {
         let usage = self.books.store.usage(&self.account).await;
-        if usage.map_err(trouble::store)?.counted_by != self.books.server {
-            return Ok(true);
-        }
-        let left = self.holds.are_left();
-        left.map_err(|error| trouble::of("look who is at work in your folder", error))
+        Ok(usage.map_err(trouble::store)?.counted_by == self.books.server)
+    }
+
+    /// See [`Holds::are_left`]; where it can't be looked for, somebody else finds it.
+    fn are_left(&self) -> bool {
+        self.holds.are_left().unwrap_or(false)
     }
 }
 
@@ -295,11 +334,25 @@ mod tests {
     }
 
     #[test]
+    fn without_a_file_nobody_counts_meanwhile() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (first, second) = (place(&folder, None), place(&folder, None));
+        std::fs::write(folder.path().join("files/uploads/*everybody/holds"), "").expect("no folder");
+        let begin = |place: &Place| place.holds.try_begin();
+        let exclusive = FlockOperation::NonBlockingLockExclusive;
+        assert_eq!((begin(&first), begin(&second)), (Ok(true), Ok(true)));
+        first.rest();
+        assert_eq!(first.holds.try_lock(exclusive), Ok(false));
+        second.rest();
+        assert_eq!(first.holds.try_lock(exclusive), Ok(true));
+    }
+
+    #[test]
     fn who_counts_has_nobody_beside_and_waits_for_nobody_who_works() {
         let folder = tempfile::tempdir().expect("a folder");
         let (first, second) = (place(&folder, None), place(&folder, None));
-        let begin = |place: &Place| place.holds.try_begin(|| place.temporary_name());
-        let alone = block_on(first.alone())
+        let begin = |place: &Place| place.holds.try_begin();
+        let alone = block_on(first.alone(PATIENCE))
             .expect("a model")
             .expect("nobody is there");
         assert_eq!(begin(&second), Ok(false));
