@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::io::IoSlice;
 use std::ops::Deref;
 use std::ptr::NonNull;
 use std::rc::Rc;
@@ -48,6 +49,20 @@ impl Spare {
             Some(buffer) => &mut buffer[..],
             None => &mut [],
         }
+    }
+
+    /// The beginning of several pieces, as much as one buffer holds.
+    pub(crate) fn gather(pieces: &[IoSlice<'_>]) -> Chunk {
+        let mut spare = Spare::take();
+        let mut room = spare.bytes();
+        for piece in pieces {
+            let count = piece.len().min(room.len());
+            let (now, rest) = room.split_at_mut(count);
+            now.copy_from_slice(&piece[..count]);
+            room = rest;
+        }
+        let count = RECEIVE - room.len();
+        spare.filled(count)
     }
 
     /// The first `count` bytes, as a chunk.

@@ -3,10 +3,11 @@
 mod ending;
 mod file;
 mod pipe;
+mod secured;
 mod transport;
 
 use crate::address::{Address, local_address};
-use crate::buffer::{Chunk, Spare};
+use crate::buffer::Chunk;
 use crate::error::{Class, Error, Result};
 use crate::model::{self, Pause, StreamLink, Waits, Way};
 use crate::server::registry::{Entry, SocketGrip};
@@ -22,6 +23,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use transport::Transport;
+pub(crate) use secured::Carrier;
 pub(crate) use transport::Wire;
 
 /// How long it does so.
@@ -211,16 +213,7 @@ impl Connection {
         if !self.held.is_empty() {
             return Poll::Ready(Ok(std::mem::take(&mut self.held)));
         }
-        let chunk = match &mut self.transport {
-            Transport::Plain(wire) => ready!(wire.poll_recv(cx))?,
-            other => {
-                let mut spare = Spare::take();
-                let mut buf = ReadBuf::new(spare.bytes());
-                ready!(other.poll_read(cx, &mut buf))?;
-                let count = buf.filled().len();
-                spare.filled(count)
-            }
-        };
+        let chunk = ready!(self.transport.poll_recv(cx))?;
         if chunk.is_empty() {
             self.ended = true;
         }

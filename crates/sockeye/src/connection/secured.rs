@@ -1,0 +1,164 @@
+//! TLS over a socket, in pieces as large as the socket brings and takes them.
+//!
+//! rustls asks for 4 KiB at a time and gives out one record of 16 KiB. So what has arrived at once waits here for rustls to take it, and all
+//! that it makes of that is given out together.
+
+use super::Wire;
+use crate::buffer::{Chunk, Spare};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_rustls::TlsStream;
+
+/// The most that a record brings (RFC 8446, section 5.1). One that finds less room would be cut, and what is behind it would be off the
+/// boundaries that its sender has chosen.
+const RECORD: usize = 16 << 10;
+
+/// A socket under TLS.
+pub(crate) struct Carrier {
+    pub(super) wire: Wire,
+    /// Received, and not yet taken by rustls: nothing while it waits for more.
+    arrived: Chunk,
+    /// No more is to be received just now.
+    has_enough: bool,
+}
+
+impl Carrier {
+    pub(super) fn new(wire: Wire) -> Self {
+        Carrier {
+            wire,
+            arrived: Chunk::default(),
+            has_enough: false,
+        }
+    }
+}
+
+impl AsyncRead for Carrier {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.arrived.is_empty() {
+            if this.has_enough {
+                return Poll::Pending;
+            }
+            this.arrived = ready!(this.wire.poll_recv(cx))?;
+        }
+        let count = this.arrived.len().min(buf.remaining());
+        buf.put_slice(&this.arrived[..count]);
+        this.arrived.advance(count);
+        if this.arrived.is_empty() {
+            this.arrived = Chunk::default(); // an idle connection holds no buffer
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Carrier {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.wire).poll_write(cx, bytes)
+    }
+
+    /// All records that are ready go together: those of a bulk transfer since each call costs as much as its bytes, and those of a handshake
+    /// since TLS, which tries only once more when it fails, would lose the alert that says why.
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        records: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.wire.poll_write_all_of(cx, records)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.wire).poll_flush(cx)
+    }
+
+    /// Closing for writing is the connection's: TLS only has to get its farewell out.
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush(cx)
+    }
+}
+
+/// TLS on a connection.
+pub(crate) struct Secured {
+    pub(super) stream: TlsStream<Carrier>,
+    /// What came behind bytes that were given out before it is told.
+    broken: Option<io::Error>,
+}
+
+impl Secured {
+    pub(super) fn new(stream: impl Into<TlsStream<Carrier>>) -> Self {
+        Secured {
+            stream: stream.into(),
+            broken: None,
+        }
+    }
+
+    pub(super) fn wire(&self) -> &Wire {
+        &self.stream.get_ref().0.wire
+    }
+
+    pub(super) fn wire_mut(&mut self) -> &mut Wire {
+        &mut self.stream.get_mut().0.wire
+    }
+
+    /// At least one byte, and all that has arrived with it, as far as it fits; an empty chunk at the end of the stream.
+    pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Chunk>> {
+        let mut spare = Spare::take();
+        let mut buf = ReadBuf::new(spare.bytes());
+        ready!(self.poll_record(cx, &mut buf))?;
+        if !buf.filled().is_empty() {
+            self.read_on(cx, &mut buf);
+        }
+        let count = buf.filled().len();
+        self.settle();
+        Poll::Ready(Ok(spare.filled(count)))
+    }
+
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_record(cx, buf))?;
+        self.settle();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Nobody knows when the rest is wanted.
+    fn settle(&mut self) {
+        self.stream.get_mut().0.arrived.settle();
+    }
+
+    /// Adds what has arrived already.
+    fn read_on(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) {
+        self.stream.get_mut().0.has_enough = true;
+        while buf.remaining() >= RECORD {
+            let before = buf.filled().len();
+            match Pin::new(&mut self.stream).poll_read(cx, buf) {
+                Poll::Ready(Ok(())) if buf.filled().len() > before => {}
+                Poll::Ready(Err(error)) => {
+                    self.broken = Some(error);
+                    break;
+                }
+                _ => break, // the peer's farewell is told again
+            }
+        }
+        self.stream.get_mut().0.has_enough = false;
+    }
+
+    fn poll_record(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let read = match self.broken.take() {
+            Some(error) => Err(error),
+            None => ready!(Pin::new(&mut self.stream).poll_read(cx, buf)),
+        };
+        Poll::Ready(read.or_else(|error| match error.kind() {
+            // The peer has not said farewell, for it was not the peer who ended this.
+            io::ErrorKind::UnexpectedEof if self.wire().entry.input_ended() => Ok(()),
+            _ => Err(crate::tls::unheard_farewell(error)),
+        }))
+    }
+}
