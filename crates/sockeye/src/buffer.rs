@@ -182,6 +182,11 @@ impl Chunk {
         self.count = self.count.min(count);
     }
 
+    #[cfg(test)]
+    pub(crate) fn holds_a_buffer(&self) -> bool {
+        matches!(self.owner, Owner::Pool { .. })
+    }
+
     /// Gives a large buffer back when only a little of it is still wanted: called when a peer lets us wait.
     pub(crate) fn settle(&mut self) {
         if matches!(self.owner, Owner::Pool { .. }) && self.len() < SHRINK_BELOW {
@@ -292,6 +297,19 @@ mod tests {
         chunk.settle();
         assert_eq!(&chunk[..], b"bcd");
         assert!(matches!(chunk.owner, Owner::Heap { .. }));
+    }
+
+    #[test]
+    fn pieces_are_gathered_as_far_as_there_is_room() {
+        let gather = |pieces: &[&[u8]]| {
+            let pieces: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+            Spare::gather(&pieces)
+        };
+        assert!(gather(&[]).is_empty());
+        assert_eq!(&gather(&[b"ab", b"", b"c"])[..], b"abc");
+        let large = [7; RECEIVE];
+        let gathered = gather(&[b"ab", &large, b"no room"]);
+        assert_eq!((gathered.len(), &gathered[..3]), (RECEIVE, &[b'a', b'b', 7][..]));
     }
 
     #[test]

@@ -162,3 +162,91 @@ impl Secured {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Transport;
+    use crate::{Connection, Listener, Model, Result, TlsClient, TlsServer, dial, run};
+    use std::future::Future;
+    use tokio::io::AsyncReadExt;
+
+    /// Two ends of a connection with TLS.
+    async fn pair() -> Result<(Connection, Connection)> {
+        let (client, server) = (TlsClient::unverified()?, TlsServer::self_signed(&["localhost"])?);
+        let mut listener = Listener::bind("tcp://127.0.0.1:0").await?;
+        let mut near = dial(listener.endpoint()).await?;
+        let mut far = listener.accept().await?;
+        let (near_end, far_end) = tokio::join!(near.start_tls(&client, "localhost"), far.accept_tls(&server));
+        near_end.and(far_end)?;
+        Ok((near, far))
+    }
+
+    fn under_each_model<F: Future<Output = Result<()>>>(talk: impl Fn(Model) -> F) {
+        for model in Model::ALL {
+            let talked = run(model, talk(model)).expect("the model");
+            talked.unwrap_or_else(|error| panic!("{model}: {error}"));
+        }
+    }
+
+    fn arrived(conn: &Connection) -> (usize, bool) {
+        let Transport::Tls(secured) = &conn.transport else {
+            panic!("no TLS");
+        };
+        let arrived = &secured.stream.get_ref().0.arrived;
+        (arrived.len(), arrived.holds_a_buffer())
+    }
+
+    #[test]
+    fn what_waits_for_more_holds_no_buffer() {
+        under_each_model(async |model| {
+            let (mut near, mut far) = pair().await?;
+            for size in [1, 16 << 10, 64 << 10, 200_000] {
+                let bytes = vec![7; size];
+                let (sent, come) = tokio::join!(near.send_all(&bytes), async {
+                    let mut come = 0;
+                    while come < size {
+                        come += far.recv().await?.len();
+                    }
+                    Result::<usize>::Ok(come)
+                });
+                sent?;
+                assert_eq!((come?, arrived(&far)), (size, (0, false)), "{model}");
+            }
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn who_takes_a_little_holds_no_more_than_has_come() {
+        under_each_model(async |model| {
+            let (mut near, mut far) = pair().await?;
+            near.send_all(&[7; 40_000]).await?;
+            let mut come = [0; 40_000];
+            for at in 0..come.len() / 1000 {
+                far.read_exact(&mut come[at * 1000..][..1000]).await?;
+                let (there, pooled) = arrived(&far);
+                assert!(
+                    !pooled || there >= 32 << 10,
+                    "{model}: {there} bytes pin a buffer"
+                );
+            }
+            assert_eq!(arrived(&far).0, 0, "{model}");
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn records_that_came_together_are_given_out_together() {
+        under_each_model(async |model| {
+            let (mut near, mut far) = pair().await?;
+            near.send_all(&[7; 48 << 10]).await?;
+            let (mut come, mut chunks) = (0, 0);
+            while come < 48 << 10 {
+                come += far.recv().await?.len();
+                chunks += 1;
+            }
+            assert!(chunks <= 2, "{model}: {chunks}");
+            Ok(())
+        });
+    }
+}

@@ -182,11 +182,7 @@ impl<R: Reactor> StreamLink for Socket<R> {
         })
     }
 
-    fn poll_write_all_of(
-        &mut self,
-        cx: &mut Context<'_>,
-        pieces: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write_all_of(&mut self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let all: usize = pieces.iter().map(|piece| piece.len()).sum();
         self.poll(Way::Write, true, cx, |fd, permit| {
             let nothing_else = &mut SendAncillaryBuffer::default();

@@ -313,7 +313,10 @@ impl Downloading {
             let begun = at;
             while at < until {
                 let seen = |bytes: &[u8]| passing.update(at, bytes);
-                let come = session.conn.recv_file_seen(&self.file, at, until - at, seen).await;
+                let come = session
+                    .conn
+                    .recv_file_seen(&self.file, at, until - at, seen)
+                    .await;
                 match come {
                     Ok(0) => {
                         watch.moved(at - begun);

@@ -327,7 +327,9 @@ impl Uploading {
         while done < count {
             let step = STEP.min(count - done);
             let seen = |bytes: &[u8]| hashing.see(bytes);
-            let sending = session.conn.send_file_seen(&self.source.file, at + done, step, seen);
+            let sending = session
+                .conn
+                .send_file_seen(&self.source.file, at + done, step, seen);
             let sent = sending.await;
             if sent.map_err(Failure::Lost)? < step {
                 return Err(self.source.has_changed());

@@ -211,11 +211,7 @@ impl StreamLink for Stream {
         Poll::Ready(Ok(count))
     }
 
-    fn poll_write_all_of(
-        &mut self,
-        cx: &mut Context<'_>,
-        pieces: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write_all_of(&mut self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let mut state = self.state.borrow_mut();
         ready!(self.poll_idle(&mut state, cx))?;
         let mut chunk = Spare::gather(pieces);
