@@ -4,7 +4,8 @@
 //! that it makes of that is given out together.
 
 use super::Wire;
-use crate::buffer::{Chunk, Spare};
+use crate::buffer::{Chunk, RECEIVE, Spare};
+use crate::model::Way;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -15,13 +16,21 @@ use tokio_rustls::TlsStream;
 /// boundaries that its sender has chosen.
 const RECORD: usize = 16 << 10;
 
+/// A shorter record ends what its sender had to say just then. What is behind it is given out by itself, so that files, whose pieces have
+/// such a one in front of them, are written in whole blocks: ext4 takes 64 KiB at once in two thirds of the time that parts of it take.
+const BULK: usize = 4 << 10;
+
 /// A socket under TLS.
 pub(crate) struct Carrier {
     pub(super) wire: Wire,
     /// Received, and not yet taken by rustls: nothing while it waits for more.
     arrived: Chunk,
-    /// No more is to be received just now.
-    has_enough: bool,
+    /// It was as much as one receive takes, so there may be more.
+    was_full: bool,
+    /// Nobody is going to wait.
+    at_once: bool,
+    /// What would have been a wait has begun nevertheless.
+    waits: bool,
 }
 
 impl Carrier {
@@ -29,8 +38,21 @@ impl Carrier {
         Carrier {
             wire,
             arrived: Chunk::default(),
-            has_enough: false,
+            was_full: false,
+            at_once: false,
+            waits: false,
         }
+    }
+
+    fn poll_arrive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.at_once && !self.was_full {
+            return Poll::Pending;
+        }
+        let received = self.wire.poll_recv(cx);
+        self.waits = received.is_pending();
+        self.arrived = ready!(received)?;
+        self.was_full = self.arrived.len() == RECEIVE;
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -42,10 +64,7 @@ impl AsyncRead for Carrier {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.arrived.is_empty() {
-            if this.has_enough {
-                return Poll::Pending;
-            }
-            this.arrived = ready!(this.wire.poll_recv(cx))?;
+            ready!(this.poll_arrive(cx))?;
         }
         let count = this.arrived.len().min(buf.remaining());
         buf.put_slice(&this.arrived[..count]);
@@ -109,37 +128,36 @@ impl Secured {
         &mut self.stream.get_mut().0.wire
     }
 
-    /// At least one byte, and all that has arrived with it, as far as it fits; an empty chunk at the end of the stream.
+    /// At least one byte, and what has arrived with it; an empty chunk at the end of the stream.
     pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Chunk>> {
         let mut spare = Spare::take();
         let mut buf = ReadBuf::new(spare.bytes());
         ready!(self.poll_record(cx, &mut buf))?;
-        if !buf.filled().is_empty() {
+        if buf.filled().len() >= BULK {
             self.read_on(cx, &mut buf);
         }
         let count = buf.filled().len();
-        self.settle();
         Poll::Ready(Ok(spare.filled(count)))
     }
 
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_record(cx, buf))?;
-        self.settle();
+        self.carrier().arrived.settle(); // nobody knows when the rest is wanted
         Poll::Ready(Ok(()))
     }
 
-    /// Nobody knows when the rest is wanted.
-    fn settle(&mut self) {
-        self.stream.get_mut().0.arrived.settle();
+    fn carrier(&mut self) -> &mut Carrier {
+        self.stream.get_mut().0
     }
 
-    /// Adds what has arrived already.
+    /// Adds what is there, up to the end of what the peer said at once.
     fn read_on(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) {
-        self.stream.get_mut().0.has_enough = true;
+        let carrier = self.carrier();
+        (carrier.at_once, carrier.waits) = (true, false);
         while buf.remaining() >= RECORD {
             let before = buf.filled().len();
             match Pin::new(&mut self.stream).poll_read(cx, buf) {
-                Poll::Ready(Ok(())) if buf.filled().len() > before => {}
+                Poll::Ready(Ok(())) if buf.filled().len() - before >= BULK => {}
                 Poll::Ready(Err(error)) => {
                     self.broken = Some(error);
                     break;
@@ -147,7 +165,11 @@ impl Secured {
                 _ => break, // the peer's farewell is told again
             }
         }
-        self.stream.get_mut().0.has_enough = false;
+        let carrier = self.carrier();
+        carrier.at_once = false;
+        if std::mem::take(&mut carrier.waits) {
+            carrier.wire.pause(Way::Read);
+        }
     }
 
     fn poll_record(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
