@@ -42,6 +42,7 @@ impl Wire {
         sent
     }
 
+    #[inline]
     pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Chunk>> {
         let received = self.link.poll_recv(cx);
         match &received {
@@ -52,6 +53,7 @@ impl Wire {
         received
     }
 
+    #[inline]
     fn poll_send(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<()>> {
         let before = chunk.len();
         let sent = self.link.poll_send(cx, chunk);
@@ -172,6 +174,7 @@ impl Transport {
         }
     }
 
+    #[inline]
     pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Chunk>> {
         match self {
             Transport::Plain(wire) => wire.poll_recv(cx),
@@ -193,10 +196,15 @@ impl Transport {
     }
 
     /// Until nothing is left of the chunk, and no more of it is under way than a socket's buffer would take.
+    #[inline]
     pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<()>> {
-        if let Transport::Plain(wire) = self {
-            return wire.poll_send(cx, chunk);
+        match self {
+            Transport::Plain(wire) => wire.poll_send(cx, chunk),
+            other => other.poll_sealed(cx, chunk),
         }
+    }
+
+    fn poll_sealed(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<()>> {
         while !chunk.is_empty() {
             let count = ready!(self.poll_write(cx, chunk))?;
             if count == 0 {
