@@ -70,7 +70,8 @@ impl Unit {
 pub(crate) struct Passing {
     /// The file's size.
     size: u64,
-    unit: Option<Unit>,
+    /// Two kilobytes of state, which only a transfer under way has.
+    unit: Option<Box<Unit>>,
     /// Up to where it is hashed.
     end: u64,
 }
@@ -85,7 +86,7 @@ impl Passing {
     /// Some bytes, which are at `at` in the file and within one unit.
     pub(crate) fn update(&mut self, at: u64, bytes: &[u8]) {
         if at.is_multiple_of(UNIT) {
-            (self.unit, self.end) = (Some(Unit::new(at / UNIT, self.size)), at);
+            (self.unit, self.end) = (Some(Box::new(Unit::new(at / UNIT, self.size))), at);
         }
         if let Some(unit) = self.unit.as_mut().filter(|_| self.end == at) {
             unit.update(bytes);
