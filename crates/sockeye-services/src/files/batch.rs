@@ -10,7 +10,7 @@ mod room;
 use super::place::Place;
 use super::trouble::Outcome;
 use crate::background::{Begun, begun};
-use arriving::{Arriving, Whole};
+use arriving::{Arriving, New, Whole};
 use commit::Committed;
 use room::Room;
 use sockeye_proto::files::{Code, Failure, Path, Receipt, Upload};
@@ -104,14 +104,14 @@ impl Small {
     ) {
         let size = arriving.size;
         match arriving.finish(place, path, upload) {
-            Ok(whole) => {
-                if let Whole::Held(held) = &whole {
+            Ok(new) => {
+                if let New::Held(held) = &new {
                     self.batch.held += 1;
                     self.batch.held_bytes += held.bytes.len();
                 }
                 self.batch.sync |= upload.sync;
                 self.batch.bytes += size;
-                self.batch.waiting.push((id, Ok(whole)));
+                self.batch.waiting.push((id, Ok(Whole::New(new))));
             }
             Err(failure) => {
                 self.room.put_back(size);
@@ -192,7 +192,7 @@ impl Small {
     pub(super) async fn abandon(&mut self, place: &Place) {
         let batch = std::mem::take(&mut self.batch);
         for (_, outcome) in &batch.waiting {
-            if let Ok(Whole::Written(complete)) = outcome {
+            if let Ok(Whole::New(New::Written(complete))) = outcome {
                 place.forget(complete);
             }
         }

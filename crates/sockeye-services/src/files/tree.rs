@@ -10,6 +10,7 @@ mod removal;
 use rustix::fs::{self, AtFlags, FileType, FlockOperation, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::{Errno, Result};
 use sockeye_proto::files::{MAX_DEPTH, MAX_PATH, Path};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -207,7 +208,17 @@ impl Tree {
         Ok(())
     }
 
-    /// Makes one folder, if there may be one more.
+    /// Has the names of folders, and of those above them, forced to the disk. Whoever made them may not have waited for that.
+    pub(super) fn force_above<'p>(&self, folders: impl IntoIterator<Item = &'p str>) -> Result<()> {
+        let all: BTreeSet<&str> = folders.into_iter().flat_map(above).collect();
+        all.into_iter().try_for_each(|path| match self.folder(path) {
+            Ok(folder) => fs::fsync(folder),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(()), // it was moved or removed since
+            Err(error) => Err(error),
+        })
+    }
+
+    /// Makes one folder, if there may be one more. Neither this nor [`make_folders`](Self::make_folders) waits for the disk.
     pub(super) fn make_folder(&self, path: &Path, spare: &mut u64) -> Result<()> {
         let spot = self.spot(path)?;
         make_folder(&spot.folder, spot.name, spare)
@@ -231,7 +242,16 @@ fn make_folder(folder: &OwnedFd, name: &str, spare: &mut u64) -> Result<()> {
     }
     fs::mkdirat(folder, name, FOLDER_MODE)?;
     *spare -= 1;
-    fs::fsync(folder)
+    Ok(())
+}
+
+/// The folders that the folder at this path is in; the root is in none.
+fn above(path: &str) -> impl Iterator<Item = &str> {
+    fn parent(path: &str) -> Option<&str> {
+        let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+        (!path.is_empty()).then_some(parent)
+    }
+    std::iter::successors(parent(path), |path| parent(path))
 }
 
 /// Why nothing can be made when there may be no more: the name is taken, or it would be one too many.
