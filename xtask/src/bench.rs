@@ -75,6 +75,13 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             return Err(Usage(format!("{number} needs a number")).into());
         }
     }
+    let wanted = |name: &str| {
+        let what = options.value("--what");
+        what.is_none_or(|what| what.split(',').any(|word| word == name))
+    };
+    if wanted(files::WHAT) {
+        files::prepare_mounts()?;
+    }
     let build = !options.has("--no-build");
     if build {
         step::run(step::cargo().args(["build", "--release", "--package", "sockeye-cli"]))?;
@@ -84,10 +91,6 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         options.value("--rounds").unwrap_or("5"),
         options.value("--secs").unwrap_or("2"),
     );
-    let wanted = |name: &str| {
-        let what = options.value("--what");
-        what.is_none_or(|what| what.split(',').any(|word| word == name))
-    };
     if wanted(shop::WHAT) {
         shop::measure(&options, &facts)?;
     }

@@ -25,9 +25,9 @@ const MOST_FILES: usize = 1000;
 const MOST_BYTES: u64 = 64 << 20;
 /// Files of one batch that come to be in memory first, because nobody wants them to be on the disk: enough to be worth the way
 /// to another thread, and
-const MOST_HELD: usize = 128;
+const MOST_HELD: usize = 256;
 /// in bytes, little enough for many connections to have some of the [memory](super::budget).
-const MOST_HELD_BYTES: usize = 512 << 10;
+const MOST_HELD_BYTES: usize = 1 << 20;
 
 /// Each answer that waits: to which request, and the file or why there is none.
 type Waiting = (Option<u64>, Outcome<Whole>);
@@ -141,8 +141,8 @@ impl Small {
         if self.committing.is_some() || self.batch.waiting.is_empty() {
             return;
         }
-        let batch = std::mem::take(&mut self.batch);
-        self.committing = Some(begun(batch.commit(place.clone())).await);
+        let (batch, boundless) = (std::mem::take(&mut self.batch), self.room.is_boundless());
+        self.committing = Some(begun(batch.commit(place.clone(), boundless)).await);
     }
 
     /// The answers of the batch that is on its way; without one it never comes. The batch goes on only while it is asked for

@@ -315,6 +315,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_above_a_folder_is_forced_as_far_as_it_is_there() {
+        assert_eq!(above("a/b/c").collect::<Vec<_>>(), ["a/b", "a", ""]);
+        assert_eq!(above("a").collect::<Vec<_>>(), [""]);
+        assert_eq!(above("").count(), 0);
+        let folder = tempfile::tempdir().expect("a folder");
+        let tree = Tree::of(File::open(folder.path()).expect("it is there").into());
+        let mut spare = 3;
+        tree.make_folders("a/b", &mut spare).expect("two folders");
+        assert_eq!(spare, 1);
+        tree.force_above(["a/b", "a/b/c", "", "gone/d/e"])
+            .expect("what is gone is no matter");
+        std::fs::write(folder.path().join("file"), "x").expect("a file");
+        tree.force_above(["file/x"]).expect("nor what is none");
+    }
+
+    #[test]
     fn where_files_without_a_name_can_have_none_no_more_of_them_are_made() {
         let folder = tempfile::tempdir().expect("a folder");
         let folder = File::open(folder.path()).expect("a folder");

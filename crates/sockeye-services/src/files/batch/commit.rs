@@ -27,8 +27,8 @@ pub(super) struct Committed {
 }
 
 impl Batch {
-    /// Gives all of them their names; the answers, in order.
-    pub(super) async fn commit(self, place: Place) -> Committed {
+    /// Gives all of them their names; the answers, in order. The books need not be asked where it is known that there is no limit.
+    pub(super) async fn commit(self, place: Place, boundless: bool) -> Committed {
         let mut files = Vec::new();
         let mut answer = |(id, outcome)| match outcome {
             Ok(Whole::There(receipt)) => (id, Some(Ok(receipt))),
@@ -39,7 +39,7 @@ impl Batch {
             }
         };
         let answers: Vec<_> = self.waiting.into_iter().map(&mut answer).collect();
-        let (receipts, growth) = keep(&place, files, self.sync).await;
+        let (receipts, growth) = keep(&place, files, self.sync, boundless).await;
         let mut receipts = receipts.into_iter();
         let lost = || Err(Failure::new(Code::Io, "nothing came of it"));
         let mut receipt = || receipts.next().unwrap_or_else(lost);
@@ -53,7 +53,7 @@ impl Batch {
 }
 
 /// Gives new files their names; what came of each, and how much more is kept.
-async fn keep(place: &Place, files: Vec<New>, sync: bool) -> (Vec<Outcome<Receipt>>, i64) {
+async fn keep(place: &Place, files: Vec<New>, sync: bool, boundless: bool) -> (Vec<Outcome<Receipt>>, i64) {
     if files.is_empty() {
         return (Vec::new(), 0);
     }
@@ -64,7 +64,7 @@ async fn keep(place: &Place, files: Vec<New>, sync: bool) -> (Vec<Outcome<Receip
     };
     let called: Vec<String> = files.iter().filter_map(called).collect();
     let growth = Arc::new(AtomicI64::new(0));
-    let kept = publish(place, files, sync, growth.clone()).await;
+    let kept = publish(place, files, (sync, boundless), growth.clone()).await;
     let receipts = kept.unwrap_or_else(|failure| {
         // The background itself may be what has failed, perhaps because too many wait for it: so it is done here.
         called.iter().for_each(|name| place.pending.unlink(name));
@@ -77,14 +77,17 @@ async fn keep(place: &Place, files: Vec<New>, sync: bool) -> (Vec<Outcome<Receip
 async fn publish(
     place: &Place,
     files: Vec<New>,
-    sync: bool,
+    (sync, boundless): (bool, bool),
     growth: Arc<AtomicI64>,
 ) -> Outcome<Vec<Outcome<Receipt>>> {
     let files = match sync {
         true => place.work(move |place| forced(place, files)).await?,
         false => files.into_iter().map(Ok).collect(),
     };
-    let naming = place.naming().await?;
+    let naming = match boundless {
+        true => place.naming_within(None).await?,
+        false => place.naming().await?,
+    };
     let named = move |place: &Place| {
         let mut publishing = Publishing::begin(place, sync, naming);
         let mut receipts = Vec::new();

@@ -277,6 +277,7 @@ fn words(error: &sqlx::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::Sqlite;
+    use super::*;
     use sqlx::Row;
     use tokio::task::JoinSet;
 
@@ -301,6 +302,34 @@ mod tests {
                     .try_get(0)
             })
         })
+    }
+
+    #[test]
+    fn a_connection_waits_for_the_disk_only_where_somebody_wants_that() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("db");
+        Sqlite::open(&path).expect("a store");
+        let levels = on_this_thread(async {
+            let (mut line, mut levels) = (Line::to(&path), Vec::new());
+            for durable in [true, false, false, true] {
+                let conn = line.conn_for(durable).await.expect("a connection");
+                let row = sqlx::query("PRAGMA synchronous")
+                    .fetch_one(conn)
+                    .await
+                    .expect("a level");
+                levels.push(row.try_get::<i64, _>(0).expect("a number"));
+            }
+            line.conn_for(false).await.expect("a connection");
+            line.conn = None; // it broke
+            let conn = line.conn_for(true).await.expect("a connection");
+            let row = sqlx::query("PRAGMA synchronous")
+                .fetch_one(conn)
+                .await
+                .expect("a level");
+            levels.push(row.try_get::<i64, _>(0).expect("a number"));
+            levels
+        });
+        assert_eq!(levels.expect("a runtime"), [2, 1, 1, 2, 2], "2 is FULL, 1 NORMAL");
     }
 
     #[test]
