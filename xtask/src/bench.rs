@@ -4,6 +4,7 @@
 //! |---|---|
 //! | what is compared with what | `bench/comparisons.rs` |
 //! | the reference servers and the load generator: found, built, run | `bench/peers.rs` |
+//! | short turns of servers that stay up | `bench/turns.rs` |
 //! | the measurements and the ratios within a round | `bench/results.rs` |
 //! | durable purchases, which need no other server | `bench/shop.rs` |
 //! | files there and back, beside the usual tools | `bench/files.rs` |
@@ -15,6 +16,7 @@ mod peers;
 mod report;
 mod results;
 mod shop;
+mod turns;
 
 use std::env;
 use std::path::PathBuf;
@@ -34,11 +36,11 @@ Measures the models, and the services, beside the reference servers, each on a c
   --what echo,udp,idle,churn,shop,files   what to measure (default: all)
   --only MODEL,…               these of Sockeye's models, with their references
   --cases CASE,…               these cases: c1 c64 c1000 c64x16k c64d16 (echo), s1d32 s16d8 s1d1 (udp)
-  --rounds N                   interleaved rounds (default 5)
-  --secs S                     seconds of each measurement (default 2)
+  --rounds N                   interleaved rounds (default 25 for echo and udp, 5 for others)
+  --secs S                     seconds of each measurement (default 0.3 for echo and udp, 2 for others)
   --conns N                    connections of `idle` (default 10000)
-  --quiet S                    wait up to S seconds for a quiet machine before each measurement
-  --tries N                    measure up to N times and keep the one that others disturbed least
+  --quiet S                    idle, churn: wait up to S seconds for a quiet machine before each measurement
+  --tries N                    idle, churn: measure up to N times and keep the one that others disturbed least
   --peers DIR                  the reference servers (default: $SOCKEYE_PEERS, else ../shared/peers)
   --peers-set c|rust|all       which to build: the C ones (default), those and Rust's, or all (needs Go)
   --all-peers                  the same as --peers-set all
@@ -87,15 +89,15 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         step::run(step::cargo().args(["build", "--release", "--package", "sockeye-cli"]))?;
     }
     // Before the first table is written, for writing it changes what the commit is followed by.
-    let facts = report::facts(
-        options.value("--rounds").unwrap_or("5"),
-        options.value("--secs").unwrap_or("2"),
-    );
+    let facts = report::Facts::now();
+    let [few, short] =
+        [("--rounds", "5"), ("--secs", "2")].map(|(name, or)| options.value(name).unwrap_or(or));
+    let told = facts.with(few, short);
     if wanted(shop::WHAT) {
-        shop::measure(&options, &facts)?;
+        shop::measure(&options, &told)?;
     }
     if wanted(files::WHAT) {
-        files::measure(&options, &facts)?;
+        files::measure(&options, &told)?;
     }
     if comparisons.is_empty() {
         return Ok(());
@@ -114,7 +116,14 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         peers.build(set)?;
     }
     for comparison in &comparisons {
-        measure(&peers, comparison, &options, &facts)?;
+        let told = match comparison.in_turns {
+            true => facts.with(
+                options.value("--rounds").unwrap_or(turns::ROUNDS),
+                options.value("--secs").unwrap_or(turns::SECS),
+            ),
+            false => told.clone(),
+        };
+        measure(&peers, comparison, &options, &told)?;
     }
     Ok(())
 }

@@ -51,6 +51,7 @@ impl Spare {
     }
 
     /// The first `count` bytes, as a chunk.
+    #[inline]
     pub(crate) fn filled(mut self, count: usize) -> Chunk {
         let end = count.min(self.bytes().len());
         if end == 0 {
@@ -65,6 +66,7 @@ impl Spare {
 }
 
 impl Drop for Spare {
+    #[inline]
     fn drop(&mut self) {
         if let Some(bytes) = self.0.take() {
             // A thread that is ending has no pool any more; its last buffers go to the allocator.

@@ -6,7 +6,7 @@ mod pipe;
 mod transport;
 
 use crate::address::{Address, local_address};
-use crate::buffer::{Chunk, Spare};
+use crate::buffer::Chunk;
 use crate::error::{Class, Error, Result};
 use crate::model::{self, Pause, StreamLink, Waits, Way};
 use crate::server::registry::{Entry, SocketGrip};
@@ -207,20 +207,12 @@ impl Connection {
         })
     }
 
+    #[inline]
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Chunk>> {
         if !self.held.is_empty() {
             return Poll::Ready(Ok(std::mem::take(&mut self.held)));
         }
-        let chunk = match &mut self.transport {
-            Transport::Plain(wire) => ready!(wire.poll_recv(cx))?,
-            other => {
-                let mut spare = Spare::take();
-                let mut buf = ReadBuf::new(spare.bytes());
-                ready!(other.poll_read(cx, &mut buf))?;
-                let count = buf.filled().len();
-                spare.filled(count)
-            }
-        };
+        let chunk = ready!(self.transport.poll_recv(cx))?;
         if chunk.is_empty() {
             self.ended = true;
         }

@@ -16,6 +16,8 @@ pub(super) struct Comparison {
     cases: &'static [&'static str],
     /// What is told of each pair.
     pub(super) told: Told,
+    /// Whether its servers stay up, and have short turns.
+    pub(super) in_turns: bool,
 }
 
 /// The figures of a table.
@@ -70,6 +72,8 @@ const ALL: &[(&str, Pairs, &[&str], Told)] = &[
     ("churn", STREAMS, &["churn"], Told::Work),
 ];
 
+const IN_TURNS: &[&str] = &["echo", "udp"];
+
 /// The comparisons that `what` names (all where it names none), with the models that `only` names.
 pub(super) fn chosen(what: Option<&str>, only: Option<&str>) -> Result<Vec<Comparison>> {
     let known: Vec<&str> = ALL.iter().map(|c| c.0).chain([shop::WHAT, files::WHAT]).collect();
@@ -84,6 +88,7 @@ pub(super) fn chosen(what: Option<&str>, only: Option<&str>) -> Result<Vec<Compa
             pairs: pairs.iter().filter(|p| wanted(only, p.0)).copied().collect(),
             cases,
             told,
+            in_turns: IN_TURNS.contains(&what),
         });
     Ok(kept.filter(|c| !c.pairs.is_empty()).collect())
 }

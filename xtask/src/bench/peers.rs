@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail};
 
 use super::comparisons::Comparison;
+use super::turns;
 use crate::options::{Options, Usage};
 use crate::step;
 
@@ -114,6 +115,10 @@ impl Peers {
             .unwrap_or_default()
             .as_secs();
         let out = results.join(format!("{}-{since}.jsonl", comparison.what));
+        if comparison.in_turns {
+            let (built, programs) = (|reference: &str| self.has(reference), self.work.join("bin"));
+            return turns::measure(comparison, cases, built, &programs, options, &out);
+        }
         let mut python = self.prepare("python3");
         python
             .arg(self.folder.join("harness/bench.py"))

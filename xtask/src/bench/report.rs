@@ -6,7 +6,7 @@ use std::fs;
 use anyhow::{Context, Result};
 
 use super::comparisons::{Comparison, Told};
-use super::results::{Run, Spread, figure, of, ratio};
+use super::results::{Run, Spread, figure, of, ratio, with_model};
 use crate::step;
 
 const PAGE: &str = "docs/performance.md";
@@ -27,6 +27,7 @@ pub(super) fn table(comparison: &Comparison, cases: &[&str], runs: &[Run]) -> St
     for case in cases {
         for (model, references) in &comparison.pairs {
             let ours = format!("sockeye-{model}");
+            let runs = &with_model(runs, model)[..];
             if of(runs, &ours, case).next().is_none() {
                 let _ = writeln!(table, "| {case} | {model} | did not run |");
                 continue;
@@ -77,38 +78,46 @@ fn row(told: Told, runs: &[Run], [case, model, ours, reference]: [&str; 4]) -> S
     }
 }
 
-/// `median (min..max)`
+/// `median (low..high)`
 pub(super) fn spread(of: Option<Spread>, digits: usize) -> String {
     of.map_or("-".into(), |s| {
-        format!("{:.digits$} ({:.digits$}..{:.digits$})", s.median, s.min, s.max)
+        format!("{:.digits$} ({:.digits$}..{:.digits$})", s.median, s.low, s.high)
     })
 }
 
-/// When, of what, where and how long it was measured: the line above a table.
-pub(super) fn facts(rounds: &str, secs: &str) -> String {
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let after = |text: &str, key: &str| {
-        let line = text
-            .lines()
-            .find(|l| l.starts_with(key))
-            .and_then(|l| l.split_once(':'));
-        line.map_or_else(|| "unknown".to_owned(), |(_, value)| value.trim().to_owned())
-    };
-    let kib: f64 = after(&read("/proc/meminfo"), "MemTotal")
-        .split(' ')
-        .next()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(0.0);
-    format!(
-        "Measured {} at commit {}: {} cores of {}, {:.0} GiB of memory, Linux {}; \
-         {rounds} rounds of {secs} s.",
-        said(step::program("date").args(["-u", "+%Y-%m-%d"])),
-        said(step::program("git").args(["describe", "--always", "--dirty"])),
-        std::thread::available_parallelism().map_or(0, usize::from),
-        after(&read("/proc/cpuinfo"), "model name"),
-        kib / 1024.0 / 1024.0,
-        read("/proc/sys/kernel/osrelease").trim(),
-    )
+/// When, of what and where it is measured.
+pub(super) struct Facts(String);
+
+impl Facts {
+    pub(super) fn now() -> Self {
+        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+        let after = |text: &str, key: &str| {
+            let line = text
+                .lines()
+                .find(|l| l.starts_with(key))
+                .and_then(|l| l.split_once(':'));
+            line.map_or_else(|| "unknown".to_owned(), |(_, value)| value.trim().to_owned())
+        };
+        let kib: f64 = after(&read("/proc/meminfo"), "MemTotal")
+            .split(' ')
+            .next()
+            .and_then(|n| n.parse().ok())
+            .unwrap_or(0.0);
+        Facts(format!(
+            "Measured {} at commit {}: {} cores of {}, {:.0} GiB of memory, Linux {}",
+            said(step::program("date").args(["-u", "+%Y-%m-%d"])),
+            said(step::program("git").args(["describe", "--always", "--dirty"])),
+            std::thread::available_parallelism().map_or(0, usize::from),
+            after(&read("/proc/cpuinfo"), "model name"),
+            kib / 1024.0 / 1024.0,
+            read("/proc/sys/kernel/osrelease").trim(),
+        ))
+    }
+
+    /// The line above a table: these, and how long it was measured.
+    pub(super) fn with(&self, rounds: &str, secs: &str) -> String {
+        format!("{}; {rounds} rounds of {secs} s.", self.0)
+    }
 }
 
 fn said(command: &mut std::process::Command) -> String {

@@ -1,6 +1,6 @@
 //! What a connection's bytes travel through: the socket itself, or TLS over it.
 
-use crate::buffer::Chunk;
+use crate::buffer::{Chunk, Spare};
 use crate::model::{StreamLink, Way};
 use crate::server::registry::Entry;
 use crate::tls::{TlsClient, TlsFacts, TlsServer};
@@ -46,6 +46,7 @@ impl Wire {
         sent
     }
 
+    #[inline]
     pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Chunk>> {
         let received = self.link.poll_recv(cx);
         match &received {
@@ -56,6 +57,7 @@ impl Wire {
         received
     }
 
+    #[inline]
     fn poll_send(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<()>> {
         let before = chunk.len();
         let sent = self.link.poll_send(cx, chunk);
@@ -206,15 +208,37 @@ impl Transport {
         })
     }
 
+    #[inline]
+    pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Chunk>> {
+        match self {
+            Transport::Plain(wire) => wire.poll_recv(cx),
+            other => other.poll_opened(cx),
+        }
+    }
+
+    /// What TLS has opened.
+    fn poll_opened(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Chunk>> {
+        let mut spare = Spare::take();
+        let mut buf = ReadBuf::new(spare.bytes());
+        ready!(self.poll_read(cx, &mut buf))?;
+        let count = buf.filled().len();
+        Poll::Ready(Ok(spare.filled(count)))
+    }
+
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.stream()?.poll_write(cx, bytes)
     }
 
     /// Until nothing is left of the chunk, and no more of it is under way than a socket's buffer would take.
+    #[inline]
     pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<()>> {
-        if let Transport::Plain(wire) = self {
-            return wire.poll_send(cx, chunk);
+        match self {
+            Transport::Plain(wire) => wire.poll_send(cx, chunk),
+            other => other.poll_sealed(cx, chunk),
         }
+    }
+
+    fn poll_sealed(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<()>> {
         while !chunk.is_empty() {
             let count = ready!(self.poll_write(cx, chunk))?;
             if count == 0 {

@@ -103,54 +103,45 @@ impl Blocking {
         })
     }
 
-    /// Makes the blocking call of the operation whose turn it is; `None` if it has to wait again.
-    fn take_turn<T>(
+    /// How long the call of the operation whose turn it is may take.
+    fn take_turn(&self, source: &Source, way: Way) -> io::Result<Option<Duration>> {
+        self.turn.set(None);
+        let half = &source.halves[way as usize];
+        let rest = half.rest();
+        if rest != Some(Duration::ZERO) && half.given.get() != rest {
+            give_timeout(source, way, rest)?;
+            half.given.set(rest);
+        }
+        Ok(rest)
+    }
+
+    /// What comes of a call that was to take as long as `rest` says and has failed; `Ok` if the operation has to wait again.
+    #[cold]
+    fn lose_turn(
         &self,
         source: &Source,
-        wish: Wish,
-        attempt: &mut impl FnMut(Permit) -> io::Result<Done<T>>,
-    ) -> io::Result<Option<T>> {
-        self.turn.set(None);
-        let half = &source.halves[wish.way as usize];
-        let rest = half.rest();
-        let tried = match rest {
-            Some(Duration::ZERO) => attempt(Permit::Try), // what has come has come in time
-            _ => {
-                if half.given.get() != rest {
-                    give_timeout(source, wish.way, rest)?;
-                    half.given.set(rest);
-                }
-                attempt(Permit::Block)
-            }
-        };
+        half: &Half,
+        rest: Option<Duration>,
+        error: io::Error,
+    ) -> io::Result<()> {
         self.roused(half);
-        if matches!(&tried, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
+        let blocked = error.kind() == io::ErrorKind::WouldBlock;
+        let mut waits = true;
+        if blocked {
             source.waits.set(None); // somebody else may have changed its mode
-            if !source.waits() {
-                half.begin(Instant::now());
-                return Ok(None);
-            }
+            waits = source.waits();
         }
-        let ended = match tried {
-            Ok(done) => Ok(Some(done.value)),
-            // The call has waited as long as it may.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && rest.is_some() => {
-                Err(io::ErrorKind::TimedOut.into())
-            }
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-                ) =>
-            {
-                // How long the call has taken isn't known, and from now on it is.
-                half.begin(Instant::now());
-                return Ok(None);
-            }
-            Err(error) => Err(error),
-        };
+        if waits && blocked && rest.is_some() {
+            self.over(half); // the call has waited as long as it may
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        if blocked || error.kind() == io::ErrorKind::Interrupted {
+            // How long the call has taken isn't known, and from now on it is.
+            half.begin(Instant::now());
+            return Ok(());
+        }
         self.over(half);
-        ended
+        Err(error)
     }
 
     fn begin(&self, source: &Source, wish: Wish, cx: &Context<'_>) {
@@ -179,27 +170,34 @@ impl Blocking {
     }
 
     /// The one operation that waits, when it may block and nothing else can wake the main future.
+    #[inline]
     fn alone(&self) -> Option<(usize, Way)> {
-        let (key, way) = self.latest.get().filter(|_| self.waiting.get() == 1)?;
-        let source = self.sources.borrow().get(key).cloned()?;
+        let only = self.latest.get().filter(|_| self.waiting.get() == 1)?;
+        if !self.is_alone(only)? {
+            self.forget_wakers();
+            if !self.is_alone(only)? {
+                return None;
+            }
+        }
+        Some(only)
+    }
+
+    /// Whether nothing but this operation can wake the main future; `None` if its call couldn't block.
+    #[inline]
+    fn is_alone(&self, (key, way): (usize, Way)) -> Option<bool> {
+        let sources = self.sources.borrow();
+        let source = sources.get(key)?;
         let half = &source.halves[way as usize];
         let reachable = self.own.is_none_or(|own| own == source.fd);
         if !half.waiting.get() || !half.may_block.get() || !reachable || !source.waits() {
             return None;
         }
-        let main_is_alone = || {
-            self.tasks
-                .main_is_alone(half.waker.borrow().as_ref()?)
-                .then_some(())
-        };
-        main_is_alone().or_else(|| {
-            self.forget_wakers();
-            main_is_alone()
-        })?;
-        Some((key, way))
+        let waker = half.waker.borrow();
+        Some(self.tasks.main_is_alone(waker.as_ref()?))
     }
 
     /// The wakers of earlier waits are nobody's any more.
+    #[cold]
     fn forget_wakers(&self) {
         let sources = self.sources.borrow();
         let idle = sources.iter().flat_map(|(_, source)| &source.halves);
@@ -327,6 +325,9 @@ impl Reactor for Blocking {
         half.paused.set(true);
     }
 
+    // An attempt is made in one place, so that its call stands in the link's own function: a process that has been asleep finds
+    // none of its code's pages known to the processor, and each costs as much as a hundred instructions.
+    #[inline(always)]
     fn poll_io<T>(
         &self,
         source: &Rc<Source>,
@@ -334,22 +335,27 @@ impl Reactor for Blocking {
         cx: &mut Context<'_>,
         mut attempt: impl FnMut(Permit) -> io::Result<Done<T>>,
     ) -> Poll<io::Result<T>> {
-        if self.turn.get() == Some((source.key, wish.way))
-            && let Some(value) = self.take_turn(source, wish, &mut attempt)?
-        {
-            return Poll::Ready(Ok(value));
-        }
         let half = &source.halves[wish.way as usize];
-        while half.ready.get() {
-            if !task::spend(cx) {
+        let mut is_turn = self.turn.get() == Some((source.key, wish.way));
+        while is_turn || half.ready.get() {
+            let (mut permit, mut rest) = (Permit::Try, None);
+            if is_turn {
+                rest = self.take_turn(source, wish.way)?;
+                if rest != Some(Duration::ZERO) {
+                    permit = Permit::Block; // else what has come by now has come in time
+                }
+            } else if !task::spend(cx) {
                 return Poll::Pending;
             }
-            match attempt(Permit::Try) {
+            match attempt(permit) {
                 Ok(done) => {
-                    half.ready.set(!done.spent);
+                    if !is_turn {
+                        half.ready.set(!done.spent);
+                    }
                     self.over(half);
                     return Poll::Ready(Ok(done.value));
                 }
+                Err(error) if is_turn => self.lose_turn(source, half, rest, error)?,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => half.ready.set(false),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
@@ -357,6 +363,7 @@ impl Reactor for Blocking {
                     return Poll::Ready(Err(error));
                 }
             }
+            is_turn = false;
         }
         if half.due.get().is_some_and(|due| due <= self.timers.now()) {
             self.over(half);

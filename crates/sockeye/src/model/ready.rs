@@ -110,7 +110,7 @@ impl<R: Reactor> Socket<R> {
         })
     }
 
-    #[inline]
+    #[inline(always)] // its attempt stands in one place then
     fn poll<T>(
         &self,
         way: Way,

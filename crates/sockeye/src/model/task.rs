@@ -350,8 +350,15 @@ impl Tasks {
     }
 
     /// Polls each task that is ready now, once. The main future is left to [`Tasks::poll_main`].
+    #[inline]
     pub(crate) fn run_ready(&self) {
-        let mut left = LOCAL.with_borrow(|queue| queue.len());
+        let ready = LOCAL.with_borrow(|queue| queue.len());
+        if ready > 0 {
+            self.run(ready);
+        }
+    }
+
+    fn run(&self, mut left: usize) {
         while left > 0 {
             let turn = catch_unwind(AssertUnwindSafe(|| {
                 while left > 0 {
@@ -422,6 +429,7 @@ impl Tasks {
 
     /// Whether the main future is all there is, and nobody keeps a waker of it but the operation that keeps `kept`:
     /// then nothing but that operation can wake it.
+    #[inline]
     pub(crate) fn main_is_alone(&self, kept: &Waker) -> bool {
         // The caller here, its waker here, and the one that the operation keeps.
         const KNOWN: usize = 3;

@@ -107,6 +107,7 @@ impl Entry {
     }
 
     // One thread counts, others only look: a plain store is enough and costs no locked instruction.
+    #[inline]
     pub(crate) fn count_received(&self, bytes: usize) {
         let count = &self.counts().received;
         count.store(
@@ -116,6 +117,7 @@ impl Entry {
         self.listening.store(false, Ordering::Relaxed);
     }
 
+    #[inline]
     pub(crate) fn count_sent(&self, bytes: usize) {
         let count = &self.counts().sent;
         count.store(
@@ -133,6 +135,7 @@ impl Entry {
     }
 
     /// A receive has to wait for the peer to say something.
+    #[inline]
     pub(crate) fn listen(&self) {
         self.listening.store(true, Ordering::Relaxed);
     }
