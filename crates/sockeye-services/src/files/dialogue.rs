@@ -34,7 +34,7 @@ pub(super) struct Dialogue<'c> {
     files: Arc<Files>,
     wire: Wire<'c>,
     login: Login,
-    place: Option<Place>,
+    place: Option<Arc<Place>>,
     small: Small,
     live: Vec<Live>,
     /// Those that others have taken over, the latest last.
@@ -292,7 +292,7 @@ impl<'c> Dialogue<'c> {
     }
 
     /// The user's own place, opened with the first request that needs it.
-    async fn place(&mut self) -> Outcome<Place> {
+    async fn place(&mut self) -> Outcome<Arc<Place>> {
         if let Some(place) = &self.place {
             return Ok(place.clone());
         }
@@ -301,7 +301,7 @@ impl<'c> Dialogue<'c> {
         let books = self.files.books()?;
         let party = owner.party(self.wire.conn.peer());
         let place = Place::of(&owner, party, &books, self.files.quota).await?;
-        Ok(self.place.insert(place).clone())
+        Ok(self.place.insert(Arc::new(place)).clone())
     }
 
     /// The requests of somebody who has logged in.

@@ -127,7 +127,7 @@ async fn receive(
         }
         let stretch = async {
             while at < end {
-                let Waited::For(chunk) = wire.bytes(true, end - at, &mut waited).await? else {
+                let Waited::For(chunk) = wire.bytes(end - at, &mut waited).await? else {
                     continue;
                 };
                 if let Ok(open) = &file {

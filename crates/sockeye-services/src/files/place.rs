@@ -1,12 +1,13 @@
-//! Where one owner's files are, what they count, and how a complete file gets its name.
+//! Where one owner's files are, and what they count. How a complete file gets its name is [`publishing`].
 
 mod entries;
 mod holds;
 mod owner;
+mod publishing;
 mod temporary;
 
 use super::pending::Pending;
-use super::tree::{Quiet, Tree, folder_in, mtime_of, no_more, open};
+use super::tree::{Quiet, Tree, folder_in, mtime_of, open};
 use super::trouble::{self, Outcome};
 use super::{Books, record};
 use crate::background::{Party, off_loop_for};
@@ -14,10 +15,9 @@ use crate::patience::Patience;
 use crate::store::{MOST, Reserved};
 use entries::Entries;
 use holds::Holds;
-use rustix::fs::{self, FileType, Mode, OFlags};
+use rustix::fs::{self, Mode, OFlags};
 use rustix::io::Errno;
 use sockeye_proto::files::{Code, Failure, Hash, Mtime, Path, Receipt};
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -25,6 +25,7 @@ use std::time::{Duration, SystemTime};
 
 pub(super) use entries::Naming;
 pub(super) use owner::Owner;
+pub(super) use publishing::Publishing;
 pub(super) use temporary::{Complete, Temporary};
 
 /// How often a connection tries to be the one that changes names.
@@ -47,13 +48,6 @@ pub(super) struct Place {
     usual_limit: Option<u64>,
     /// A number of its own, at random: temporary files bear it.
     pub(super) tag: u64,
-}
-
-/// What came of a complete file.
-struct Named {
-    receipt: Receipt,
-    /// How much more is kept than before.
-    growth: i64,
 }
 
 impl Place {
@@ -180,125 +174,6 @@ impl Place {
         }
     }
 
-    /// Gives complete files their names, all in one go. Their bytes are on the disk already, if they are to be; with `sync`
-    /// so are the names when this returns. Says how much more is kept than before, too.
-    pub(super) fn publish(
-        &self,
-        files: &[Complete],
-        sync: bool,
-        naming: Naming,
-    ) -> (Vec<Outcome<Receipt>>, i64) {
-        let (mut folders, mut spare) = (BTreeMap::new(), naming.spare);
-        let name = |file| self.name(file, &mut folders, &mut spare, sync);
-        let named: Vec<Outcome<Named>> = files.iter().map(name).collect();
-        self.note_entries((naming.spare - spare) as i64);
-        drop(naming);
-        let growth = named.iter().flatten().map(|named| named.growth).sum();
-        let forced = match sync {
-            true => folders
-                .values()
-                .try_for_each(fs::fsync)
-                .and_then(|()| fs::fsync(&self.pending)),
-            false => Ok(()),
-        };
-        let receipt = |named: Outcome<Named>| {
-            // The name may be there, but nobody knows for how long.
-            forced.map_err(|error| trouble::of("force the folder to the disk", error))?;
-            let receipt = named?.receipt;
-            Ok(Receipt {
-                durable: sync,
-                ..receipt
-            })
-        };
-        (named.into_iter().map(receipt).collect(), growth)
-    }
-
-    fn name(
-        &self,
-        file: &Complete,
-        folders: &mut BTreeMap<String, OwnedFd>,
-        spare: &mut u64,
-        sync: bool,
-    ) -> Outcome<Named> {
-        let failed = |error| trouble::at(&file.path, error);
-        let (parent, name) = file.path.split().ok_or_else(|| failed(Errno::ISDIR))?;
-        if !folders.contains_key(parent) {
-            let folder = match self.root.folder(parent) {
-                Err(Errno::NOENT) => self
-                    .root
-                    .make_folders(parent, spare)
-                    .and_then(|()| self.root.folder(parent)),
-                other => other,
-            };
-            folders.insert(
-                parent.to_owned(),
-                folder.map_err(|error| trouble::at(parent, error))?,
-            );
-        }
-        let folder = folders.get(parent).ok_or_else(|| failed(Errno::NOENT))?;
-        let given = match *spare {
-            0 => Err(no_more(folder, name)),
-            _ => self.give_name(file, (folder, name), false),
-        };
-        let growth = match given {
-            Ok(()) => {
-                *spare -= 1;
-                file.size as i64
-            }
-            Err(Errno::EXIST | Errno::INVAL) => {
-                // Nobody else changes names now: what is there stays there.
-                match self.there(folder, name, file)? {
-                    There::Same(named, same) => {
-                        // Perhaps it came when nothing was to be forced to the disk.
-                        if sync {
-                            fs::fsync(same).map_err(failed)?;
-                        }
-                        self.forget(file);
-                        return Ok(named);
-                    }
-                    There::Other(old) => {
-                        self.give_name(file, (folder, name), true).map_err(failed)?;
-                        *spare = spare.saturating_sub(u64::from(old.is_none()));
-                        file.size as i64 - old.unwrap_or(0) as i64
-                    }
-                }
-            }
-            Err(error) => return Err(failed(error)),
-        };
-        Ok(Named {
-            receipt: receipt(file, file.mtime),
-            growth,
-        })
-    }
-
-    /// What is where a file is to be: the very file, or one that may be replaced.
-    fn there(&self, folder: &OwnedFd, name: &str, file: &Complete) -> Outcome<There> {
-        let failed = |error| trouble::at(&file.path, error);
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let there = match open(folder, name, flags) {
-            Err(Errno::NOENT) => return Ok(There::Other(None)), // a file system without NOREPLACE
-            other => File::from(other.map_err(failed)?),
-        };
-        let stat = fs::fstat(&there).map_err(failed)?;
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => {}
-            FileType::Directory => return Err(failed(Errno::ISDIR)),
-            _ => return Err(failed(Errno::EXIST)),
-        }
-        let size = stat.st_size as u64;
-        if size == file.size && record::of(&there) == Some(file.hash) {
-            let named = Named {
-                receipt: receipt(file, Mtime(mtime_of(&stat))),
-                growth: 0,
-            };
-            return Ok(There::Same(named, there));
-        }
-        match file.clobber {
-            true => Ok(There::Other(Some(size))),
-            false => Err(failed(Errno::EXIST)),
-        }
-    }
-
     /// The receipt of a file that is there already with this size and hash; with `sync` it is on the disk then.
     pub(super) fn already(&self, path: &Path, size: u64, hash: Hash, sync: bool) -> Option<Receipt> {
         let (file, stat) = self.root.file(path).ok()?;
@@ -325,6 +200,8 @@ impl Place {
             Err(Errno::NOENT | Errno::NOTDIR) => {} // it was moved or removed since
             Err(error) => return Err(error),
         }
+        let (parent, _) = path.split().unwrap_or_default();
+        self.root.force_above([parent])?;
         fs::fsync(&self.pending)
     }
 
@@ -337,23 +214,6 @@ impl Place {
             Ok((Some(_), _)) if clobber => Ok(()),
             Ok((Some(_), _)) => Err(trouble::at(path, Errno::EXIST)),
         }
-    }
-}
-
-enum There {
-    Same(Named, File),
-    /// Another file of this size, or nothing.
-    Other(Option<u64>),
-}
-
-fn receipt(file: &Complete, mtime: Mtime) -> Receipt {
-    Receipt {
-        path: file.path.to_string(),
-        size: file.size,
-        hash: file.hash,
-        mtime,
-        time: now(),
-        durable: true,
     }
 }
 

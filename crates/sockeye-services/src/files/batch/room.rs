@@ -65,6 +65,11 @@ impl Room {
         Ok(())
     }
 
+    /// Whether there was no limit when it was last asked for.
+    pub(super) fn is_boundless(&self) -> bool {
+        self.known.is_some_and(|known| known.left.is_none())
+    }
+
     /// What a file had taken is free for another.
     pub(super) fn put_back(&mut self, size: u64) {
         self.spare += size;
