@@ -29,8 +29,8 @@ fn of_what_is_too_long_for_a_frame_nothing_stands_behind_other_bytes() {
     let refused = encode_onto(&mut bytes, &long);
     assert_eq!(refused, Err(BadFrame::TooLong(MAX_FRAME + 1)));
     assert_eq!(bytes, b"before");
-    encode_onto(&mut bytes, &long[1..]).expect("it just fits");
-    assert_eq!(bytes[6..], encode(&long[1..]).expect("it fits"));
+    encode_onto(&mut bytes, &&long[1..]).expect("it just fits");
+    assert_eq!(bytes[6..], encode(&&long[1..]).expect("it fits"));
 }
 
 #[test]

@@ -17,7 +17,7 @@ use tokio_rustls::TlsStream;
 const RECORD: usize = 16 << 10;
 
 /// A shorter record ends what its sender had to say just then. What is behind it is given out by itself, so that files, whose pieces have
-/// such a one in front of them, are written in whole blocks: ext4 takes 64 KiB at once in two thirds of the time that parts of it take.
+/// such a one in front of them, are written in whole blocks of 64 KiB: ext4 takes them in two thirds of the time.
 const BULK: usize = 4 << 10;
 
 /// A socket under TLS.
