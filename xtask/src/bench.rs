@@ -77,6 +77,13 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             return Err(Usage(format!("{number} needs a number")).into());
         }
     }
+    let wanted = |name: &str| {
+        let what = options.value("--what");
+        what.is_none_or(|what| what.split(',').any(|word| word == name))
+    };
+    if wanted(files::WHAT) {
+        files::prepare_mounts()?;
+    }
     let build = !options.has("--no-build");
     if build {
         step::run(step::cargo().args(["build", "--release", "--package", "sockeye-cli"]))?;
@@ -86,10 +93,6 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let [few, short] =
         [("--rounds", "5"), ("--secs", "2")].map(|(name, or)| options.value(name).unwrap_or(or));
     let told = facts.with(few, short);
-    let wanted = |name: &str| {
-        let what = options.value("--what");
-        what.is_none_or(|what| what.split(',').any(|word| word == name))
-    };
     if wanted(shop::WHAT) {
         shop::measure(&options, &told)?;
     }

@@ -31,8 +31,10 @@ const HEAD: usize = 4;
 /// ```
 #[derive(Debug, Default)]
 pub struct Decoder {
-    /// The length's bytes, and the frame's after them.
-    bytes: Vec<u8>,
+    /// The length's bytes, as many as have come, and the frame's.
+    head: [u8; HEAD],
+    headed: usize,
+    body: Vec<u8>,
 }
 
 impl Decoder {
@@ -44,24 +46,20 @@ impl Decoder {
     /// Takes what belongs to the present frame, and says how many bytes that was: fewer than there are when the frame is
     /// complete, which [`next`](Self::next) hands out. A frame of no allowed length takes nothing beyond its length.
     pub fn push(&mut self, bytes: &[u8]) -> usize {
-        let head = self.take(bytes, HEAD);
-        match self.length() {
-            Some(length @ 1..=MAX_FRAME) => head + self.take(&bytes[head..], HEAD + length),
-            _ => head,
-        }
-    }
-
-    /// Takes bytes until there are `wanted` in all.
-    fn take(&mut self, bytes: &[u8], wanted: usize) -> usize {
-        let count = wanted.saturating_sub(self.bytes.len()).min(bytes.len());
-        self.bytes.extend_from_slice(&bytes[..count]);
-        count
+        let head = bytes.len().min(HEAD - self.headed);
+        self.head[self.headed..self.headed + head].copy_from_slice(&bytes[..head]);
+        self.headed += head;
+        let body = match self.length() {
+            Some(length @ 1..=MAX_FRAME) => (length - self.body.len()).min(bytes.len() - head),
+            _ => 0,
+        };
+        self.body.extend_from_slice(&bytes[head..head + body]);
+        head + body
     }
 
     /// What the frame's length says, once that has come.
     fn length(&self) -> Option<usize> {
-        let head = self.bytes.first_chunk::<HEAD>()?;
-        Some(u32::from_le_bytes(*head) as usize)
+        (self.headed == HEAD).then(|| u32::from_le_bytes(self.head) as usize)
     }
 
     /// The frame's bytes, if it is complete; then the decoder waits for another.
@@ -76,22 +74,21 @@ impl Decoder {
         match self.length() {
             None => Ok(None),
             Some(0) => Err(BadFrame::Empty),
-            Some(length) if length > MAX_FRAME => Err(match tls::is_record(&self.bytes) {
+            Some(length) if length > MAX_FRAME => Err(match tls::is_record(&self.head) {
                 true => BadFrame::Tls,
                 false => BadFrame::TooLong(length),
             }),
-            Some(length) if self.bytes.len() < HEAD + length => Ok(None),
+            Some(length) if self.body.len() < length => Ok(None),
             Some(_) => {
-                let mut frame = std::mem::take(&mut self.bytes);
-                frame.drain(..HEAD);
-                Ok(Some(frame))
+                self.headed = 0;
+                Ok(Some(std::mem::take(&mut self.body)))
             }
         }
     }
 
     /// Whether a part of a frame has come: a stream that ends here was cut.
     pub fn is_within(&self) -> bool {
-        !self.bytes.is_empty()
+        self.headed > 0
     }
 }
 
@@ -100,14 +97,29 @@ impl Decoder {
 /// # Errors
 /// When its JSON is longer than a frame may be.
 pub fn encode(value: &impl Serialize) -> Result<Vec<u8>, BadFrame> {
-    let mut frame = vec![0; HEAD];
-    serde_json::to_writer(&mut frame, value).map_err(|error| BadFrame::not_json(&error))?;
-    let length = frame.len() - HEAD;
-    if length > MAX_FRAME {
-        return Err(BadFrame::TooLong(length));
-    }
-    frame[..HEAD].copy_from_slice(&(length as u32).to_le_bytes());
+    let mut frame = Vec::new();
+    encode_onto(&mut frame, value)?;
     Ok(frame)
+}
+
+/// Puts a value as a frame behind other bytes.
+///
+/// # Errors
+/// When its JSON is longer than a frame may be: nothing of it is there then.
+pub fn encode_onto(bytes: &mut Vec<u8>, value: &impl Serialize) -> Result<(), BadFrame> {
+    let begin = bytes.len();
+    bytes.extend([0; HEAD]);
+    let written = serde_json::to_writer(&mut *bytes, value).map_err(|error| BadFrame::not_json(&error));
+    let length = bytes.len() - begin - HEAD;
+    let fits = match written {
+        Ok(()) if length > MAX_FRAME => Err(BadFrame::TooLong(length)),
+        written => written,
+    };
+    match fits {
+        Ok(()) => bytes[begin..begin + HEAD].copy_from_slice(&(length as u32).to_le_bytes()),
+        Err(_) => bytes.truncate(begin),
+    }
+    fits
 }
 
 /// What a frame's bytes say.

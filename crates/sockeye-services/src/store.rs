@@ -1,7 +1,7 @@
 //! What services keep: accounts, the shop's books, quotas of files.
 //!
 //! [`Store`] is what they know of it, a trait in parts, one for each subject. [`Sqlite`] keeps it all in one file and needs nothing installed.
-//! What is answered is durable. Another database would be another implementation: no SQL is outside of `sqlite/`.
+//! What is answered is durable, but for what is counted anew at each start anyway. Another database would be another implementation: no SQL is outside of `sqlite/`.
 
 mod accounts;
 mod error;

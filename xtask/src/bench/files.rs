@@ -1,7 +1,7 @@
 //! Files there and back, beside the usual tools, in interleaved rounds: one of 2 GiB, and 10,000 of 4 KiB.
 //!
 //! Every tool has its source in memory and its destination on the same disk, has nothing of others' to wait for there, and
-//! finds memory that the machine really has. What has arrived is compared byte by byte after each measurement, outside of
+//! finds memory that the machine really has. Small files go to a [file system of their own](fresh) each time, where that can be made. What has arrived is compared byte by byte after each measurement, outside of
 //! its time. A tool that isn't installed is left out.
 
 use std::fmt::Write as _;
@@ -19,9 +19,11 @@ use super::{peers, report};
 use crate::options::Options;
 use crate::step;
 
+mod fresh;
 mod places;
 
-use places::{Daemons, Places};
+use fresh::Fresh;
+use places::{Daemons, Old, Places};
 
 /// The word for it after `--what`, and in docs/performance.md.
 pub(super) const WHAT: &str = "files";
@@ -106,6 +108,12 @@ const TOOLS: &[Tool] = &[
     ),
     tool(
         "get",
+        "c-sendfile>splice",
+        "{pump}",
+        "({pump} recv-splice 22102 > {dst}/big) & {wait} {pump} send-file 22102 {big}; wait",
+    ),
+    tool(
+        "get",
         "vsftpd (curl)",
         "vsftpd",
         "curl -sS -o {dst}/big ftp://127.0.0.1:22021/big",
@@ -129,27 +137,42 @@ const TOOLS: &[Tool] = &[
         "echo 'put {big} {dst}/big' | sftp {ssh} -c aes128-gcm@openssh.com -q -b - -P 22022 root@127.0.0.1",
     ),
     own(
-        "put small",
+        SMALL,
         "sockeye",
         "{sockeye} files put --no-sync {plain} {small} --to small",
         true,
     ),
-    own(
-        "put small",
-        "sockeye, fsync",
-        "{sockeye} files put {plain} {small} --to small",
-        true,
-    ),
     tool(
-        "put small",
+        SMALL,
         "tar, nc, tar",
         "nc.openbsd",
         "(nc.openbsd -l 127.0.0.1 22103 | tar -C {dst} -xf -) & {wait} tar -C {data} -cf - small | nc.openbsd -N 127.0.0.1 22103; wait",
     ),
+    own(
+        SMALL_SYNC,
+        "sockeye",
+        "{sockeye} files put {plain} {small} --to small",
+        true,
+    ),
+    tool(
+        SMALL_SYNC,
+        "tar, nc, tar, sync",
+        "nc.openbsd",
+        "(nc.openbsd -l 127.0.0.1 22103 | tar -C {dst} -xf -) & {wait} tar -C {data} -cf - small | nc.openbsd -N 127.0.0.1 22103; wait; sync -f {dst}/small",
+    ),
 ];
+
+/// The cases of many small files.
+const SMALL: &str = "put small";
+const SMALL_SYNC: &str = "put small, fsync";
 
 /// What `{wait}` takes, until the other end listens; not counted.
 const WAIT: f64 = 0.1;
+
+/// To be called before anything is done: this program may begin anew.
+pub(super) fn prepare_mounts() -> Result<()> {
+    fresh::own_mounts().map(drop)
+}
 
 /// Measures, and writes the table.
 pub(super) fn measure(options: &Options, facts: &str) -> Result<()> {
@@ -159,6 +182,8 @@ pub(super) fn measure(options: &Options, facts: &str) -> Result<()> {
         .parse()
         .context("--rounds")?;
     let places = Places::make(&peers::target().join("peers"), &peers::sockeye())?;
+    let _old = Old(&places);
+    let fresh = fresh::own_mounts()?;
     let daemons = Daemons::start(&places)?;
     prepare(&places, &daemons)?;
     let results = places.work.join("results");
@@ -172,7 +197,10 @@ pub(super) fn measure(options: &Options, facts: &str) -> Result<()> {
                 println!("left out: {} ({needs} is not installed)", tool.name);
                 continue;
             }
-            let line = one(tool, round, &places, &daemons)?;
+            let line = match fresh && is_small(tool) {
+                true => on_fresh(tool, round, &places)?,
+                false => one(tool, round, &places, &daemons)?,
+            };
             println!("{line}");
             writeln!(kept, "{line}")?;
             lines.push_str(&line);
@@ -182,7 +210,26 @@ pub(super) fn measure(options: &Options, facts: &str) -> Result<()> {
     drop(daemons);
     let table = table(&read(&lines)?);
     println!("\n{table}");
-    report::write(WHAT, &format!("{facts}\n\n{table}"))
+    let where_small = match fresh {
+        true => "an ext4 made anew for each run, with defaults",
+        false => "the folder of everything else",
+    };
+    report::write(
+        WHAT,
+        &format!("{facts} Small files go to {where_small}.\n\n{table}"),
+    )
+}
+
+fn is_small(tool: &Tool) -> bool {
+    [SMALL, SMALL_SYNC].contains(&tool.case)
+}
+
+/// One tool on a file system that nobody has written to.
+fn on_fresh(tool: &Tool, round: usize, places: &Places) -> Result<String> {
+    let fresh = Fresh::mount(places.data.join("fresh"))?;
+    let places = places.on(fresh.at())?;
+    let daemons = Daemons::service(&places)?;
+    one(tool, round, &places, &daemons)
 }
 
 fn filled(line: &str, places: &Places, daemons: &Daemons) -> String {
@@ -252,7 +299,7 @@ fn one(tool: &Tool, round: usize, places: &Places, daemons: &Daemons) -> Result<
     if let Err(error) = &done {
         eprintln!("{error:#}");
     }
-    let small = tool.case.ends_with("small");
+    let small = is_small(tool);
     let place = match tool.ours {
         true => places.kept.clone(),
         false => places.destination.clone(),

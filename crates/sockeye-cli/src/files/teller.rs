@@ -29,6 +29,8 @@ pub(super) struct Teller {
     verb: Verb,
     json: bool,
     bar: ProgressBar,
+    /// Whether somebody sees the line: thousands of files go by faster than it can be told how many.
+    seen: bool,
     begun: Instant,
     /// Where the transfer of the present file began, if it is told of by itself.
     from: Cell<Option<u64>>,
@@ -41,7 +43,8 @@ pub(super) struct Teller {
 
 impl Teller {
     pub(super) fn new(verb: Verb, json: bool) -> Rc<Self> {
-        let target = match io::stderr().is_terminal() {
+        let seen = io::stderr().is_terminal();
+        let target = match seen {
             true => ProgressDrawTarget::stderr_with_hz(FRAMES),
             false => ProgressDrawTarget::hidden(),
         };
@@ -52,6 +55,7 @@ impl Teller {
             verb,
             json,
             bar,
+            seen,
             begun: Instant::now(),
             from: Cell::new(None),
             files: Cell::new(0),
@@ -166,6 +170,9 @@ impl Watch for Teller {
     }
 
     fn moved(&self, bytes: u64) {
+        if !self.seen {
+            return;
+        }
         if self.bar.prefix() == "hashing" {
             self.bar.set_prefix(self.verb.doing);
             self.bar.set_position(self.from.get().unwrap_or(0));
@@ -203,7 +210,7 @@ impl Watch for Teller {
                         "event": kind, "path": path, "local": local.to_string_lossy(), "size": kept.size,
                         "hash": kept.hash, "from": kept.from, "durable": kept.durable,
                     })));
-                } else {
+                } else if self.seen {
                     self.bar.set_message(format!("{} files", self.files.get()));
                 }
             }

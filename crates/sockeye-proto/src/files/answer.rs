@@ -1,27 +1,61 @@
 //! What the service answers.
 
 use super::{Hash, Mtime, UploadName};
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
 
 /// An answer: to which request, and what came of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Members<T>", bound(deserialize = "T: Deserialize<'de>"))]
 pub struct Answer<T> {
     /// The request's number; none where no frame could be read.
     pub id: Option<u64>,
     /// What came of it.
-    #[serde(flatten)]
     pub done: Done<T>,
 }
 
 /// What came of a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Done<T> {
     /// It is done.
     Ok(T),
     /// It is not.
     Error(Failure),
+}
+
+/// The members of an answer, as they stand in JSON. (A flattened enum would say the same, and have each of them copied before it is read.)
+#[derive(Deserialize)]
+struct Members<T> {
+    id: Option<u64>,
+    ok: Option<T>,
+    error: Option<Failure>,
+}
+
+impl<T> TryFrom<Members<T>> for Answer<T> {
+    type Error = &'static str;
+
+    fn try_from(members: Members<T>) -> Result<Self, &'static str> {
+        let id = members.id;
+        let done = match (members.ok, members.error) {
+            (Some(value), None) => Done::Ok(value),
+            (None, Some(failure)) => Done::Error(failure),
+            _ => return Err("an answer has either `ok` or `error`"),
+        };
+        Ok(Answer { id, done })
+    }
+}
+
+impl<T: Serialize> Serialize for Answer<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_struct("Answer", 2)?;
+        members.serialize_field("id", &self.id)?;
+        match &self.done {
+            Done::Ok(value) => members.serialize_field("ok", value)?,
+            Done::Error(failure) => members.serialize_field("error", failure)?,
+        }
+        members.end()
+    }
 }
 
 impl<T> From<Result<T, Failure>> for Done<T> {

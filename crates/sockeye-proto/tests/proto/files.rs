@@ -78,6 +78,9 @@ fn answers_are_what_the_protocol_shows() {
         serde_json::from_value::<Answer<Nothing>>(shown).expect("an answer"),
         failed
     );
+    for neither in [json!({"id": 1}), json!({"id": 1, "ok": {}, "error": failure})] {
+        serde_json::from_value::<Answer<Nothing>>(neither).expect_err("it says two things, or nothing");
+    }
     assert_eq!(failure.to_string(), "there is no file a (not-found)");
     let later: Failure = serde_json::from_value(json!({"code": "newer", "message": ""})).expect("a failure");
     assert_eq!(later.code, Code::Unknown);

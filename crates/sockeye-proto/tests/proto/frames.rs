@@ -4,7 +4,7 @@ use crate::properties::frames::all;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use sockeye_proto::files::Kind;
-use sockeye_proto::frames::{BadFrame, Decoder, MAX_FRAME, decode, encode};
+use sockeye_proto::frames::{BadFrame, Decoder, MAX_FRAME, decode, encode, encode_onto};
 use sockeye_proto::harmless::steers;
 
 #[test]
@@ -20,6 +20,17 @@ fn a_frame_survives_every_chunking() {
         let read: Vec<Value> = found.iter().map(|frame| decode(frame).expect("JSON")).collect();
         assert_eq!(read, values);
     }
+}
+
+#[test]
+fn of_what_is_too_long_for_a_frame_nothing_stands_behind_other_bytes() {
+    let mut bytes = b"before".to_vec();
+    let long = "x".repeat(MAX_FRAME - 1); // two quotes more
+    let refused = encode_onto(&mut bytes, &long);
+    assert_eq!(refused, Err(BadFrame::TooLong(MAX_FRAME + 1)));
+    assert_eq!(bytes, b"before");
+    encode_onto(&mut bytes, &&long[1..]).expect("it just fits");
+    assert_eq!(bytes[6..], encode(&&long[1..]).expect("it fits"));
 }
 
 #[test]

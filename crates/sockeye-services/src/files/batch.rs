@@ -10,7 +10,7 @@ mod room;
 use super::place::Place;
 use super::trouble::Outcome;
 use crate::background::{Begun, begun};
-use arriving::{Arriving, Whole};
+use arriving::{Arriving, New, Whole};
 use commit::Committed;
 use room::Room;
 use sockeye_proto::files::{Code, Failure, Path, Receipt, Upload};
@@ -25,9 +25,9 @@ const MOST_FILES: usize = 1000;
 const MOST_BYTES: u64 = 64 << 20;
 /// Files of one batch that come to be in memory first, because nobody wants them to be on the disk: enough to be worth the way
 /// to another thread, and
-const MOST_HELD: usize = 128;
+const MOST_HELD: usize = 256;
 /// in bytes, little enough for many connections to have some of the [memory](super::budget).
-const MOST_HELD_BYTES: usize = 512 << 10;
+const MOST_HELD_BYTES: usize = 1 << 20;
 
 /// Each answer that waits: to which request, and the file or why there is none.
 type Waiting = (Option<u64>, Outcome<Whole>);
@@ -71,6 +71,7 @@ impl Small {
     /// Reserves room for a file, and makes its temporary one if it is to be on the disk. A file that is there already, and has no
     /// room a second time, needs none.
     pub(super) async fn begin(&mut self, place: &Place, path: &Path, upload: &Upload) -> Outcome<Beginning> {
+        place.hold().await?;
         let (size, sync) = (upload.size, upload.sync);
         match self.room.take(place, size).await {
             Ok(()) => {}
@@ -104,14 +105,14 @@ impl Small {
     ) {
         let size = arriving.size;
         match arriving.finish(place, path, upload) {
-            Ok(whole) => {
-                if let Whole::Held(held) = &whole {
+            Ok(new) => {
+                if let New::Held(held) = &new {
                     self.batch.held += 1;
                     self.batch.held_bytes += held.bytes.len();
                 }
                 self.batch.sync |= upload.sync;
                 self.batch.bytes += size;
-                self.batch.waiting.push((id, Ok(whole)));
+                self.batch.waiting.push((id, Ok(Whole::New(new))));
             }
             Err(failure) => {
                 self.room.put_back(size);
@@ -134,6 +135,7 @@ impl Small {
     /// Gives back what was reserved ahead: nothing more comes for now.
     pub(super) async fn give_back(&mut self, place: &Place) {
         self.room.give_back(place).await;
+        place.rest();
     }
 
     /// Begins to commit what was collected, unless a batch is on its way already.
@@ -141,8 +143,8 @@ impl Small {
         if self.committing.is_some() || self.batch.waiting.is_empty() {
             return;
         }
-        let batch = std::mem::take(&mut self.batch);
-        self.committing = Some(begun(batch.commit(place.clone())).await);
+        let (batch, boundless) = (std::mem::take(&mut self.batch), self.room.is_boundless());
+        self.committing = Some(begun(batch.commit(place.clone(), boundless)).await);
     }
 
     /// The answers of the batch that is on its way; without one it never comes. The batch goes on only while it is asked for
@@ -192,7 +194,7 @@ impl Small {
     pub(super) async fn abandon(&mut self, place: &Place) {
         let batch = std::mem::take(&mut self.batch);
         for (_, outcome) in &batch.waiting {
-            if let Ok(Whole::Written(complete)) = outcome {
+            if let Ok(Whole::New(New::Written(complete))) = outcome {
                 place.forget(complete);
             }
         }

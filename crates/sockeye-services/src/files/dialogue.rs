@@ -34,7 +34,7 @@ pub(super) struct Dialogue<'c> {
     files: Arc<Files>,
     wire: Wire<'c>,
     login: Login,
-    place: Option<Place>,
+    place: Option<Arc<Place>>,
     small: Small,
     live: Vec<Live>,
     /// Those that others have taken over, the latest last.
@@ -265,7 +265,11 @@ impl<'c> Dialogue<'c> {
                 Ok(if self.login.is_over() { OVER } else { ON })
             }
             _ => match self.place().await {
-                Ok(place) => self.at_home(&place, head, frame).await,
+                Ok(place) => {
+                    let step = self.at_home(&place, head, frame).await;
+                    place.rest();
+                    step
+                }
                 Err(failure) => self.answer::<()>(head, Err(failure)).await,
             },
         }
@@ -288,7 +292,7 @@ impl<'c> Dialogue<'c> {
     }
 
     /// The user's own place, opened with the first request that needs it.
-    async fn place(&mut self) -> Outcome<Place> {
+    async fn place(&mut self) -> Outcome<Arc<Place>> {
         if let Some(place) = &self.place {
             return Ok(place.clone());
         }
@@ -297,7 +301,7 @@ impl<'c> Dialogue<'c> {
         let books = self.files.books()?;
         let party = owner.party(self.wire.conn.peer());
         let place = Place::of(&owner, party, &books, self.files.quota).await?;
-        Ok(self.place.insert(place).clone())
+        Ok(self.place.insert(Arc::new(place)).clone())
     }
 
     /// The requests of somebody who has logged in.

@@ -1,21 +1,23 @@
-//! Where one owner's files are, what they count, and how a complete file gets its name.
+//! Where one owner's files are, and what they count. How a complete file gets its name is [`publishing`].
 
 mod entries;
+mod holds;
 mod owner;
+mod publishing;
 mod temporary;
 
 use super::pending::Pending;
-use super::tree::{Quiet, Tree, amount_below, folder_in, mtime_of, no_more, open};
+use super::tree::{Quiet, Tree, folder_in, mtime_of, open};
 use super::trouble::{self, Outcome};
 use super::{Books, record};
 use crate::background::{Party, off_loop_for};
 use crate::patience::Patience;
-use crate::store::{MOST, Reserved, Usage};
+use crate::store::{MOST, Reserved};
 use entries::Entries;
-use rustix::fs::{self, FileType, Mode, OFlags};
+use holds::Holds;
+use rustix::fs::{self, Mode, OFlags};
 use rustix::io::Errno;
 use sockeye_proto::files::{Code, Failure, Hash, Mtime, Path, Receipt};
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -23,9 +25,10 @@ use std::time::{Duration, SystemTime};
 
 pub(super) use entries::Naming;
 pub(super) use owner::Owner;
+pub(super) use publishing::Publishing;
 pub(super) use temporary::{Complete, Temporary};
 
-/// How often a connection tries to be the one that counts, or that changes names.
+/// How often a connection tries to be the one that changes names.
 const TRY_AGAIN: Duration = Duration::from_millis(5);
 /// How long it tries to be the one that changes names: others move a folder of a million files meanwhile, or give a thousand
 /// files their names on a disk that is busy.
@@ -38,19 +41,13 @@ pub(super) struct Place {
     pub(super) pending: Pending,
     pub(super) books: Arc<Books>,
     entries: Arc<Entries>,
+    holds: Arc<Holds>,
     account: Arc<str>,
     /// Who asks for what is done here.
     pub(super) party: Party,
     usual_limit: Option<u64>,
     /// A number of its own, at random: temporary files bear it.
     pub(super) tag: u64,
-}
-
-/// What came of a complete file.
-struct Named {
-    receipt: Receipt,
-    /// How much more is kept than before.
-    growth: i64,
 }
 
 impl Place {
@@ -69,10 +66,12 @@ impl Place {
         let mut tag = [0; 8];
         getrandom::fill(&mut tag)
             .map_err(|error| Failure::new(Code::Io, format!("random numbers: {error}")))?;
+        let (tag, pending) = (u64::from_le_bytes(tag), Pending::of(pending));
         let place = Place {
-            tag: u64::from_le_bytes(tag),
+            tag,
             root: Arc::new(Tree::of(root)),
-            pending: Pending::of(pending),
+            holds: Arc::new(Holds::among(pending.clone(), tag)),
+            pending,
             books: books.clone(),
             entries: Arc::new(Entries::of(entries)),
             account,
@@ -81,44 +80,6 @@ impl Place {
         };
         place.count().await?;
         Ok(place)
-    }
-
-    /// Counts what is there, unless this server has done so: whatever a crash left undone ends here.
-    async fn count(&self) -> Outcome<()> {
-        let failed = |error| trouble::of("count your files", error);
-        let is_counted = async || {
-            let usage = self
-                .books
-                .store
-                .usage(&self.account)
-                .await
-                .map_err(trouble::store)?;
-            Ok::<_, Failure>(usage.counted_by == self.books.server)
-        };
-        if is_counted().await? {
-            return Ok(());
-        }
-        let _quiet = self.quiet().await?;
-        if is_counted().await? {
-            return Ok(());
-        }
-        let (tree, pending, entries) = (self.root.clone(), self.pending.clone(), self.entries.clone());
-        let party = self.first();
-        let counted = off_loop_for(&party, move || {
-            pending.sweep(SystemTime::now())?;
-            let kept = amount_below(&tree.folder("")?)?;
-            entries.set(kept.entries)?;
-            Ok((kept.bytes, pending.recover()?))
-        });
-        let (used, reserved) = counted.await.map_err(trouble::busy)?.map_err(failed)?;
-        let usage = Usage {
-            used,
-            reserved,
-            limit: None,
-            counted_by: self.books.server,
-        };
-        let recounted = self.books.store.recount(&self.account, usage).await;
-        recounted.map_err(trouble::store)
     }
 
     /// What is kept, and what may be.
@@ -138,12 +99,14 @@ impl Place {
 
     /// Reserves room; says how much is left, where there is a limit.
     pub(super) async fn reserve(&self, bytes: u64) -> Outcome<Option<u64>> {
+        self.hold().await?;
         let reserved = self
             .books
             .store
             .reserve(&self.account, bytes, self.usual_limit)
             .await;
-        match reserved.map_err(trouble::store)? {
+        // Of an error nobody knows whether it came before.
+        match reserved.inspect_err(|_| self.spoil()).map_err(trouble::store)? {
             Reserved::Granted(left) => Ok(left),
             Reserved::Refused(usage) => {
                 let limit = usage.limit.or(self.usual_limit).unwrap_or(MOST);
@@ -157,13 +120,13 @@ impl Place {
         }
     }
 
-    /// Gives back what was reserved, and counts what is kept. When the books fail, too much is counted until the server's
-    /// next start, never too little.
+    /// Gives back what was reserved, and counts what is kept. When the books fail, it is counted anew later.
     pub(super) async fn settle(&self, freed: u64, growth: i64) {
         if (freed, growth) != (0, 0)
             && let Err(error) = self.books.store.settle(&self.account, freed, growth).await
         {
-            tracing::warn!(account = &*self.account, %error, "the quota is counted wrong until the next start");
+            tracing::warn!(account = &*self.account, %error, "the quota is wrong until it is counted anew");
+            self.spoil();
         }
     }
 
@@ -197,6 +160,7 @@ impl Place {
 
     /// Waits until nobody else changes names, and no thread waits with it: there are few, and they are everybody's.
     pub(super) async fn quiet(&self) -> Outcome<Quiet> {
+        self.hold().await?;
         let failed = |error| trouble::of("lock your folder", error);
         let mut patience = Patience::new(PATIENCE, TRY_AGAIN);
         loop {
@@ -207,125 +171,6 @@ impl Place {
                 let why = "another connection of yours changes names, or counts, and doesn't come to an end; try again";
                 return Err(Failure::new(Code::Busy, why));
             }
-        }
-    }
-
-    /// Gives complete files their names, all in one go. Their bytes are on the disk already, if they are to be; with `sync`
-    /// so are the names when this returns. Says how much more is kept than before, too.
-    pub(super) fn publish(
-        &self,
-        files: &[Complete],
-        sync: bool,
-        naming: Naming,
-    ) -> (Vec<Outcome<Receipt>>, i64) {
-        let (mut folders, mut spare) = (BTreeMap::new(), naming.spare);
-        let name = |file| self.name(file, &mut folders, &mut spare, sync);
-        let named: Vec<Outcome<Named>> = files.iter().map(name).collect();
-        self.note_entries((naming.spare - spare) as i64);
-        drop(naming);
-        let growth = named.iter().flatten().map(|named| named.growth).sum();
-        let forced = match sync {
-            true => folders
-                .values()
-                .try_for_each(fs::fsync)
-                .and_then(|()| fs::fsync(&self.pending)),
-            false => Ok(()),
-        };
-        let receipt = |named: Outcome<Named>| {
-            // The name may be there, but nobody knows for how long.
-            forced.map_err(|error| trouble::of("force the folder to the disk", error))?;
-            let receipt = named?.receipt;
-            Ok(Receipt {
-                durable: sync,
-                ..receipt
-            })
-        };
-        (named.into_iter().map(receipt).collect(), growth)
-    }
-
-    fn name(
-        &self,
-        file: &Complete,
-        folders: &mut BTreeMap<String, OwnedFd>,
-        spare: &mut u64,
-        sync: bool,
-    ) -> Outcome<Named> {
-        let failed = |error| trouble::at(&file.path, error);
-        let (parent, name) = file.path.split().ok_or_else(|| failed(Errno::ISDIR))?;
-        if !folders.contains_key(parent) {
-            let folder = match self.root.folder(parent) {
-                Err(Errno::NOENT) => self
-                    .root
-                    .make_folders(parent, spare)
-                    .and_then(|()| self.root.folder(parent)),
-                other => other,
-            };
-            folders.insert(
-                parent.to_owned(),
-                folder.map_err(|error| trouble::at(parent, error))?,
-            );
-        }
-        let folder = folders.get(parent).ok_or_else(|| failed(Errno::NOENT))?;
-        let given = match *spare {
-            0 => Err(no_more(folder, name)),
-            _ => self.give_name(file, (folder, name), false),
-        };
-        let growth = match given {
-            Ok(()) => {
-                *spare -= 1;
-                file.size as i64
-            }
-            Err(Errno::EXIST | Errno::INVAL) => {
-                // Nobody else changes names now: what is there stays there.
-                match self.there(folder, name, file)? {
-                    There::Same(named, same) => {
-                        // Perhaps it came when nothing was to be forced to the disk.
-                        if sync {
-                            fs::fsync(same).map_err(failed)?;
-                        }
-                        self.forget(file);
-                        return Ok(named);
-                    }
-                    There::Other(old) => {
-                        self.give_name(file, (folder, name), true).map_err(failed)?;
-                        *spare = spare.saturating_sub(u64::from(old.is_none()));
-                        file.size as i64 - old.unwrap_or(0) as i64
-                    }
-                }
-            }
-            Err(error) => return Err(failed(error)),
-        };
-        Ok(Named {
-            receipt: receipt(file, file.mtime),
-            growth,
-        })
-    }
-
-    /// What is where a file is to be: the very file, or one that may be replaced.
-    fn there(&self, folder: &OwnedFd, name: &str, file: &Complete) -> Outcome<There> {
-        let failed = |error| trouble::at(&file.path, error);
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let there = match open(folder, name, flags) {
-            Err(Errno::NOENT) => return Ok(There::Other(None)), // a file system without NOREPLACE
-            other => File::from(other.map_err(failed)?),
-        };
-        let stat = fs::fstat(&there).map_err(failed)?;
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => {}
-            FileType::Directory => return Err(failed(Errno::ISDIR)),
-            _ => return Err(failed(Errno::EXIST)),
-        }
-        let size = stat.st_size as u64;
-        if size == file.size && record::of(&there) == Some(file.hash) {
-            let named = Named {
-                receipt: receipt(file, Mtime(mtime_of(&stat))),
-                growth: 0,
-            };
-            return Ok(There::Same(named, there));
-        }
-        match file.clobber {
-            true => Ok(There::Other(Some(size))),
-            false => Err(failed(Errno::EXIST)),
         }
     }
 
@@ -355,6 +200,8 @@ impl Place {
             Err(Errno::NOENT | Errno::NOTDIR) => {} // it was moved or removed since
             Err(error) => return Err(error),
         }
+        let (parent, _) = path.split().unwrap_or_default();
+        self.root.force_above([parent])?;
         fs::fsync(&self.pending)
     }
 
@@ -367,23 +214,6 @@ impl Place {
             Ok((Some(_), _)) if clobber => Ok(()),
             Ok((Some(_), _)) => Err(trouble::at(path, Errno::EXIST)),
         }
-    }
-}
-
-enum There {
-    Same(Named, File),
-    /// Another file of this size, or nothing.
-    Other(Option<u64>),
-}
-
-fn receipt(file: &Complete, mtime: Mtime) -> Receipt {
-    Receipt {
-        path: file.path.to_string(),
-        size: file.size,
-        hash: file.hash,
-        mtime,
-        time: now(),
-        durable: true,
     }
 }
 

@@ -53,6 +53,8 @@ pub(super) fn mkdir(place: &Place, wanted: &Mkdir, naming: Naming) -> Outcome<No
     place.note_entries((naming.spare - spare) as i64);
     drop(naming);
     made.map_err(|error| trouble::at(&path, error))?;
+    let forced = place.root.force_above([path.as_str()]);
+    forced.map_err(|error| trouble::of("force the folder to the disk", error))?;
     Ok(Nothing {})
 }
 
@@ -141,7 +143,10 @@ pub(super) fn rename(place: &Place, wanted: &Move, freed: &mut Amount, quiet: Qu
         Err(error) => return Err(trouble::at(&from, error)),
     }
     drop(quiet);
-    let forced = fs::fsync(&target.folder).and_then(|()| fs::fsync(&source.folder));
+    let (parent, _) = to.split().unwrap_or_default();
+    let forced = fs::fsync(&target.folder)
+        .and_then(|()| fs::fsync(&source.folder))
+        .and_then(|()| place.root.force_above([parent]));
     forced.map_err(|error| trouble::of("force the folder to the disk", error))?;
     Ok(Nothing {})
 }

@@ -10,6 +10,7 @@ mod removal;
 use rustix::fs::{self, AtFlags, FileType, FlockOperation, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::{Errno, Result};
 use sockeye_proto::files::{MAX_DEPTH, MAX_PATH, Path};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -207,7 +208,17 @@ impl Tree {
         Ok(())
     }
 
-    /// Makes one folder, if there may be one more.
+    /// Has the names of folders, and of those above them, forced to the disk. Whoever made them may not have waited for that.
+    pub(super) fn force_above<'p>(&self, folders: impl IntoIterator<Item = &'p str>) -> Result<()> {
+        let all: BTreeSet<&str> = folders.into_iter().flat_map(above).collect();
+        all.into_iter().try_for_each(|path| match self.folder(path) {
+            Ok(folder) => fs::fsync(folder),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(()), // it was moved or removed since
+            Err(error) => Err(error),
+        })
+    }
+
+    /// Makes one folder, if there may be one more. Neither this nor [`make_folders`](Self::make_folders) waits for the disk.
     pub(super) fn make_folder(&self, path: &Path, spare: &mut u64) -> Result<()> {
         let spot = self.spot(path)?;
         make_folder(&spot.folder, spot.name, spare)
@@ -231,7 +242,16 @@ fn make_folder(folder: &OwnedFd, name: &str, spare: &mut u64) -> Result<()> {
     }
     fs::mkdirat(folder, name, FOLDER_MODE)?;
     *spare -= 1;
-    fs::fsync(folder)
+    Ok(())
+}
+
+/// The folders that the folder at this path is in; the root is in none.
+fn above(path: &str) -> impl Iterator<Item = &str> {
+    fn parent(path: &str) -> Option<&str> {
+        let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+        (!path.is_empty()).then_some(parent)
+    }
+    std::iter::successors(parent(path), |path| parent(path))
 }
 
 /// Why nothing can be made when there may be no more: the name is taken, or it would be one too many.
@@ -292,6 +312,22 @@ mod tests {
             |folder, path| open(folder, path, OFlags::RDONLY),
             |folder, path| walk(folder, path, OFlags::RDONLY | OFlags::NOFOLLOW, Mode::empty()),
         ]
+    }
+
+    #[test]
+    fn what_is_above_a_folder_is_forced_as_far_as_it_is_there() {
+        assert_eq!(above("a/b/c").collect::<Vec<_>>(), ["a/b", "a", ""]);
+        assert_eq!(above("a").collect::<Vec<_>>(), [""]);
+        assert_eq!(above("").count(), 0);
+        let folder = tempfile::tempdir().expect("a folder");
+        let tree = Tree::of(File::open(folder.path()).expect("it is there").into());
+        let mut spare = 3;
+        tree.make_folders("a/b", &mut spare).expect("two folders");
+        assert_eq!(spare, 1);
+        tree.force_above(["a/b", "a/b/c", "", "gone/d/e"])
+            .expect("what is gone is no matter");
+        std::fs::write(folder.path().join("file"), "x").expect("a file");
+        tree.force_above(["file/x"]).expect("nor what is none");
     }
 
     #[test]

@@ -69,6 +69,7 @@ impl Live {
         path: Path,
         wanted: Plan,
     ) -> Outcome<Beginning> {
+        place.hold().await?;
         let claim = place.pending.claim(name).await?;
         let plan = match Self::planned(place, name, path, wanted).await {
             Ok(Planned::Plan(plan)) => plan,
@@ -154,6 +155,7 @@ impl Live {
             _ => Err(missing()),
         };
         place.work(look).await?; // before there is a lock for it
+        place.hold().await?;
         let claim = place.pending.claim(name).await?;
         let plan = match place.work(look).await {
             Ok(plan) => plan,
@@ -295,6 +297,7 @@ impl Live {
     /// Compares the hash, and gives the file its name.
     pub(super) async fn commit(mut self, place: &Place, hash: Option<Hash>) -> Outcome<Receipt> {
         self.drain().await?;
+        place.hold().await?;
         let (name, files) = (self.name, self.files.clone());
         let (size, sync) = (files.plan.size, files.plan.sync);
         let completed = place.work(move |place| Ok(completed(place, name, &files, hash)));
@@ -312,6 +315,7 @@ impl Live {
     /// Forgets it all.
     pub(super) async fn abandon(mut self, place: &Place) -> Outcome<()> {
         let _ = self.drain().await; // whatever came of it
+        place.hold().await?;
         let name = self.name;
         let discarded = place.work(move |place| discard(&place.pending, name)).await;
         if discarded.is_ok() {

@@ -85,26 +85,39 @@ impl<'c> Wire<'c> {
         }
     }
 
-    /// Some of the raw bytes that are due, `most` at the most; without `wait` none, if there are none just now.
-    pub(super) async fn bytes(
-        &mut self,
-        wait: bool,
-        most: u64,
-        waited: &mut Duration,
-    ) -> Result<Waited<Chunk>> {
-        if self.held.is_empty() {
-            self.held = match self.conn.try_recv().await? {
-                Some(chunk) => chunk,
-                None if !wait => return Ok(Waited::For(Chunk::default())),
-                None => match self.wait(waited).await? {
-                    Waited::For(chunk) => chunk,
-                    Waited::Look => return Ok(Waited::Look),
-                },
-            };
-            *waited = Duration::ZERO;
-            if self.held.is_empty() {
-                return Err(self.cut());
-            }
+    /// Those of the raw bytes that are due which are here already, `most` at the most. They stay due until they are [taken](Self::taken).
+    pub(super) fn here(&self, most: u64) -> &[u8] {
+        &self.held[..self.held.len().min(usize::try_from(most).unwrap_or(usize::MAX))]
+    }
+
+    /// Has some of the raw bytes that are due [here](Self::here); without `wait` none, if there are none just now.
+    pub(super) async fn more(&mut self, wait: bool, waited: &mut Duration) -> Result<Waited<()>> {
+        if !self.held.is_empty() {
+            return Ok(Waited::For(()));
+        }
+        self.held = match self.conn.try_recv().await? {
+            Some(chunk) => chunk,
+            None if !wait => return Ok(Waited::For(())),
+            None => match self.wait(waited).await? {
+                Waited::For(chunk) => chunk,
+                Waited::Look => return Ok(Waited::Look),
+            },
+        };
+        *waited = Duration::ZERO;
+        match self.held.is_empty() {
+            true => Err(self.cut()),
+            false => Ok(Waited::For(())),
+        }
+    }
+
+    pub(super) fn taken(&mut self, count: usize) {
+        self.held.advance(count);
+    }
+
+    /// Some of the raw bytes that are due, `most` at the most.
+    pub(super) async fn bytes(&mut self, most: u64, waited: &mut Duration) -> Result<Waited<Chunk>> {
+        if let Waited::Look = self.more(true, waited).await? {
+            return Ok(Waited::Look);
         }
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         if self.held.len() <= most {
@@ -164,7 +177,7 @@ impl<'c> Wire<'c> {
         let mut left = count;
         let mut waited = Duration::ZERO;
         while left > 0 {
-            if let Waited::For(chunk) = self.bytes(true, left, &mut waited).await? {
+            if let Waited::For(chunk) = self.bytes(left, &mut waited).await? {
                 left -= chunk.len() as u64;
             }
         }
@@ -192,19 +205,21 @@ impl<'c> Wire<'c> {
         outcome: Result<T, Failure>,
     ) -> Result<()> {
         let done = Done::from(outcome);
-        let frame = frames::encode(&Answer { id, done }).or_else(|error| {
+        let answered = frames::encode_onto(&mut self.answers, &Answer { id, done }).or_else(|error| {
             let failure = Failure::new(Code::Io, format!("the answer can't be sent: {error}"));
-            frames::encode(&Answer::<()> {
-                id,
-                done: Done::Error(failure),
-            })
+            let done = Done::<()>::Error(failure);
+            frames::encode_onto(&mut self.answers, &Answer { id, done })
         });
-        let frame = frame.map_err(|error| Error::new("answer", Class::General, error))?;
-        self.frame_out(&frame).await
+        answered.map_err(|error| Error::new("answer", Class::General, error))?;
+        self.gathered().await
     }
 
     pub(super) async fn frame_out(&mut self, frame: &[u8]) -> Result<()> {
         self.answers.extend_from_slice(frame);
+        self.gathered().await
+    }
+
+    async fn gathered(&mut self) -> Result<()> {
         match self.answers.len() >= GATHER {
             true => self.flush().await,
             false => Ok(()),

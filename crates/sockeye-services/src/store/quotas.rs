@@ -29,7 +29,8 @@ pub enum Reserved {
 
 /// The quotas of files. An owner is a user's name, or one that no user can have.
 ///
-/// What an owner keeps and has reserved never becomes more than the limit by a reservation, however many are made at once.
+/// What an owner keeps and has reserved never becomes more than the limit by a reservation, however many are made at once. None of
+/// it but a limit needs to outlive a power failure: each server counts anew.
 pub trait Quotas {
     /// What an owner keeps.
     fn usage<'a>(&'a self, owner: &str) -> Answer<'a, Usage>;

@@ -70,7 +70,17 @@ impl Sqlite {
         answer(sent, told)
     }
 
-    /// Reads what is durable.
+    /// The same for what need not outlive a power failure: it may be answered before it is on the disk.
+    pub(crate) fn write_soon<T: Send + 'static>(
+        &self,
+        job: impl for<'c> Fn(&'c mut SqliteConnection) -> Doing<'c, T> + Send + 'static,
+    ) -> Answer<'_, T> {
+        let (tell, told) = oneshot::channel();
+        let sent = self.with_engine(|engine| engine.write(Box::new(Writing::soon(job, tell))));
+        answer(sent, told)
+    }
+
+    /// Reads what was written.
     pub(crate) fn read<T: Send + 'static>(
         &self,
         job: impl for<'c> Fn(&'c mut SqliteConnection) -> Doing<'c, T> + Send + 'static,

@@ -33,14 +33,27 @@ impl Served {
         self.data.join("files/everybody").join(path)
     }
 
-    /// What is left of uploads.
+    /// What is left of uploads, and of who was in the middle of something.
     pub(crate) fn pending(&self) -> Vec<String> {
-        let folder = std::fs::read_dir(self.data.join("files/uploads/*everybody"));
-        let names = folder
-            .into_iter()
-            .flatten()
-            .map(|entry| entry.expect("an entry").file_name());
-        names.map(|name| name.to_string_lossy().into_owned()).collect()
+        self.pending_of("*everybody")
+    }
+
+    /// Another account's.
+    pub(crate) fn pending_of(&self, account: &str) -> Vec<String> {
+        let names = |folder: &str| {
+            let folder = std::fs::read_dir(self.data.join("files/uploads").join(account).join(folder));
+            let names = folder
+                .into_iter()
+                .flatten()
+                .map(|entry| entry.expect("an entry").file_name());
+            names
+                .map(|name| name.to_string_lossy().into_owned())
+                .collect::<Vec<_>>()
+        };
+        let mut left = names("");
+        left.retain(|name| name != "holds");
+        left.extend(names("holds"));
+        left
     }
 }
 

@@ -22,7 +22,9 @@ pub(super) struct Places {
     pub(super) big: PathBuf,
     pub(super) small: PathBuf,
     pub(super) destination: PathBuf,
-    /// What our service keeps.
+    /// The data folder of our service.
+    service: PathBuf,
+    /// What it keeps.
     pub(super) kept: PathBuf,
 }
 
@@ -38,10 +40,11 @@ impl Places {
             small: data.join("small"),
             destination: data.join("dst"),
             kept: service.join("files/everybody"),
+            service,
             data,
         };
         fs::create_dir_all(&places.destination)?;
-        let _ = fs::remove_dir_all(&service); // of an earlier run
+        let _ = fs::remove_dir_all(&places.service); // of an earlier run
         let mut noise = Noise(88_172_645_463_325_252);
         if fs::metadata(&places.big).map_or(0, |facts| facts.len()) != BIG {
             let mut big = BufWriter::with_capacity(1 << 20, File::create(&places.big)?);
@@ -64,6 +67,23 @@ impl Places {
         Ok(places)
     }
 
+    /// The same sources, and destinations elsewhere.
+    pub(super) fn on(&self, other: &Path) -> Result<Self> {
+        let service = other.join("service");
+        let places = Places {
+            work: self.work.clone(),
+            sockeye: self.sockeye.clone(),
+            data: self.data.clone(),
+            big: self.big.clone(),
+            small: self.small.clone(),
+            destination: other.join("dst"),
+            kept: service.join("files/everybody"),
+            service,
+        };
+        fs::create_dir_all(&places.destination)?;
+        Ok(places)
+    }
+
     /// Takes away what the last tool has written. Trees are moved, not removed: some file systems avoid inodes that were
     /// freed lately, and their search for others would make every later tool seem slow.
     pub(super) fn clear(&self) -> Result<()> {
@@ -82,9 +102,12 @@ impl Places {
     }
 }
 
-impl Drop for Places {
+/// What was moved away; removed at the end of all.
+pub(super) struct Old<'p>(pub(super) &'p Places);
+
+impl Drop for Old<'_> {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(self.data.join("old")); // what stays is no harm
+        let _ = fs::remove_dir_all(self.0.data.join("old")); // what stays is no harm
     }
 }
 
@@ -112,6 +135,13 @@ pub(super) struct Daemons {
 
 impl Daemons {
     pub(super) fn start(places: &Places) -> Result<Self> {
+        let mut daemons = Self::service(places)?;
+        daemons.others(places)?;
+        Ok(daemons)
+    }
+
+    /// Ours alone.
+    pub(super) fn service(places: &Places) -> Result<Self> {
         let mut daemons = Daemons {
             children: Vec::new(),
             plain: String::new(),
@@ -119,7 +149,7 @@ impl Daemons {
         };
         let options = "auth=none&no-sync=true";
         let mut command = Command::new(&places.sockeye);
-        command.args(["serve", "--data"]).arg(places.data.join("service"));
+        command.args(["serve", "--data"]).arg(&places.service);
         command.args(["tcp", "tls"].map(|scheme| format!("files@{scheme}://127.0.0.1:0?{options}")));
         let mut child = command
             .stderr(Stdio::piped())
@@ -137,7 +167,6 @@ impl Daemons {
                 break;
             }
         }
-        daemons.others(places)?;
         Ok(daemons)
     }
 

@@ -1,13 +1,12 @@
 //! One small file, from its first byte until it is complete but for its name.
 
 use crate::files::budget::{MEMORY, Share};
-use crate::files::place::{Complete, Place, Temporary};
+use crate::files::place::{Complete, Place, Publishing, Temporary};
 use crate::files::record;
 use crate::files::tree::write_at;
 use crate::files::trouble::{self, Outcome};
 use rustix::io::Errno;
 use sockeye_proto::files::{Code, Failure, Hash, Mtime, Path, Receipt, Upload};
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 
@@ -36,16 +35,15 @@ struct Writing {
 
 /// A file that has come to its end.
 pub(super) enum Whole {
-    Written(Complete),
-    Held(Held),
+    New(New),
     /// It was there before.
     There(Receipt),
 }
 
-/// A file that is written, and has no name yet; or one that was there before.
-pub(super) enum Written {
-    New(Complete),
-    There(Receipt),
+/// One that has still to get its name.
+pub(super) enum New {
+    Written(Complete),
+    Held(Held),
 }
 
 /// One that is in memory.
@@ -55,7 +53,7 @@ pub(super) struct Held {
     /// Of the memory.
     _share: Share,
     mtime: Mtime,
-    hash: Option<Hash>,
+    hash: Hash,
     clobber: bool,
 }
 
@@ -105,17 +103,21 @@ impl Arriving {
         Ok(())
     }
 
-    pub(super) fn finish(self, place: &Place, path: Path, upload: &Upload) -> Outcome<Whole> {
+    pub(super) fn finish(self, place: &Place, path: Path, upload: &Upload) -> Outcome<New> {
         match self.target {
-            Target::Disk(writing) => writing.finish(place, path, upload, self.size).map(Whole::Written),
-            Target::Memory(bytes, share) => Ok(Whole::Held(Held {
-                path,
-                bytes,
-                _share: share,
-                mtime: upload.mtime,
-                hash: upload.hash,
-                clobber: upload.clobber,
-            })),
+            Target::Disk(writing) => writing.finish(place, path, upload, self.size).map(New::Written),
+            Target::Memory(bytes, share) => {
+                let hash = Hash(*blake3::hash(&bytes).as_bytes());
+                check(upload.hash, hash)?;
+                Ok(New::Held(Held {
+                    path,
+                    bytes,
+                    _share: share,
+                    mtime: upload.mtime,
+                    hash,
+                    clobber: upload.clobber,
+                }))
+            }
         }
     }
 
@@ -147,39 +149,18 @@ impl Writing {
     }
 }
 
-/// Writes those that are in memory.
-pub(super) fn write(place: &Place, wholes: Vec<Outcome<Whole>>) -> Vec<Outcome<Written>> {
-    let mut folders = BTreeMap::new();
-    let mut write = |whole| match whole {
-        Whole::Written(complete) => Ok(Written::New(complete)),
-        Whole::Held(held) => held.write(place, &mut folders).map(Written::New),
-        Whole::There(receipt) => Ok(Written::There(receipt)),
-    };
-    wholes
-        .into_iter()
-        .map(|whole| whole.and_then(&mut write))
-        .collect()
-}
-
 impl Held {
-    /// Writes it to a file that has no name yet; one that is near where it is to be, so that the disk keeps them together.
-    fn write(self, place: &Place, folders: &mut BTreeMap<String, Option<OwnedFd>>) -> Outcome<Complete> {
-        let hash = Hash(*blake3::hash(&self.bytes).as_bytes());
-        check(self.hash, hash)?;
-        let (parent, _) = self.path.split().unwrap_or_default();
-        if !folders.contains_key(parent) {
-            // Where there is none it is made together with the name.
-            folders.insert(parent.to_owned(), place.root.folder(parent).ok());
-        }
-        let folder = folders.get(parent).and_then(Option::as_ref);
+    /// Writes it to a file that has no name yet; near where it is to be, if that is known, so that the disk keeps them together.
+    fn write(self, place: &Place, folder: Option<&OwnedFd>) -> Outcome<Complete> {
         let (file, temporary) = place.unnamed(folder).map_err(of_file)?;
-        let written = write_at(&file, &self.bytes, 0).and_then(|()| record::write(&file, self.mtime, &hash));
+        let written =
+            write_at(&file, &self.bytes, 0).and_then(|()| record::write(&file, self.mtime, &self.hash));
         let complete = Complete {
             path: self.path,
             temporary,
             size: self.bytes.len() as u64,
             mtime: self.mtime,
-            hash,
+            hash: self.hash,
             clobber: self.clobber,
         };
         match written {
@@ -189,6 +170,33 @@ impl Held {
                 Err(of_file(error))
             }
         }
+    }
+}
+
+impl New {
+    /// Has it on the disk, as far as writing does that.
+    pub(super) fn written(self, place: &Place) -> Outcome<Complete> {
+        match self {
+            New::Written(complete) => Ok(complete),
+            New::Held(held) => held.write(place, None),
+        }
+    }
+
+    /// Has it under its name.
+    pub(super) fn publish(self, place: &Place, publishing: &mut Publishing<'_>) -> Outcome<Receipt> {
+        let complete = match self {
+            New::Written(complete) => complete,
+            New::Held(held) => {
+                let (parent, _) = held.path.split().unwrap_or_default();
+                let folder = publishing.folder(parent)?;
+                held.write(place, Some(folder))?
+            }
+        };
+        let named = publishing.name(&complete);
+        if named.is_err() {
+            place.forget(&complete);
+        }
+        named
     }
 }
 

@@ -1,14 +1,15 @@
 //! Files of a batch get their names together.
 
 use super::Batch;
-use super::arriving::{Whole, Written, write};
-use crate::files::place::{Complete, Naming, Place, Temporary};
+use super::arriving::{New, Whole};
+use crate::files::place::{Complete, Place, Publishing, Temporary};
 use crate::files::tree::open;
 use crate::files::trouble::{self, Outcome};
-use rustix::fs::{self, AtFlags, OFlags};
+use rustix::fs::{self, OFlags};
 use rustix::io::Errno;
 use sockeye_proto::files::{Code, Failure, Receipt};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 /// Up to so many files are forced to the disk one by one; more of them by one call for the whole file system, which may
 /// have to wait for others' bytes, too.
@@ -25,98 +26,90 @@ pub(super) struct Committed {
     pub(super) growth: i64,
 }
 
-/// What came of files, and how much more is kept.
-type Named = (Vec<Outcome<Receipt>>, i64);
-
 impl Batch {
-    /// Gives all of them their names; the answers, in order.
-    pub(super) async fn commit(self, place: Place) -> Committed {
-        let Batch {
-            waiting,
-            bytes: freed,
-            held,
-            sync,
-            ..
-        } = self;
-        let (ids, wholes): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
-        let written = match held > 0 {
-            true => write_all(&place, wholes).await,
-            false => write(&place, wholes),
+    /// Gives all of them their names; the answers, in order. The books need not be asked where it is known that there is no limit.
+    pub(super) async fn commit(self, place: Place, boundless: bool) -> Committed {
+        let mut files = Vec::new();
+        let mut answer = |(id, outcome)| match outcome {
+            Ok(Whole::There(receipt)) => (id, Some(Ok(receipt))),
+            Err(failure) => (id, Some(Err(failure))),
+            Ok(Whole::New(new)) => {
+                files.push(new);
+                (id, None)
+            }
         };
-        let new = |file: &Written| match file {
-            Written::New(complete) => Some(complete.clone()),
-            Written::There(_) => None,
-        };
-        let files: Arc<[Complete]> = written.iter().flatten().filter_map(new).collect();
-        let named = commit(&place, &files, sync).await;
-        let (receipts, growth) =
-            named.unwrap_or_else(|failure| (vec![Err(failure); files.len()], undo(&place, &files)));
+        let answers: Vec<_> = self.waiting.into_iter().map(&mut answer).collect();
+        let (receipts, growth) = keep(&place, files, self.sync, boundless).await;
         let mut receipts = receipts.into_iter();
         let lost = || Err(Failure::new(Code::Io, "nothing came of it"));
-        let receipt = |file: Outcome<Written>| match file? {
-            Written::New(_) => receipts.next().unwrap_or_else(lost),
-            Written::There(receipt) => Ok(receipt),
-        };
-        let answers = ids.into_iter().zip(written.into_iter().map(receipt)).collect();
+        let mut receipt = || receipts.next().unwrap_or_else(lost);
+        let whole = |(id, known): (_, Option<_>)| (id, known.unwrap_or_else(&mut receipt));
         Committed {
-            answers,
-            freed,
+            answers: answers.into_iter().map(whole).collect(),
+            freed: self.bytes,
             growth,
         }
     }
 }
 
-/// Writes those that are in memory: one half of them here, one there, since making files is a processor's work.
-async fn write_all(place: &Place, mut wholes: Vec<Outcome<Whole>>) -> Vec<Outcome<Written>> {
-    let rest = wholes.split_off(wholes.len() / 2);
-    let half = async |wholes: Vec<Outcome<Whole>>| {
-        let count = wholes.len();
-        let written = place.work(move |place| Ok(write(place, wholes))).await;
-        written.unwrap_or_else(|failure| (0..count).map(|_| Err(failure.clone())).collect())
+/// Gives new files their names; what came of each, and how much more is kept.
+async fn keep(place: &Place, files: Vec<New>, sync: bool, boundless: bool) -> (Vec<Outcome<Receipt>>, i64) {
+    if files.is_empty() {
+        return (Vec::new(), 0);
+    }
+    let count = files.len();
+    let called = |file: &New| match file {
+        New::Written(complete) => complete.temporary.name(),
+        New::Held(_) => None,
     };
-    let (mut written, others) = tokio::join!(half(wholes), half(rest));
-    written.extend(others);
-    written
+    let called: Vec<String> = files.iter().filter_map(called).collect();
+    let growth = Arc::new(AtomicI64::new(0));
+    let kept = publish(place, files, (sync, boundless), growth.clone()).await;
+    let receipts = kept.unwrap_or_else(|failure| {
+        // The background itself may be what has failed, perhaps because too many wait for it: so it is done here.
+        called.iter().for_each(|name| place.pending.unlink(name));
+        vec![Err(failure); count]
+    });
+    (receipts, growth.load(Ordering::Acquire))
 }
 
-/// Forces files to the disk and gives them their names; what came of each, and how much more is kept. If it fails as a whole,
-/// files may be left without a name.
-async fn commit(place: &Place, files: &Arc<[Complete]>, sync: bool) -> Outcome<Named> {
-    if sync {
-        let files = files.clone();
-        let forced = move |place: &Place| {
-            force(place, &files).map_err(|error| trouble::of("force the files to the disk", error))
-        };
-        place.work(forced).await?;
-    }
-    let naming = place.naming().await?;
-    let files = files.clone();
-    let named = move |place: &Place| Ok(publish(place, &files, sync, naming));
+/// The same in the background; `growth` tells how much more is kept even if it fails.
+async fn publish(
+    place: &Place,
+    files: Vec<New>,
+    (sync, boundless): (bool, bool),
+    growth: Arc<AtomicI64>,
+) -> Outcome<Vec<Outcome<Receipt>>> {
+    let files = match sync {
+        true => place.work(move |place| forced(place, files)).await?,
+        false => files.into_iter().map(Ok).collect(),
+    };
+    let naming = match boundless {
+        true => place.naming_within(None).await?,
+        false => place.naming().await?,
+    };
+    let named = move |place: &Place| {
+        let mut publishing = Publishing::begin(place, sync, naming);
+        let mut receipts = Vec::new();
+        for file in files {
+            receipts.push(file.and_then(|file| file.publish(place, &mut publishing)));
+            growth.store(publishing.growth, Ordering::Release);
+        }
+        Ok(publishing.end(receipts))
+    };
     place.work_first(named).await
 }
 
-fn publish(place: &Place, files: &[Complete], sync: bool, naming: Naming) -> Named {
-    let (receipts, growth) = place.publish(files, sync, naming);
-    for (file, receipt) in files.iter().zip(&receipts) {
-        if receipt.is_err() {
-            place.forget(file);
-        }
-    }
-    (receipts, growth)
+/// Forces files to the disk.
+fn forced(place: &Place, files: Vec<New>) -> Outcome<Vec<Outcome<New>>> {
+    let written: Vec<_> = files.into_iter().map(|file| file.written(place)).collect();
+    let files: Vec<&Complete> = written.iter().flatten().collect();
+    force(place, &files).map_err(|error| trouble::of("force the files to the disk", error))?;
+    let new = |file: Outcome<_>| file.map(New::Written);
+    Ok(written.into_iter().map(new).collect())
 }
 
-/// Forgets files that got no name; says how much more is kept by those that did. It is done here: the background is what has
-/// failed, perhaps because too many wait for it.
-fn undo(place: &Place, files: &[Complete]) -> i64 {
-    let is_named = |file: &&Complete| match &file.temporary {
-        Temporary::Called(name) => fs::unlinkat(&place.pending, name, AtFlags::empty()) == Err(Errno::NOENT),
-        Temporary::Open { file, .. } => fs::fstat(file).is_ok_and(|stat| stat.st_nlink > 0),
-    };
-    let named = files.iter().filter(is_named);
-    named.map(|file| file.size as i64).sum()
-}
-
-fn force(place: &Place, files: &[Complete]) -> Result<(), Errno> {
+fn force(place: &Place, files: &[&Complete]) -> Result<(), Errno> {
     if files.len() > FEW {
         return fs::syncfs(&place.pending);
     }

@@ -9,7 +9,7 @@ use super::session::Session;
 use super::small::{mismatch, part_name};
 use super::watch::{Kept, Watch};
 use super::{Client, Who};
-use crate::background::off_loop;
+use crate::background::{begun, off_loop};
 use crate::files::pending::this_boot;
 use crate::files::units::{self, Passing};
 use rustix::io::Errno;
@@ -270,7 +270,7 @@ impl Downloading {
         let mut ready = None;
         while at < size || ready.is_some() {
             let file = self.file.clone();
-            let hashed = async {
+            let hashed = async move {
                 match ready {
                     // What is noted is believed after a power cut, so it is on the disk first.
                     Some((number, passed)) => off_loop(move || {
@@ -284,6 +284,8 @@ impl Downloading {
                     None => Ok(None),
                 }
             };
+            // Begun now: the first wait for the connection may block this thread.
+            let hashed = begun(hashed).await;
             let end = size.min((at / UNIT + 1) * UNIT);
             let mut passing = Passing::new(size);
             let come = self.unit(session, at, end, &mut passing, watch);

@@ -7,7 +7,6 @@ use super::session::Session;
 use super::source::Source;
 use super::upload::Sent;
 use super::watch::{Kept, Outcome};
-use serde_json::Value;
 use sockeye_proto::files::{Begun, Hash, Mkdir, Mtime, Upload};
 use std::collections::VecDeque;
 use std::io;
@@ -81,7 +80,7 @@ impl Item {
         Ok(())
     }
 
-    fn outcome(self, answer: Result<Value, Failure>, how: How) -> Outcome {
+    fn outcome(self, answer: Result<Begun, Failure>, how: How) -> Outcome {
         let result = answer.and_then(|answer| match &self.file {
             None => Ok(Kept {
                 folder: true,
@@ -91,9 +90,7 @@ impl Item {
                 durable: true,
             }),
             Some(file) => {
-                let begun: Begun = serde_json::from_value(answer)
-                    .map_err(|error| Failure::ours("upload", &self.remote, error.to_string()))?;
-                let receipt = begun.receipt;
+                let receipt = answer.receipt;
                 let receipt = receipt
                     .ok_or_else(|| Failure::ours("upload", &self.remote, "the service gives no receipt"))?;
                 let sent = Sent {
@@ -102,7 +99,7 @@ impl Item {
                     hash: Hash(*file.hash.as_bytes()),
                     sync: how.sync,
                 };
-                sent.kept(&receipt, begun.offset.unwrap_or(0))
+                sent.kept(&receipt, answer.offset.unwrap_or(0))
             }
         });
         let (path, local) = (self.remote, self.local);
@@ -176,8 +173,8 @@ impl Pipeline {
             .await
     }
 
-    /// The first of those that were sent is answered.
-    fn settle(&mut self, session: &mut Session, answer: Result<Value, Failure>, how: How) -> Outcome {
+    /// The first of those that were sent is answered; a folder by nothing, which is a [`Begun`], too.
+    fn settle(&mut self, session: &mut Session, answer: Result<Begun, Failure>, how: How) -> Outcome {
         session.advanced = true;
         self.sent -= 1;
         match self.items.pop_front() {

@@ -7,7 +7,7 @@ use super::source::Source;
 use super::upload;
 use super::walk::{Found, Walk};
 use super::watch::Outcome;
-use crate::background::off_loop;
+use crate::background::{begun, off_loop};
 use sockeye_proto::files::{MAX_INLINE, Path};
 use std::path::PathBuf;
 
@@ -53,7 +53,8 @@ impl Client {
             if batch.last {
                 return pipeline.finish(self, how).await;
             }
-            let next = off_loop(move || gather(walk));
+            // Begun now: the first wait for the connection may block this thread.
+            let next = begun(off_loop(move || gather(walk))).await;
             let sent = async {
                 pipeline.feed(self, batch.items, how).await?;
                 if let Some((source, path)) = batch.large {

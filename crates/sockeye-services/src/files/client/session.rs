@@ -98,9 +98,8 @@ impl Session {
         about: impl Serialize,
     ) -> Result<(), Failure> {
         let id = self.next;
-        let frame = frames::encode(&Request { id, operate, about });
-        let frame = frame.map_err(|error| Failure::ours(operate, path, error.to_string()))?;
-        self.out.extend(frame);
+        frames::encode_onto(&mut self.out, &Request { id, operate, about })
+            .map_err(|error| Failure::ours(operate, path, error.to_string()))?;
         self.next += 1;
         let path = path.to_owned();
         self.asked.push_back(Asked { id, operate, path });

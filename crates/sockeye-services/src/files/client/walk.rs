@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use super::wildcard;
-use std::fs;
+use std::fs::{self, FileType};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
@@ -45,14 +45,20 @@ struct Step {
     local: PathBuf,
     remote: String,
     depth: usize,
+    /// What its folder says that it is.
+    listed: Option<FileType>,
 }
 
 impl Walk {
     /// Of what a person named: where it is, and the path that it is to have.
     pub fn of(named: Vec<(PathBuf, String)>) -> Self {
         let step = |(local, remote)| {
-            let depth = 0;
-            Ok(Step { local, remote, depth })
+            Ok(Step {
+                local,
+                remote,
+                depth: 0,
+                listed: None,
+            })
         };
         Walk {
             open: named.into_iter().rev().map(step).collect(),
@@ -60,14 +66,21 @@ impl Walk {
     }
 
     fn look(&mut self, step: Step) -> Result<Option<Found>, Failure> {
-        let Step { local, remote, depth } = step;
+        let Step {
+            local,
+            remote,
+            depth,
+            listed,
+        } = step;
         let failed = |error: io::Error| Failure::disk("read", &local, error);
         // A person's own links are followed, those within a folder never: they may lead out of it, or around in it.
-        let facts = match depth {
-            0 => fs::metadata(&local),
-            _ => fs::symlink_metadata(&local),
+        // What is said to be a file is looked at when it is opened.
+        let kind = match (depth, listed) {
+            (_, Some(kind)) if kind.is_file() => Ok(kind),
+            (0, _) => fs::metadata(&local).map(|facts| facts.file_type()),
+            _ => fs::symlink_metadata(&local).map(|facts| facts.file_type()),
         };
-        let kind = facts.map_err(failed)?.file_type();
+        let kind = kind.map_err(failed)?;
         if kind.is_file() {
             let named = depth == 0;
             return Ok(Some(Found::File { local, remote, named }));
@@ -81,13 +94,14 @@ impl Walk {
         }
         let mut inside = Vec::new();
         for entry in fs::read_dir(&local).map_err(failed)? {
-            inside.push(entry.map_err(failed)?.file_name());
+            let entry = entry.map_err(failed)?;
+            inside.push((entry.file_name(), entry.file_type().ok()));
         }
         if inside.is_empty() {
             return Ok((!remote.is_empty()).then_some(Found::EmptyFolder { remote }));
         }
-        inside.sort_unstable_by(|a, b| b.cmp(a)); // the last one is looked at first
-        for name in inside {
+        inside.sort_unstable_by(|(a, _), (b, _)| b.cmp(a)); // the last one is looked at first
+        for (name, listed) in inside {
             let local = local.join(&name);
             let Some(name) = name.to_str() else {
                 let why = "its name is not UTF-8, so it can't have this name there";
@@ -97,7 +111,12 @@ impl Walk {
             };
             let remote = join(&remote, name);
             let depth = depth + 1;
-            self.open.push(Ok(Step { local, remote, depth }));
+            self.open.push(Ok(Step {
+                local,
+                remote,
+                depth,
+                listed,
+            }));
         }
         Ok(None)
     }

@@ -7,7 +7,7 @@ use crate::files::place::Place;
 use crate::files::trouble::{self, Outcome};
 use crate::files::upload::{Beginning, Live};
 use crate::files::wire::Waited;
-use sockeye::{Chunk, Result};
+use sockeye::Result;
 use sockeye_proto::files::{
     Abandon, Begun, Code, Commit, Data, Failure, Head, MAX_INLINE, MAX_INTEGER, MAX_PIECE, Nothing, Upload,
     UploadName,
@@ -176,15 +176,15 @@ impl Dialogue<'_> {
             Err(failure) => return self.small_failed(head, left, failure).await,
         };
         while left > 0 {
-            let chunk = match self.small_bytes(left).await {
-                Ok(chunk) => chunk,
-                Err(error) => {
-                    self.small.undo(&place, arriving);
-                    return Err(error);
-                }
-            };
-            left -= chunk.len() as u64;
-            if let Err(failure) = arriving.take(&chunk) {
+            if let Err(error) = self.small_bytes_here().await {
+                self.small.undo(&place, arriving);
+                return Err(error);
+            }
+            let bytes = self.wire.here(left);
+            let (count, taken) = (bytes.len(), arriving.take(bytes));
+            self.wire.taken(count);
+            left -= count as u64;
+            if let Err(failure) = taken {
                 self.small.undo(&place, arriving);
                 return self.small_failed(head, left, failure).await;
             }
@@ -196,7 +196,10 @@ impl Dialogue<'_> {
     /// Bytes that nobody wants.
     async fn small_passed_over(&mut self, mut left: u64) -> Result<()> {
         while left > 0 {
-            left -= self.small_bytes(left).await?.len() as u64;
+            self.small_bytes_here().await?;
+            let count = self.wire.here(left).len();
+            self.wire.taken(count);
+            left -= count as u64;
         }
         Ok(())
     }
@@ -210,32 +213,35 @@ impl Dialogue<'_> {
         self.commit_if_full().await
     }
 
-    /// Some of a small file's bytes. Those before it are committed while there is nothing to read.
-    async fn small_bytes(&mut self, most: u64) -> Result<Chunk> {
+    /// Waits until some of a small file's bytes are here. Those before it are committed while there is nothing to read.
+    async fn small_bytes_here(&mut self) -> Result<()> {
         let mut waited = Duration::ZERO;
-        loop {
-            match self.next_small_bytes(most, &mut waited).await? {
-                Event::Came(Waited::For(chunk)) => return Ok(chunk),
+        while self.wire.here(1).is_empty() {
+            match self.next_small_bytes(&mut waited).await? {
+                Event::Came(Waited::For(())) => {}
                 Event::Came(Waited::Look) => self.let_go(),
                 Event::Committed(answers) => self.answer_small(answers).await?,
             }
         }
+        Ok(())
     }
 
-    async fn next_small_bytes(&mut self, most: u64, waited: &mut Duration) -> Result<Event<Waited<Chunk>>> {
-        let at_once = self.wire.bytes(false, most, waited).await?;
-        if !matches!(&at_once, Waited::For(chunk) if chunk.is_empty()) {
+    async fn next_small_bytes(&mut self, waited: &mut Duration) -> Result<Event<Waited<()>>> {
+        let at_once = self.wire.more(false, waited).await?;
+        if !self.wire.here(1).is_empty() {
             return Ok(Event::Came(at_once));
         }
         if let Some(place) = &self.place {
             self.small.start(place).await;
         }
         self.wire.flush().await?;
-        first(self.wire.bytes(true, most, waited), &mut self.small).await
+        first(self.wire.more(true, waited), &mut self.small).await
     }
 
     async fn commit_if_full(&mut self) -> Step {
-        if let Some(place) = self.place.clone().filter(|_| self.small.is_full()) {
+        if self.small.is_full()
+            && let Some(place) = self.place.clone()
+        {
             let answers = self.small.make_way(&place).await;
             self.answer_small(answers).await?;
         }

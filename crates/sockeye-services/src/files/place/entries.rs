@@ -58,7 +58,13 @@ fn most(limit: Option<u64>) -> u64 {
 impl Place {
     /// Waits until nobody else changes names, and looks how many more there may be.
     pub(in crate::files) async fn naming(&self) -> Outcome<Naming> {
-        let most = most(self.usage().await?.limit);
+        let limit = self.usage().await?.limit;
+        self.naming_within(limit).await
+    }
+
+    /// The same for who knows how many bytes may be kept.
+    pub(in crate::files) async fn naming_within(&self, limit: Option<u64>) -> Outcome<Naming> {
+        let most = most(limit);
         let quiet = self.quiet().await?;
         let now = self.entries.now();
         let now = now.map_err(|error| trouble::of("look how many files there are", error))?;
@@ -71,7 +77,8 @@ impl Place {
         if change != 0
             && let Err(error) = self.entries.change(change)
         {
-            tracing::warn!(account = &*self.account, %error, "files are counted wrong until the next start");
+            tracing::warn!(account = &*self.account, %error, "files are counted wrong until they are counted anew");
+            self.spoil();
         }
     }
 }

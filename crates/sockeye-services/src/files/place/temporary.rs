@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A complete file, still without its name.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(in crate::files) struct Complete {
     pub(in crate::files) path: Path,
     pub(in crate::files) temporary: Temporary,
@@ -23,12 +23,22 @@ pub(in crate::files) struct Complete {
 }
 
 /// Where a complete file is.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(in crate::files) enum Temporary {
     /// Among the pending.
     Called(String),
     /// Nowhere: it has no name, and goes with its descriptor, of which there are only so many.
-    Open { file: Arc<File>, _share: Arc<Share> },
+    Open { file: Arc<File>, _share: Share },
+}
+
+impl Temporary {
+    /// What it is called among the pending.
+    pub(in crate::files) fn name(&self) -> Option<String> {
+        match self {
+            Temporary::Called(name) => Some(name.clone()),
+            Temporary::Open { .. } => None,
+        }
+    }
 }
 
 impl Place {
@@ -71,7 +81,7 @@ impl Place {
         };
         match unnamed(folder.map_or(self.root.as_fd(), AsFd::as_fd)) {
             Ok(file) => {
-                let (file, share) = (Arc::new(file), Arc::new(share));
+                let file = Arc::new(file);
                 let temporary = Temporary::Open {
                     file: file.clone(),
                     _share: share,

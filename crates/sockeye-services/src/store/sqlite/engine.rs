@@ -24,6 +24,8 @@ const NOTHING_KEPT: [&str; 4] = ["5", "6", "13", "19"];
 type Outcome<T> = Result<T, Failure>;
 
 pub(super) trait Job: Send {
+    /// Whether it is on the disk when its outcome is told.
+    fn is_durable(&self) -> bool;
     fn run<'c>(&'c mut self, conn: &'c mut SqliteConnection) -> Doing<'c, ()>;
     fn tell(self: Box<Self>, outcome: Outcome<()>);
 }
@@ -31,6 +33,7 @@ pub(super) trait Job: Send {
 /// A job with its outcome, until the transaction is durable.
 pub(super) struct Writing<F, T> {
     job: F,
+    durable: bool,
     done: Option<T>,
     tell: oneshot::Sender<Outcome<T>>,
 }
@@ -41,8 +44,18 @@ impl<F, T> Writing<F, T> {
     pub(super) fn new(job: F, tell: oneshot::Sender<Outcome<T>>) -> Self {
         Writing {
             job,
+            durable: true,
             done: None,
             tell,
+        }
+    }
+
+    /// One whose outcome may be told before it is on the disk: a power failure may undo it, and nothing else.
+    pub(super) fn soon(job: F, tell: oneshot::Sender<Outcome<T>>) -> Self {
+        let durable = false;
+        Writing {
+            durable,
+            ..Self::new(job, tell)
         }
     }
 }
@@ -52,6 +65,10 @@ where
     F: for<'c> Fn(&'c mut SqliteConnection) -> Doing<'c, T> + Send,
     T: Send,
 {
+    fn is_durable(&self) -> bool {
+        self.durable
+    }
+
     fn run<'c>(&'c mut self, conn: &'c mut SqliteConnection) -> Doing<'c, ()> {
         let doing = (self.job)(conn);
         let done = &mut self.done;
@@ -132,6 +149,8 @@ fn send(queue: &Queue, job: Box<dyn Job>) -> Outcome<()> {
 struct Line {
     path: PathBuf,
     conn: Option<SqliteConnection>,
+    /// Whether its commits wait for the disk.
+    durable: bool,
 }
 
 impl Line {
@@ -139,15 +158,35 @@ impl Line {
         Line {
             path: path.to_owned(),
             conn: None,
+            durable: true,
         }
     }
 
     async fn conn(&mut self) -> sqlx::Result<&mut SqliteConnection> {
         let made = match self.conn.take() {
             Some(conn) => conn,
-            None => options(&self.path).connect().await?,
+            None => {
+                self.durable = true; // as `options` says
+                options(&self.path).connect().await?
+            }
         };
         Ok(self.conn.insert(made))
+    }
+
+    /// One whose commits wait for the disk, or don't. Those that do take what was written before to the disk, too: it is the
+    /// same log.
+    async fn conn_for(&mut self, durable: bool) -> sqlx::Result<&mut SqliteConnection> {
+        self.conn().await?;
+        if durable != self.durable {
+            let conn = self.conn().await?;
+            let pragma = match durable {
+                true => "PRAGMA synchronous = FULL",
+                false => "PRAGMA synchronous = NORMAL",
+            };
+            sqlx::query(pragma).execute(conn).await?;
+            self.durable = durable;
+        }
+        self.conn().await
     }
 }
 
@@ -188,9 +227,11 @@ fn tell_all(group: &mut Vec<Box<dyn Job>>, outcome: &Outcome<()>) {
     group.drain(..).for_each(|job| job.tell(outcome.clone()));
 }
 
-/// Does all of them in one transaction; when it returns without an error they are durable.
+/// Does all of them in one transaction; when it returns without an error they are durable, if one of them is to be.
 async fn commit(line: &mut Line, group: &mut [Box<dyn Job>]) -> Outcome<()> {
-    let conn = line.conn().await.map_err(|error| Failure::new(words(&error)))?;
+    let durable = group.iter().any(|job| job.is_durable());
+    let conn = line.conn_for(durable).await;
+    let conn = conn.map_err(|error| Failure::new(words(&error)))?;
     let done = do_all(conn, group).await;
     let outcome =
         match done {
@@ -236,6 +277,7 @@ fn words(error: &sqlx::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::Sqlite;
+    use super::*;
     use sqlx::Row;
     use tokio::task::JoinSet;
 
@@ -260,6 +302,34 @@ mod tests {
                     .try_get(0)
             })
         })
+    }
+
+    #[test]
+    fn a_connection_waits_for_the_disk_only_where_somebody_wants_that() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("db");
+        Sqlite::open(&path).expect("a store");
+        let levels = on_this_thread(async {
+            let (mut line, mut levels) = (Line::to(&path), Vec::new());
+            for durable in [true, false, false, true] {
+                let conn = line.conn_for(durable).await.expect("a connection");
+                let row = sqlx::query("PRAGMA synchronous")
+                    .fetch_one(conn)
+                    .await
+                    .expect("a level");
+                levels.push(row.try_get::<i64, _>(0).expect("a number"));
+            }
+            line.conn_for(false).await.expect("a connection");
+            line.conn = None; // it broke
+            let conn = line.conn_for(true).await.expect("a connection");
+            let row = sqlx::query("PRAGMA synchronous")
+                .fetch_one(conn)
+                .await
+                .expect("a level");
+            levels.push(row.try_get::<i64, _>(0).expect("a number"));
+            levels
+        });
+        assert_eq!(levels.expect("a runtime"), [2, 1, 1, 2, 2], "2 is FULL, 1 NORMAL");
     }
 
     #[test]

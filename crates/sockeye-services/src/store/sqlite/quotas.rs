@@ -64,7 +64,7 @@ impl Quotas for Sqlite {
 
     fn reserve<'a>(&'a self, owner: &str, bytes: u64, usual: Option<u64>) -> Answer<'a, Reserved> {
         let owner = owner.to_owned();
-        self.write(move |conn| {
+        self.write_soon(move |conn| {
             let owner = owner.clone();
             Box::pin(async move { reserve(conn, &owner, bytes, usual).await })
         })
@@ -72,7 +72,7 @@ impl Quotas for Sqlite {
 
     fn settle<'a>(&'a self, owner: &str, freed: u64, used: i64) -> Answer<'a, ()> {
         let owner = owner.to_owned();
-        self.write(move |conn| {
+        self.write_soon(move |conn| {
             // It may be below 0 for a while: files are removed by one connection before another has counted them.
             let settled = sqlx::query(
                 "UPDATE quotas SET reserved = CASE WHEN reserved > ?1 THEN reserved - ?1 ELSE 0 END, used = used + ?2 \
@@ -84,7 +84,7 @@ impl Quotas for Sqlite {
 
     fn recount<'a>(&'a self, owner: &str, counted: Usage) -> Answer<'a, ()> {
         let owner = owner.to_owned();
-        self.write(move |conn| {
+        self.write_soon(move |conn| {
             let recounted = sqlx::query(
                 "INSERT INTO quotas (owner, used, reserved, counted_by) VALUES (?, ?, ?, ?) ON CONFLICT (owner) DO UPDATE \
                  SET used = excluded.used, reserved = excluded.reserved, counted_by = excluded.counted_by",
