@@ -23,7 +23,6 @@ behaviours![
     tls_hears_everything_before_a_half_close,
     records_arrive_however_they_are_cut,
     the_farewell_right_behind_the_last_bytes_loses_none,
-    what_came_before_a_bad_record_is_heard,
     a_record_that_stays_half_is_given_up,
 ];
 
@@ -215,22 +214,6 @@ fn the_farewell_right_behind_the_last_bytes_loses_none(model: Model) {
         drop(client);
         assert_eq!(served.wait_for_closed().reason, "finished");
     }
-}
-
-fn what_came_before_a_bad_record_is_heard(model: Model) {
-    let mut served = Served::of(&serve(model));
-    let mut client = Records::shake(&served);
-    let bytes = Dice::new(27).bytes(40_000);
-    let (good, mut bad) = (client.of(&bytes), client.of(b"what somebody has changed"));
-    *bad.last_mut().expect("bytes") ^= 1;
-    client.send(&[&good, &bad]);
-    assert!(client.hears(&bytes));
-    assert!(!client.hears_the_farewell());
-    let reason = served.wait_for_closed().reason;
-    assert!(
-        reason.starts_with("failed: recv tls://127.0.0.1:") && reason.contains("decrypt"),
-        "{reason}"
-    );
 }
 
 fn a_record_that_stays_half_is_given_up(model: Model) {
