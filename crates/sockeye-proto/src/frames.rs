@@ -111,7 +111,7 @@ pub fn encode_onto(bytes: &mut Vec<u8>, value: &impl Serialize) -> Result<(), Ba
     bytes.extend([0; HEAD]);
     let written = serde_json::to_writer(&mut *bytes, value).map_err(|error| BadFrame::not_json(&error));
     let length = bytes.len() - begin - HEAD;
-    let fits = written.and_then(|()| match length <= MAX_FRAME {
+    let fits = written.and(match length <= MAX_FRAME {
         true => Ok(()),
         false => Err(BadFrame::TooLong(length)),
     });
