@@ -10,7 +10,9 @@ use std::time::SystemTime;
 
 use anyhow::Result;
 use serde::Serialize;
-use sockeye::{Datagram, Endpoint, Host, Membership, Message, Options, interface_name, interfaces};
+use sockeye::{
+    Datagram, Endpoint, Host, Membership, Message, Options, interface_index, interface_name, interfaces,
+};
 use sockeye_services::reply::Reply;
 use sockeye_services::settings::Settings;
 use tokio::sync::oneshot;
@@ -93,6 +95,9 @@ impl Plan {
             true => Options::new().timestamps(true).packet_info(true),
             false => Options::new(),
         };
+        if let Some(name) = &args.interface {
+            check_interface(name)?;
+        }
         let groups = joins(&endpoint, args.group, args.interface.as_deref())?;
         if !groups.is_empty() {
             // Programs that listen to a group share its port, and each hears all.
@@ -188,7 +193,13 @@ fn joins(endpoint: &Endpoint, named: Vec<Membership>, only: Option<&str>) -> Res
             interface: Some(interface.to_owned()),
         };
         match (&membership.interface, only) {
-            (Some(_), _) => joins.push(membership),
+            (Some(named), _) => {
+                let is_number = named.parse::<u32>().is_ok(); // RFC 4007, section 11
+                if !is_number {
+                    check_interface(named)?;
+                }
+                joins.push(membership);
+            }
             (None, Some(only)) => joins.push(on(only)),
             (None, None) => {
                 let all = interfaces()?;
@@ -206,6 +217,19 @@ fn joins(endpoint: &Endpoint, named: Vec<Membership>, only: Option<&str>) -> Res
         }
     }
     Ok(joins)
+}
+
+fn check_interface(name: &str) -> Result<()> {
+    if interface_index(name).is_some() {
+        return Ok(());
+    }
+    let there: Vec<String> = interfaces()?.into_iter().map(|one| one.name).collect();
+    let why = format!(
+        "no interface is called `{}`; there are {} (sockeye broadcast --list tells more)",
+        name.escape_debug(),
+        there.join(", ")
+    );
+    Err(Usage::new(why).into())
 }
 
 /// Whether a socket at such an address can hear a group: one for all addresses of IPv6 hears IPv4 too.

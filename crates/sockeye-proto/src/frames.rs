@@ -111,10 +111,10 @@ pub fn encode_onto(bytes: &mut Vec<u8>, value: &impl Serialize) -> Result<(), Ba
     bytes.extend([0; HEAD]);
     let written = serde_json::to_writer(&mut *bytes, value).map_err(|error| BadFrame::not_json(&error));
     let length = bytes.len() - begin - HEAD;
-    let fits = written.and(match length <= MAX_FRAME {
-        true => Ok(()),
-        false => Err(BadFrame::TooLong(length)),
-    });
+    let fits = match written {
+        Ok(()) if length > MAX_FRAME => Err(BadFrame::TooLong(length)),
+        written => written,
+    };
     match fits {
         Ok(()) => bytes[begin..begin + HEAD].copy_from_slice(&(length as u32).to_le_bytes()),
         Err(_) => bytes.truncate(begin),

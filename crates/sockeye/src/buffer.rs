@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::io::IoSlice;
 use std::ops::Deref;
 use std::ptr::NonNull;
 use std::rc::Rc;
@@ -48,6 +49,20 @@ impl Spare {
             Some(buffer) => &mut buffer[..],
             None => &mut [],
         }
+    }
+
+    /// The beginning of several pieces, as much as one buffer holds.
+    pub(crate) fn gather(pieces: &[IoSlice<'_>]) -> Chunk {
+        let mut spare = Spare::take();
+        let mut room = spare.bytes();
+        for piece in pieces {
+            let count = piece.len().min(room.len());
+            let (now, rest) = room.split_at_mut(count);
+            now.copy_from_slice(&piece[..count]);
+            room = rest;
+        }
+        let count = RECEIVE - room.len();
+        spare.filled(count)
     }
 
     /// The first `count` bytes, as a chunk.
@@ -169,6 +184,11 @@ impl Chunk {
         self.count = self.count.min(count);
     }
 
+    #[cfg(test)]
+    pub(crate) fn holds_a_buffer(&self) -> bool {
+        matches!(self.owner, Owner::Pool { .. })
+    }
+
     /// Gives a large buffer back when only a little of it is still wanted: called when a peer lets us wait.
     pub(crate) fn settle(&mut self) {
         if matches!(self.owner, Owner::Pool { .. }) && self.len() < SHRINK_BELOW {
@@ -279,6 +299,19 @@ mod tests {
         chunk.settle();
         assert_eq!(&chunk[..], b"bcd");
         assert!(matches!(chunk.owner, Owner::Heap { .. }));
+    }
+
+    #[test]
+    fn pieces_are_gathered_as_far_as_there_is_room() {
+        let gather = |pieces: &[&[u8]]| {
+            let pieces: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+            Spare::gather(&pieces)
+        };
+        assert!(gather(&[]).is_empty());
+        assert_eq!(&gather(&[b"ab", b"", b"c"])[..], b"abc");
+        let large = [7; RECEIVE];
+        let gathered = gather(&[b"ab", &large, b"no room"]);
+        assert_eq!((gathered.len(), &gathered[..3]), (RECEIVE, &[b'a', b'b', 7][..]));
     }
 
     #[test]

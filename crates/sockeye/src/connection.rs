@@ -3,6 +3,7 @@
 mod ending;
 mod file;
 mod pipe;
+mod secured;
 mod transport;
 
 use crate::address::{Address, local_address};
@@ -13,6 +14,7 @@ use crate::server::registry::{Entry, SocketGrip};
 use crate::time::{at_once, shortest};
 use crate::tls::{Distrust, TlsClient, TlsFacts, TlsServer};
 use rustix::net::Shutdown as How;
+pub(crate) use secured::Carrier;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};

@@ -94,6 +94,11 @@ pub fn interface_name(index: u32) -> Option<String> {
     rustix::net::netdevice::index_to_name(&any_socket().ok()?, index).ok()
 }
 
+/// The number of the interface of this name, if there is one, whether it has an address or not.
+pub fn interface_index(name: &str) -> Option<u32> {
+    rustix::net::netdevice::name_to_index(&any_socket().ok()?, name).ok()
+}
+
 /// Interfaces are asked for through any socket (netdevice(7)).
 fn any_socket() -> rustix::io::Result<OwnedFd> {
     rustix::net::socket(AddressFamily::UNIX, SocketType::DGRAM, None)
@@ -249,8 +254,12 @@ mod tests {
     #[test]
     fn names_and_numbers_belong_together() {
         for interface in interfaces().expect("this machine has some") {
+            assert_eq!(interface_index(&interface.name), Some(interface.index));
             assert_eq!(interface_name(interface.index), Some(interface.name));
         }
         assert_eq!(interface_name(u32::MAX), None);
+        for nobody in ["nosuch0", "a name of sixteen", "", "lo\0"] {
+            assert_eq!(interface_index(nobody), None, "{nobody:?}");
+        }
     }
 }

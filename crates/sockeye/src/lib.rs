@@ -55,7 +55,7 @@ pub use endpoint::{Endpoint, Host, HostPort, MAX_HOST_NAME, MAX_UNIX_NAME, Port,
 pub use error::{Class, Error, Result};
 pub use handler::{Handler, PacketHandler};
 pub use icmp::{IcmpHeard, IcmpSocket, hear_troubles};
-pub use interface::{Interface, InterfaceAddress, interface_name, interfaces};
+pub use interface::{Interface, InterfaceAddress, interface_index, interface_name, interfaces};
 pub use listener::Listener;
 pub use mapping::shared_numbers;
 pub use model::{Model, Trigger, block_on, run, spawn_local};

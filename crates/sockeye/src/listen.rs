@@ -7,9 +7,11 @@ use crate::options::Options;
 use crate::resolve::{Resolved, resolve_blocking};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrAny, SocketFlags, SocketType, sockopt};
+use std::fs::{File, TryLockError};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Connections that the kernel keeps for a server that is busy; more than a second's worth of the fastest clients. The
 /// kernel caps it at `net.core.somaxconn`.
@@ -17,6 +19,11 @@ const BACKLOG: i32 = 4096;
 
 /// Ports below this one are for privileged programs (`net.ipv4.ip_unprivileged_port_start` unless changed; vsock(7)).
 const FIRST_FREE_PORT: u32 = 1024;
+
+/// How long a server waits for others that start in the same folder: that takes less than a millisecond of each.
+const STARTS: Duration = Duration::from_secs(1);
+/// How often it looks meanwhile.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// A bound socket, and the file that names it if it is a Unix socket's.
 pub(crate) struct Bound {
@@ -63,6 +70,10 @@ fn bind_one(endpoint: &Endpoint, address: &Address, options: &Options) -> Result
     let failed = |errno: Errno| explain(Error::io("listen", errno).at(endpoint), address, errno);
     let fd = socket_for(endpoint, address, options)?;
     let any = address.to_any()?;
+    let _alone = match address {
+        Address::Unix(Some(UnixName::Path(path))) => alone_in_folder_of(path),
+        _ => None,
+    };
     match address {
         Address::Inet(inet) => {
             if inet.is_ipv6() && inet.ip().is_unspecified() {
@@ -158,6 +169,21 @@ pub(crate) fn socket_for(endpoint: &Endpoint, address: &Address, options: &Optio
     })
 }
 
+/// The folder of a socket's file, locked until this one listens: of two servers that find the file of a dead one, the second would
+/// remove the first one's own. Where it can't be, a server starts as it would without.
+fn alone_in_folder_of(path: &Path) -> Option<File> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = File::open(folder.unwrap_or(Path::new("."))).ok()?;
+    let until = Instant::now() + STARTS;
+    loop {
+        match folder.try_lock() {
+            Ok(()) => return Some(folder),
+            Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(LOOK),
+            Err(_) => return None,
+        }
+    }
+}
+
 /// Removes the file of a Unix socket that nobody listens on any more. Any other file stays.
 fn remove_stale(endpoint: &Endpoint, path: &PathBuf, any: &SocketAddrAny) -> Result<()> {
     let Ok(meta) = std::fs::symlink_metadata(path) else {
@@ -232,6 +258,33 @@ mod tests {
                     .advice()
                     .is_some_and(|advice| advice.contains("another port"))
             );
+        }
+    }
+
+    #[test]
+    fn of_those_that_find_a_dead_servers_file_one_has_the_path() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("s");
+        for scheme in ["unix", "unixseq", "unixgram"] {
+            let endpoint: Endpoint = format!("{scheme}://{}", path.display())
+                .parse()
+                .expect("an endpoint");
+            for _ in 0..100 {
+                drop(std::os::unix::net::UnixListener::bind(&path).expect("a free path")); // its file stays
+                let start = std::sync::Barrier::new(3);
+                let bound: Vec<Result<Bound>> = std::thread::scope(|scope| {
+                    let server = || {
+                        start.wait();
+                        bind(&endpoint, &Options::new())
+                    };
+                    let servers = [(); 3].map(|()| scope.spawn(server));
+                    servers.map(|server| server.join().expect("no panic")).into()
+                });
+                assert_eq!(bound.iter().flatten().count(), 1, "{endpoint}");
+                let file = bound.iter().flatten().find_map(|bound| bound.file.as_ref());
+                let now = std::fs::symlink_metadata(&path).expect("its file");
+                assert_eq!(file.map(|file| file.inode), Some(now.ino()), "{endpoint}");
+            }
         }
     }
 

@@ -9,7 +9,7 @@ pub(crate) mod registry;
 mod shutdown;
 mod work;
 
-pub(crate) use accept::{Arrival, BACKOFF};
+pub(crate) use accept::{Arrival, BACKOFF, NoPlace};
 pub use event::{Event, Reason};
 pub use limits::Limits;
 pub use shutdown::Shutdown;

@@ -10,7 +10,7 @@ mod verify;
 pub use distrust::Distrust;
 pub(crate) use spoken::{is_none, unheard_farewell};
 
-use crate::connection::Wire;
+use crate::connection::Carrier;
 use crate::endpoint::{Host, ascii_name};
 use crate::error::{Class, Error, Result};
 use rustls::client::danger::ServerCertVerifier;
@@ -263,7 +263,7 @@ pub(crate) fn server_name(name: &str) -> io::Result<ServerName<'static>> {
 }
 
 /// See [`Connection::tls_binding`](crate::Connection::tls_binding).
-pub(crate) fn binding(stream: &TlsStream<Wire>) -> Option<[u8; 32]> {
+pub(crate) fn binding(stream: &TlsStream<Carrier>) -> Option<[u8; 32]> {
     // Before TLS 1.3 two sessions can be made to have the same secret (RFC 9266, section 3).
     let (_, session) = stream.get_ref();
     if session.protocol_version() != Some(rustls::ProtocolVersion::TLSv1_3) {
@@ -293,7 +293,7 @@ pub struct TlsFacts {
 }
 
 impl TlsFacts {
-    pub(crate) fn of(stream: &TlsStream<Wire>) -> Self {
+    pub(crate) fn of(stream: &TlsStream<Carrier>) -> Self {
         let (_, session) = stream.get_ref();
         let text = |value: Option<String>| value.unwrap_or_else(|| "unknown".to_owned());
         let version = session.protocol_version().and_then(|version| version.as_str());

@@ -259,8 +259,8 @@ fn check_connections(connections: usize, model: Model, descriptors: Option<u64>)
     if let Some(most) = model.max_connections() {
         ensure!(
             connections <= most,
-            "the model {model} can't hold {connections} connections: select(2) knows descriptors below 1024 only, which \
-             leaves {most}; choose another model, or ask for fewer"
+            "the model {model} can't hold {connections} connections: select(2) promises room for 1024 descriptors only, \
+             which leaves {most}; choose another model, or ask for fewer"
         );
     }
     match descriptors {

@@ -1,6 +1,7 @@
 //! The file service as a process of its own: killed, out of disk, out of descriptors, beset by strangers.
 
 mod broken;
+mod children;
 mod disk;
 mod kills;
 mod strangers;

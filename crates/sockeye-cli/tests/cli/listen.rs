@@ -185,6 +185,14 @@ fn what_makes_no_sense_is_said() {
         (&["udp://:8000", "--group", "10.0.0.1"], "no multicast address"),
         (&["unixgram:@x", "--interface", "lo"], "no interfaces"),
         (
+            &["udp://:0", "--interface", "nosuch0"],
+            "no interface is called `nosuch0`; there are lo",
+        ),
+        (
+            &["udp://:0", "--group", "239.1.2.3%nosuch0"],
+            "no interface is called `nosuch0`; there are lo",
+        ),
+        (
             &["udp://0.0.0.0:0", "--group", "ff02::1%lo"],
             "can't hear ff02::1%lo, which is of the other family; listen at udp://:PORT",
         ),
@@ -206,17 +214,8 @@ fn what_makes_no_sense_is_said() {
     }
     let taken = UdpSocket::bind("127.0.0.1:0").expect("bind");
     let endpoint = format!("udp://{}", taken.local_addr().expect("bound"));
-    for args in [&[endpoint.as_str()][..], &["udp://:0", "--interface", "nosuch0"]] {
-        let output = run(&[&["listen"], args].concat());
-        assert_eq!(output.status.code(), Some(1), "{}", words(&output));
-    }
-    let output = run(&["listen", "udp://:0", "--group", "239.1.2.3%nosuch"]);
+    let output = run(&["listen", &endpoint]);
     assert_eq!(output.status.code(), Some(1), "{}", words(&output));
-    let said = words(&output);
-    assert!(
-        said.contains("join group") && said.contains("no network interface is called `nosuch`"),
-        "{said}"
-    );
 }
 
 #[test]

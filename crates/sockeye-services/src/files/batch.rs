@@ -71,6 +71,7 @@ impl Small {
     /// Reserves room for a file, and makes its temporary one if it is to be on the disk. A file that is there already, and has no
     /// room a second time, needs none.
     pub(super) async fn begin(&mut self, place: &Place, path: &Path, upload: &Upload) -> Outcome<Beginning> {
+        place.hold().await?;
         let (size, sync) = (upload.size, upload.sync);
         match self.room.take(place, size).await {
             Ok(()) => {}
@@ -134,6 +135,7 @@ impl Small {
     /// Gives back what was reserved ahead: nothing more comes for now.
     pub(super) async fn give_back(&mut self, place: &Place) {
         self.room.give_back(place).await;
+        place.rest();
     }
 
     /// Begins to commit what was collected, unless a batch is on its way already.

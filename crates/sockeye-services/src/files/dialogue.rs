@@ -265,7 +265,11 @@ impl<'c> Dialogue<'c> {
                 Ok(if self.login.is_over() { OVER } else { ON })
             }
             _ => match self.place().await {
-                Ok(place) => self.at_home(&place, head, frame).await,
+                Ok(place) => {
+                    let step = self.at_home(&place, head, frame).await;
+                    place.rest();
+                    step
+                }
                 Err(failure) => self.answer::<()>(head, Err(failure)).await,
             },
         }

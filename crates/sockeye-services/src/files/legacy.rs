@@ -62,12 +62,14 @@ pub(super) async fn upload(
         Err(error) => {
             place.pending.unlink(&temporary);
             place.settle(reserved, 0).await;
+            place.rest();
             return Err(error);
         }
     };
     place.pending.unlink(&temporary); // there is none when all went well
     let (outcome, growth) = published.unwrap_or_else(|failure| (Err(failure), 0));
     place.settle(reserved, growth).await;
+    place.rest();
     outcome.map_err(refused)
 }
 

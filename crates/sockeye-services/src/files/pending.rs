@@ -30,6 +30,8 @@ use std::os::unix::fs::FileExt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+/// The folder beside them of those who are in the middle of something; no upload is called so.
+pub(super) const HOLDS: &str = "holds";
 /// A plan is a path and some numbers.
 const MAX_PLAN: u64 = 64 << 10;
 /// How long a new connection waits for the one before it to let go: that looks every quarter of a second, and may have a

@@ -1,18 +1,20 @@
 //! Where one owner's files are, and what they count. How a complete file gets its name is [`publishing`].
 
 mod entries;
+mod holds;
 mod owner;
 mod publishing;
 mod temporary;
 
 use super::pending::Pending;
-use super::tree::{Quiet, Tree, amount_below, folder_in, mtime_of, open};
+use super::tree::{Quiet, Tree, folder_in, mtime_of, open};
 use super::trouble::{self, Outcome};
 use super::{Books, record};
 use crate::background::{Party, off_loop_for};
 use crate::patience::Patience;
-use crate::store::{MOST, Reserved, Usage};
+use crate::store::{MOST, Reserved};
 use entries::Entries;
+use holds::Holds;
 use rustix::fs::{self, Mode, OFlags};
 use rustix::io::Errno;
 use sockeye_proto::files::{Code, Failure, Hash, Mtime, Path, Receipt};
@@ -26,7 +28,7 @@ pub(super) use owner::Owner;
 pub(super) use publishing::Publishing;
 pub(super) use temporary::{Complete, Temporary};
 
-/// How often a connection tries to be the one that counts, or that changes names.
+/// How often a connection tries to be the one that changes names.
 const TRY_AGAIN: Duration = Duration::from_millis(5);
 /// How long it tries to be the one that changes names: others move a folder of a million files meanwhile, or give a thousand
 /// files their names on a disk that is busy.
@@ -39,6 +41,7 @@ pub(super) struct Place {
     pub(super) pending: Pending,
     pub(super) books: Arc<Books>,
     entries: Arc<Entries>,
+    holds: Arc<Holds>,
     account: Arc<str>,
     /// Who asks for what is done here.
     pub(super) party: Party,
@@ -63,10 +66,12 @@ impl Place {
         let mut tag = [0; 8];
         getrandom::fill(&mut tag)
             .map_err(|error| Failure::new(Code::Io, format!("random numbers: {error}")))?;
+        let (tag, pending) = (u64::from_le_bytes(tag), Pending::of(pending));
         let place = Place {
-            tag: u64::from_le_bytes(tag),
+            tag,
             root: Arc::new(Tree::of(root)),
-            pending: Pending::of(pending),
+            holds: Arc::new(Holds::among(pending.clone(), tag)),
+            pending,
             books: books.clone(),
             entries: Arc::new(Entries::of(entries)),
             account,
@@ -75,44 +80,6 @@ impl Place {
         };
         place.count().await?;
         Ok(place)
-    }
-
-    /// Counts what is there, unless this server has done so: whatever a crash left undone ends here.
-    async fn count(&self) -> Outcome<()> {
-        let failed = |error| trouble::of("count your files", error);
-        let is_counted = async || {
-            let usage = self
-                .books
-                .store
-                .usage(&self.account)
-                .await
-                .map_err(trouble::store)?;
-            Ok::<_, Failure>(usage.counted_by == self.books.server)
-        };
-        if is_counted().await? {
-            return Ok(());
-        }
-        let _quiet = self.quiet().await?;
-        if is_counted().await? {
-            return Ok(());
-        }
-        let (tree, pending, entries) = (self.root.clone(), self.pending.clone(), self.entries.clone());
-        let party = self.first();
-        let counted = off_loop_for(&party, move || {
-            pending.sweep(SystemTime::now())?;
-            let kept = amount_below(&tree.folder("")?)?;
-            entries.set(kept.entries)?;
-            Ok((kept.bytes, pending.recover()?))
-        });
-        let (used, reserved) = counted.await.map_err(trouble::busy)?.map_err(failed)?;
-        let usage = Usage {
-            used,
-            reserved,
-            limit: None,
-            counted_by: self.books.server,
-        };
-        let recounted = self.books.store.recount(&self.account, usage).await;
-        recounted.map_err(trouble::store)
     }
 
     /// What is kept, and what may be.
@@ -132,12 +99,14 @@ impl Place {
 
     /// Reserves room; says how much is left, where there is a limit.
     pub(super) async fn reserve(&self, bytes: u64) -> Outcome<Option<u64>> {
+        self.hold().await?;
         let reserved = self
             .books
             .store
             .reserve(&self.account, bytes, self.usual_limit)
             .await;
-        match reserved.map_err(trouble::store)? {
+        // Of an error nobody knows whether it came before.
+        match reserved.inspect_err(|_| self.spoil()).map_err(trouble::store)? {
             Reserved::Granted(left) => Ok(left),
             Reserved::Refused(usage) => {
                 let limit = usage.limit.or(self.usual_limit).unwrap_or(MOST);
@@ -151,13 +120,13 @@ impl Place {
         }
     }
 
-    /// Gives back what was reserved, and counts what is kept. When the books fail, too much is counted until the server's
-    /// next start, never too little.
+    /// Gives back what was reserved, and counts what is kept. When the books fail, it is counted anew later.
     pub(super) async fn settle(&self, freed: u64, growth: i64) {
         if (freed, growth) != (0, 0)
             && let Err(error) = self.books.store.settle(&self.account, freed, growth).await
         {
-            tracing::warn!(account = &*self.account, %error, "the quota is counted wrong until the next start");
+            tracing::warn!(account = &*self.account, %error, "the quota is wrong until it is counted anew");
+            self.spoil();
         }
     }
 
@@ -191,6 +160,7 @@ impl Place {
 
     /// Waits until nobody else changes names, and no thread waits with it: there are few, and they are everybody's.
     pub(super) async fn quiet(&self) -> Outcome<Quiet> {
+        self.hold().await?;
         let failed = |error| trouble::of("lock your folder", error);
         let mut patience = Patience::new(PATIENCE, TRY_AGAIN);
         loop {

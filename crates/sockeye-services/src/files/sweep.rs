@@ -78,12 +78,14 @@ async fn sweep(books: &Arc<Books>) {
 
 async fn sweep_one(books: &Arc<Books>, owner: &Owner) -> trouble::Outcome<()> {
     let place = Place::of(owner, Party::Own, books, None).await?;
+    place.hold().await?;
     let swept = place.work(|place| {
         let swept = place.pending.sweep(SystemTime::now());
         swept.map_err(|error| trouble::of("sweep forgotten uploads", error))
     });
     let freed = swept.await?;
     place.settle(freed, 0).await;
+    place.rest();
     Ok(())
 }
 

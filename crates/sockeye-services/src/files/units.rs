@@ -65,6 +65,42 @@ impl Unit {
     }
 }
 
+/// The unit whose bytes are just passing through memory, hashed as long as none of them goes by another way.
+#[derive(Debug)]
+pub(crate) struct Passing {
+    /// The file's size.
+    size: u64,
+    /// Two kilobytes of state, which only a transfer under way has.
+    unit: Option<Box<Unit>>,
+    /// Up to where it is hashed.
+    end: u64,
+}
+
+impl Passing {
+    /// None yet, of a file of this size.
+    pub(crate) fn new(size: u64) -> Self {
+        let (unit, end) = (None, 0);
+        Passing { size, unit, end }
+    }
+
+    /// Some bytes, which are at `at` in the file and within one unit.
+    pub(crate) fn update(&mut self, at: u64, bytes: &[u8]) {
+        if at.is_multiple_of(UNIT) {
+            (self.unit, self.end) = (Some(Box::new(Unit::new(at / UNIT, self.size))), at);
+        }
+        if let Some(unit) = self.unit.as_mut().filter(|_| self.end == at) {
+            unit.update(bytes);
+            self.end += bytes.len() as u64;
+        }
+    }
+
+    /// What is to be kept of the unit that ends here, if all of its bytes have passed.
+    pub(crate) fn finish(&mut self, end: u64) -> Option<Value> {
+        let unit = self.unit.take().filter(|_| self.end == end)?;
+        Some(unit.finish())
+    }
+}
+
 /// The value of the unit of this number of a file that was, or is to be, of this size; `None` if the file ends before the unit.
 pub(crate) fn of_file(file: &File, number: u64, size: u64) -> io::Result<Option<Value>> {
     let mut unit = Unit::new(number, size);
@@ -83,6 +119,20 @@ pub(crate) fn of_file(file: &File, number: u64, size: u64) -> io::Result<Option<
         }
     }
     Ok(Some(unit.finish()))
+}
+
+/// The same of one that may have passed through memory on its way into the file: its bytes aren't read again then.
+pub(crate) fn of_written(
+    file: &File,
+    number: u64,
+    size: u64,
+    passed: Option<Value>,
+) -> io::Result<Option<Value>> {
+    let Some(value) = passed else {
+        return of_file(file, number, size);
+    };
+    let is_there = file.metadata()?.len() >= size.min((number + 1) * UNIT);
+    Ok(is_there.then_some(value))
 }
 
 /// The hash of the file that has these units; of an empty one when there are none.

@@ -1,14 +1,15 @@
 //! An upload that goes on over this connection.
 //!
-//! Bytes go into the part as they come. Each unit that is complete is hashed and forced to the disk in the background
-//! while the next one comes, and then noted: from then on it need not be sent again.
+//! Bytes go into the part as they come. Each unit that is complete is forced to the disk in the background while the next one
+//! comes, and then noted: from then on it need not be sent again. It is hashed as it comes, or, if it went past this program's
+//! memory, read again in the background.
 
 use super::pending::{Claim, Pending, Plan, durable_units, offset_after};
 use super::place::{Complete, Naming, Place, Temporary, now};
 use super::record;
 use super::tree::{Quiet, write_at};
 use super::trouble::{self, Outcome};
-use super::units;
+use super::units::{self, Passing};
 use super::wire::{Waited, Wire};
 use crate::background::{Begun, Party, begun, off_loop_for};
 use rustix::fs;
@@ -40,6 +41,7 @@ pub(super) struct Live {
     files: Arc<Files>,
     /// Where the next byte goes.
     offset: u64,
+    passing: Passing,
     /// Units that are on the disk.
     done: usize,
     /// Units that are on their way there, the oldest first.
@@ -67,6 +69,7 @@ impl Live {
         path: Path,
         wanted: Plan,
     ) -> Outcome<Beginning> {
+        place.hold().await?;
         let claim = place.pending.claim(name).await?;
         let plan = match Self::planned(place, name, path, wanted).await {
             Ok(Planned::Plan(plan)) => plan,
@@ -152,6 +155,7 @@ impl Live {
             _ => Err(missing()),
         };
         place.work(look).await?; // before there is a lock for it
+        place.hold().await?;
         let claim = place.pending.claim(name).await?;
         let plan = match place.work(look).await {
             Ok(plan) => plan,
@@ -169,6 +173,7 @@ impl Live {
             name,
             party: place.party.clone(),
             offset: offset_after(done, files.plan.size),
+            passing: Passing::new(files.plan.size),
             files: Arc::new(files),
             done,
             ahead: VecDeque::new(),
@@ -208,8 +213,11 @@ impl Live {
         waited: &mut Duration,
     ) -> sockeye::Result<Waited<Outcome<u64>>> {
         let room = (UNIT - self.offset % UNIT).min(self.left()).min(most);
+        let (at, passing) = (self.offset, &mut self.passing);
         let came = wire
-            .bytes_into((&self.files.part, self.offset), room, waited)
+            .bytes_into((&self.files.part, at), room, waited, |bytes| {
+                passing.update(at, bytes);
+            })
             .await?;
         let Waited::For(Ok(count)) = came else {
             return Ok(came);
@@ -231,14 +239,15 @@ impl Live {
         self.failed.take()
     }
 
-    /// Has the unit that is complete hashed and forced to the disk.
+    /// Has the unit that is complete forced to the disk.
     async fn push(&mut self) -> Outcome<()> {
         while self.ahead.len() >= AHEAD {
             self.pull().await?;
         }
         let (files, party) = (self.files.clone(), self.party.clone());
         let number = (self.offset - 1) / UNIT;
-        let work = async move { off_loop_for(&party, move || keep_unit(&files, number)).await };
+        let passed = self.passing.finish(self.offset);
+        let work = async move { off_loop_for(&party, move || keep_unit(&files, number, passed)).await };
         let work = begun(work).await;
         self.ahead.push_back(work);
         Ok(())
@@ -288,6 +297,7 @@ impl Live {
     /// Compares the hash, and gives the file its name.
     pub(super) async fn commit(mut self, place: &Place, hash: Option<Hash>) -> Outcome<Receipt> {
         self.drain().await?;
+        place.hold().await?;
         let (name, files) = (self.name, self.files.clone());
         let (size, sync) = (files.plan.size, files.plan.sync);
         let completed = place.work(move |place| Ok(completed(place, name, &files, hash)));
@@ -305,6 +315,7 @@ impl Live {
     /// Forgets it all.
     pub(super) async fn abandon(mut self, place: &Place) -> Outcome<()> {
         let _ = self.drain().await; // whatever came of it
+        place.hold().await?;
         let name = self.name;
         let discarded = place.work(move |place| discard(&place.pending, name)).await;
         if discarded.is_ok() {
@@ -392,9 +403,9 @@ fn open(place: &Place, name: UploadName, plan: Plan, claim: Claim) -> Outcome<(F
     Ok((files, done))
 }
 
-/// Hashes a unit that is written, forces it to the disk, and notes that.
-fn keep_unit(files: &Files, number: u64) -> Result<(), Errno> {
-    let value = units::of_file(&files.part, number, files.plan.size);
+/// Forces a unit that is written to the disk, and notes that; one that isn't hashed is hashed before.
+fn keep_unit(files: &Files, number: u64, passed: Option<units::Value>) -> Result<(), Errno> {
+    let value = units::of_written(&files.part, number, files.plan.size, passed);
     let value = value.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
     let value = value.ok_or(Errno::IO)?; // somebody has cut it
     let mut failed = files.failed.lock().map_err(|_| Errno::IO)?;

@@ -129,29 +129,32 @@ impl<'c> Wire<'c> {
     }
 
     /// Puts some of the raw bytes that are due into a file, `most` at the most, without a copy where that can be. When the
-    /// file can't take them they are still due.
+    /// file can't take them they are still due. Those that came through memory are shown.
     pub(super) async fn bytes_into(
         &mut self,
         place: (&File, u64),
         most: u64,
         waited: &mut Duration,
+        mut seen: impl FnMut(&[u8]),
     ) -> Result<Waited<Outcome<u64>>> {
         let (file, offset) = place;
         if !self.held.is_empty() {
             let count = self.held.len().min(usize::try_from(most).unwrap_or(usize::MAX));
             let written = write_at(file, &self.held[..count], offset);
             return Ok(Waited::For(written.map_err(of_file).map(|()| {
+                seen(&self.held[..count]);
                 self.held.advance(count);
                 count as u64
             })));
         }
-        let at_once = sockeye::time::at_once(self.conn.recv_file_some(file, offset, most)).await?;
+        let receiving = self.conn.recv_file_seen(file, offset, most, &mut seen);
+        let at_once = sockeye::time::at_once(receiving).await?;
         let received = match at_once {
             Some(received) => received,
             None => {
                 self.flush().await?;
                 let limits = self.conn.timeouts();
-                let receiving = self.conn.recv_file_some(file, offset, most);
+                let receiving = self.conn.recv_file_seen(file, offset, most, &mut seen);
                 match patiently(receiving, self.watched, limits.0, waited).await? {
                     Waited::For(received) => received,
                     Waited::Look => return Ok(Waited::Look),

@@ -7,6 +7,7 @@ use sockeye_services::settings::Settings;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 const NAMES: usize = 10_000;
@@ -69,6 +70,49 @@ fn below(folder: &Path) -> Vec<String> {
     }
     found.sort();
     found
+}
+
+/// Becomes the program behind it, for which the kernel has no `openat2(2)`.
+const WITHOUT_OPENAT2: &str = r#"
+import ctypes, os, struct, sys
+OPENAT2, ENOSYS = 437, 38
+steps = [(0x20, 0, 0, 0), (0x15, 0, 1, OPENAT2), (0x06, 0, 0, 0x00050000 | ENOSYS), (0x06, 0, 0, 0x7FFF0000)]
+code = b"".join(struct.pack("=HBBI", *step) for step in steps)
+held = ctypes.create_string_buffer(code, len(code))
+class Filter(ctypes.Structure):
+    _fields_ = [("count", ctypes.c_ushort), ("steps", ctypes.c_void_p)]
+filter = Filter(len(steps), ctypes.cast(held, ctypes.c_void_p))
+libc = ctypes.CDLL(None, use_errno=True)
+libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
+if libc.prctl(22, 2, ctypes.byref(filter)) != 0:  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
+    sys.exit(os.strerror(ctypes.get_errno()))
+if libc.syscall(OPENAT2, -1, None, None, 0) != -1 or ctypes.get_errno() != ENOSYS:
+    sys.exit("there is an openat2 all the same")
+os.execv(sys.argv[1], sys.argv[1:])
+"#;
+
+#[test]
+fn an_older_kernel_is_no_help_to_them() {
+    let this = std::env::current_exe().expect("the path of this program");
+    let output = Command::new("python3")
+        .args(["-c", WITHOUT_OPENAT2])
+        .arg(this)
+        .args([
+            "--exact",
+            "attackers::ten_thousand_hostile_names_write_nothing_elsewhere",
+            "attackers::a_link_that_comes_and_goes_leads_nowhere",
+            "dialogue::a_whole_conversation_under_every_model",
+            "dialogue::folders_are_listed_in_order_and_in_pages",
+        ])
+        .output()
+        .expect("python3");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(said.contains("4 passed"), "{said}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A server of the file service, and a client that sends frames of its own making.
 
+use super::tunnel;
 use serde_json::{Value, json};
 use sockeye::{Endpoint, Model, Running, Server};
 use sockeye_proto::frames::{Decoder, decode, encode};
@@ -32,14 +33,27 @@ impl Served {
         self.data.join("files/everybody").join(path)
     }
 
-    /// What is left of uploads.
+    /// What is left of uploads, and of who was in the middle of something.
     pub(crate) fn pending(&self) -> Vec<String> {
-        let folder = std::fs::read_dir(self.data.join("files/uploads/*everybody"));
-        let names = folder
-            .into_iter()
-            .flatten()
-            .map(|entry| entry.expect("an entry").file_name());
-        names.map(|name| name.to_string_lossy().into_owned()).collect()
+        self.pending_of("*everybody")
+    }
+
+    /// Another account's.
+    pub(crate) fn pending_of(&self, account: &str) -> Vec<String> {
+        let names = |folder: &str| {
+            let folder = std::fs::read_dir(self.data.join("files/uploads").join(account).join(folder));
+            let names = folder
+                .into_iter()
+                .flatten()
+                .map(|entry| entry.expect("an entry").file_name());
+            names
+                .map(|name| name.to_string_lossy().into_owned())
+                .collect::<Vec<_>>()
+        };
+        let mut left = names("");
+        left.retain(|name| name != "holds");
+        left.extend(names("holds"));
+        left
     }
 }
 
@@ -60,11 +74,24 @@ pub(crate) fn serve(model: Model, settings: Settings) -> Served {
     served
 }
 
-pub(crate) fn serve_in(folder: &Path, model: Model, mut settings: Settings) -> Served {
+/// One that is met over TLS, though its clients needn't know.
+pub(crate) fn serve_secured(model: Model, settings: Settings) -> Served {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut served = serve_at("tls://127.0.0.1:0", folder.path(), model, settings);
+    served.endpoint = tunnel::to(served.endpoint.clone());
+    served._folder = Some(folder);
+    served
+}
+
+pub(crate) fn serve_in(folder: &Path, model: Model, settings: Settings) -> Served {
+    serve_at("tcp://127.0.0.1:0", folder, model, settings)
+}
+
+fn serve_at(endpoint: &str, folder: &Path, model: Model, mut settings: Settings) -> Served {
     let data = Data::at(folder);
     data.open().expect("a data folder");
     settings.data = Some(data);
-    let server = Server::bind("tcp://127.0.0.1:0").expect("bind").model(model);
+    let server = Server::bind(endpoint).expect("bind").model(model);
     let service = catalog::named("files").expect("the service");
     let starter = (service.make)(&settings).expect("settings that make sense");
     let running = starter.start(server).expect("start");

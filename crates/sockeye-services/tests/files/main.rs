@@ -1,6 +1,7 @@
 //! The file service as its clients meet it: in raw frames, under every model.
 
 mod client;
+mod tunnel;
 
 mod attackers;
 mod dialogue;

@@ -21,6 +21,21 @@ impl Connection {
     /// # Errors
     /// When the file can't be read or the connection is broken.
     pub async fn send_file(&mut self, file: &File, offset: u64, count: u64) -> Result<u64> {
+        self.send_file_seen(file, offset, count, |_| {}).await
+    }
+
+    /// The same, and shows what it sends, in order, where that passes through this program's memory: all of it if the connection
+    /// [`sees`](Self::sees_files) files, else nothing. Who is to hash it as well needn't read it again then.
+    ///
+    /// # Errors
+    /// As [`send_file`](Self::send_file).
+    pub async fn send_file_seen(
+        &mut self,
+        file: &File,
+        offset: u64,
+        count: u64,
+        mut seen: impl FnMut(&[u8]),
+    ) -> Result<u64> {
         let mut sent = 0;
         while sent < count {
             // sendfile(2) takes at most 2 GiB - 4 KiB in one call.
@@ -29,7 +44,7 @@ impl Connection {
                 Transport::Plain(wire) => {
                     poll_fn(|cx| wire.poll_send_file(cx, file.as_fd(), offset + sent, wanted)).await
                 }
-                _ => self.copy_file(file, offset + sent, wanted).await,
+                _ => self.copy_file(file, offset + sent, wanted, &mut seen).await,
             };
             match step.map_err(|error| self.failed("send file", error))? {
                 0 => break,
@@ -39,11 +54,24 @@ impl Connection {
         Ok(sent)
     }
 
-    async fn copy_file(&mut self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
+    /// Whether the bytes of a file that is sent pass through this program's memory, as they do to become TLS.
+    pub fn sees_files(&self) -> bool {
+        !matches!(self.transport, Transport::Plain(_))
+    }
+
+    async fn copy_file(
+        &mut self,
+        file: &File,
+        offset: u64,
+        count: usize,
+        seen: &mut impl FnMut(&[u8]),
+    ) -> io::Result<usize> {
         let mut spare = Spare::take();
         let room = spare.bytes().len().min(count);
         let read = rustix::io::pread(file, &mut spare.bytes()[..room], offset)?;
-        self.send(spare.filled(read)).await?;
+        let chunk = spare.filled(read);
+        seen(&chunk);
+        self.send(chunk).await?;
         Ok(read)
     }
 
@@ -91,16 +119,37 @@ impl Connection {
     /// # Errors
     /// As [`recv_file`](Self::recv_file). Nothing was received then.
     pub async fn recv_file_some(&mut self, file: &File, offset: u64, most: u64) -> Result<u64> {
+        self.recv_file_seen(file, offset, most, |_| {}).await
+    }
+
+    /// The same, and shows the bytes if they came through this program's memory: all that are counted, or nothing. It depends on the model,
+    /// and on what was received before.
+    ///
+    /// # Errors
+    /// As [`recv_file`](Self::recv_file). Nothing was received then.
+    pub async fn recv_file_seen(
+        &mut self,
+        file: &File,
+        offset: u64,
+        most: u64,
+        seen: impl FnOnce(&[u8]),
+    ) -> Result<u64> {
         if most == 0 {
             return Ok(0); // no bytes that are moved are no end
         }
         let most = usize::try_from(most).unwrap_or(usize::MAX);
-        let step = self.recv_step(file, offset, most).await;
+        let step = self.recv_step(file, offset, most, seen).await;
         let received = step.map_err(|error| self.failed("receive file", error))?;
         Ok(received as u64)
     }
 
-    async fn recv_step(&mut self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
+    async fn recv_step(
+        &mut self,
+        file: &File,
+        offset: u64,
+        count: usize,
+        seen: impl FnOnce(&[u8]),
+    ) -> io::Result<usize> {
         if self.held.is_empty()
             && let Some(moved) = self
                 .waiting(|conn, cx| conn.poll_pipe(cx, file, offset, count))
@@ -112,6 +161,7 @@ impl Connection {
         let wanted = chunk.len().min(count);
         let written = file.write_all_at(&chunk[..wanted], offset);
         if written.is_ok() {
+            seen(&chunk[..wanted]);
             chunk.advance(wanted);
         }
         if !chunk.is_empty() {

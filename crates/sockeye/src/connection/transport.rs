@@ -1,6 +1,7 @@
 //! What a connection's bytes travel through: the socket itself, or TLS over it.
 
-use crate::buffer::{Chunk, Spare};
+use super::secured::{Carrier, Secured};
+use crate::buffer::Chunk;
 use crate::model::{StreamLink, Way};
 use crate::server::registry::Entry;
 use crate::tls::{TlsClient, TlsFacts, TlsServer};
@@ -11,16 +12,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_rustls::TlsStream;
-
-/// How much of several small pieces is sent together. A handshake's records fit; TLS would send each by itself, and lose
-/// the alert that says why it ends, since it tries only once more then.
-const GATHER: usize = 2048;
 
 /// A socket whose bytes are counted.
 pub(crate) struct Wire {
     link: Box<dyn StreamLink>,
-    entry: Arc<Entry>,
+    pub(super) entry: Arc<Entry>,
 }
 
 impl Wire {
@@ -66,6 +62,16 @@ impl Wire {
             self.entry.stall();
         }
         sent
+    }
+
+    /// Sends of several pieces as much as goes at once.
+    pub(super) fn poll_write_all_of(
+        &mut self,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let sent = self.link.poll_write_all_of(cx, pieces);
+        self.note(sent)
     }
 
     pub(crate) fn poll_pushed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -138,27 +144,6 @@ impl AsyncWrite for Wire {
         self.link.poll_flush(cx)
     }
 
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let mut gathered = [0; GATHER];
-        let mut count = 0;
-        for slice in slices {
-            let Some(room) = gathered.get_mut(count..count + slice.len()) else {
-                break;
-            };
-            room.copy_from_slice(slice);
-            count += slice.len();
-        }
-        if count > 0 {
-            return self.poll_write(cx, &gathered[..count]);
-        }
-        let first = slices.iter().find(|slice| !slice.is_empty());
-        self.poll_write(cx, first.map_or(&[], |slice| &**slice))
-    }
-
     /// Closing for writing is the connection's: TLS only has to get its farewell out.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_flush(cx)
@@ -167,7 +152,7 @@ impl AsyncWrite for Wire {
 
 pub(crate) enum Transport {
     Plain(Wire),
-    Tls(Box<TlsStream<Wire>>),
+    Tls(Box<Secured>),
     /// A TLS handshake failed here, or is under way. What is left is another descriptor of the same socket.
     Broken(OwnedFd),
 }
@@ -176,57 +161,38 @@ impl Transport {
     pub(crate) fn wire_mut(&mut self) -> Option<&mut Wire> {
         match self {
             Transport::Plain(wire) => Some(wire),
-            Transport::Tls(stream) => Some(stream.get_mut().0),
+            Transport::Tls(secured) => Some(secured.wire_mut()),
             Transport::Broken(_) => None,
         }
     }
 
-    fn stream(&mut self) -> io::Result<Pin<&mut (dyn Duplex + '_)>> {
+    fn writer(&mut self) -> io::Result<Pin<&mut (dyn AsyncWrite + Unpin + '_)>> {
         match self {
             Transport::Plain(wire) => Ok(Pin::new(wire)),
-            Transport::Tls(stream) => Ok(Pin::new(&mut **stream)),
-            Transport::Broken(_) => Err(io::Error::new(
-                io::ErrorKind::NotConnected,
-                "the TLS handshake failed before",
-            )),
+            Transport::Tls(secured) => Ok(Pin::new(&mut secured.stream)),
+            Transport::Broken(_) => Err(broken()),
         }
-    }
-
-    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let read = ready!(self.stream()?.poll_read(cx, buf));
-        Poll::Ready(match self {
-            // The peer has not said farewell, for it was not the peer who ended this.
-            Transport::Tls(stream) if stream.get_ref().0.entry.input_ended() => read.or_else(|error| {
-                if error.kind() == io::ErrorKind::UnexpectedEof {
-                    Ok(())
-                } else {
-                    Err(error)
-                }
-            }),
-            Transport::Tls(_) => read.map_err(crate::tls::unheard_farewell),
-            _ => read,
-        })
     }
 
     #[inline]
     pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Chunk>> {
         match self {
             Transport::Plain(wire) => wire.poll_recv(cx),
-            other => other.poll_opened(cx),
+            Transport::Tls(secured) => secured.poll_recv(cx),
+            Transport::Broken(_) => Poll::Ready(Err(broken())),
         }
     }
 
-    /// What TLS has opened.
-    fn poll_opened(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Chunk>> {
-        let mut spare = Spare::take();
-        let mut buf = ReadBuf::new(spare.bytes());
-        ready!(self.poll_read(cx, &mut buf))?;
-        let count = buf.filled().len();
-        Poll::Ready(Ok(spare.filled(count)))
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Transport::Plain(wire) => Pin::new(wire).poll_read(cx, buf),
+            Transport::Tls(secured) => secured.poll_read(cx, buf),
+            Transport::Broken(_) => Poll::Ready(Err(broken())),
+        }
     }
 
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.stream()?.poll_write(cx, bytes)
+        self.writer()?.poll_write(cx, bytes)
     }
 
     /// Until nothing is left of the chunk, and no more of it is under way than a socket's buffer would take.
@@ -258,32 +224,32 @@ impl Transport {
     }
 
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream()?.poll_flush(cx)
+        self.writer()?.poll_flush(cx)
     }
 
     /// Until everything is sent, TLS' farewell included.
     pub(crate) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream()?.poll_shutdown(cx)
+        self.writer()?.poll_shutdown(cx)
     }
 
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         match self {
             Transport::Plain(wire) => wire.link.fd(),
-            Transport::Tls(stream) => stream.get_ref().0.link.fd(),
+            Transport::Tls(secured) => secured.wire().link.fd(),
             Transport::Broken(fd) => fd.as_fd(),
         }
     }
 
     pub(crate) fn facts(&self) -> Option<TlsFacts> {
         match self {
-            Transport::Tls(stream) => Some(TlsFacts::of(stream)),
+            Transport::Tls(secured) => Some(TlsFacts::of(&secured.stream)),
             _ => None,
         }
     }
 
     pub(crate) fn binding(&self) -> Option<[u8; 32]> {
         match self {
-            Transport::Tls(stream) => crate::tls::binding(stream),
+            Transport::Tls(secured) => crate::tls::binding(&secured.stream),
             _ => None,
         }
     }
@@ -301,17 +267,20 @@ impl Transport {
 
     pub(crate) async fn start_client(&mut self, tls: &TlsClient, name: &str) -> io::Result<()> {
         let name = crate::tls::server_name(name)?;
-        let stream = tls.connector().connect(name, self.take_plain()?).await?;
-        *self = Transport::Tls(Box::new(stream.into()));
+        let carrier = Carrier::new(self.take_plain()?);
+        let stream = tls.connector().connect(name, carrier).await?;
+        *self = Transport::Tls(Box::new(Secured::new(stream)));
         Ok(())
     }
 
     pub(crate) async fn start_server(&mut self, tls: &TlsServer) -> io::Result<()> {
-        let stream = tls.acceptor().accept(self.take_plain()?).await?;
-        *self = Transport::Tls(Box::new(stream.into()));
+        let carrier = Carrier::new(self.take_plain()?);
+        let stream = tls.acceptor().accept(carrier).await?;
+        *self = Transport::Tls(Box::new(Secured::new(stream)));
         Ok(())
     }
 }
 
-trait Duplex: AsyncRead + AsyncWrite + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Unpin + ?Sized> Duplex for T {}
+fn broken() -> io::Error {
+    io::Error::new(io::ErrorKind::NotConnected, "the TLS handshake failed before")
+}

@@ -28,7 +28,7 @@ mod uring;
 
 pub use name::{Model, Trigger};
 
-use crate::buffer::Chunk;
+use crate::buffer::{Chunk, Spare};
 use crate::error::{Class, Error, Result};
 use crate::server::Job;
 use crate::server::registry::SocketGrip;
@@ -40,7 +40,7 @@ pub(crate) use ready::Way;
 use rustix::net::{SocketAddrAny, SocketType, sockopt};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -59,6 +59,11 @@ pub(crate) trait StreamLink {
     /// [pushed](Self::poll_pushed). What was taken before a wait or an error is gone from the chunk.
     fn poll_send(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<()>>;
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
+    /// Sends of several pieces as much as goes at once.
+    fn poll_write_all_of(&mut self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let gathered = Spare::gather(pieces);
+        self.poll_write(cx, &gathered)
+    }
     /// Until no more is on its way to the kernel than a socket's own buffer would take.
     fn poll_pushed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let _ = cx;

@@ -30,7 +30,7 @@ pub enum Model {
     Thread,
     /// One thread for all, which tries again and again.
     Spin,
-    /// One thread for all, which waits by `select(2)`: descriptors below 1024 only.
+    /// One thread for all, which waits by `select(2)`: a thousand connections at the most.
     Select,
     /// One thread for all (or N with a listener each), which waits by `epoll(7)`.
     Epoll(Trigger),

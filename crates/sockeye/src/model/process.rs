@@ -17,8 +17,8 @@ use super::local::Ready;
 use super::task::Remote;
 use super::{StreamLink, Workers, current, thread};
 use crate::buffer::{Chunk, Spare};
-use crate::server::registry::{Entry, Grip};
-use crate::server::{Arrival, Event, Job, Reason, Shared, Shutdown, Stage, StreamWork, Worker};
+use crate::server::registry::{Entry, Grip, lock};
+use crate::server::{Arrival, Event, Job, NoPlace, Reason, Shared, Shutdown, Stage, StreamWork, Worker};
 use counts::Pool;
 pub(crate) use inherited::keep_to_itself;
 use report::{Report, Reporter, Voice};
@@ -32,7 +32,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -268,7 +268,7 @@ fn accept(job: Job, reporter: &Reporter, rudder: OwnedFd) {
 
 async fn steer(worker: Worker, died: OwnedFd, voice: Arc<Voice>, rudder: OwnedFd, gate: Arc<Gate>) {
     let nursery = Rc::new(Nursery {
-        children: RefCell::default(),
+        alive: Arc::default(),
         counts: RefCell::default(),
         shared: worker.shared.clone(),
         voice: voice.clone(),
@@ -308,25 +308,40 @@ async fn obey(rudder: OwnedFd, shutdown: Shutdown) {
     std::future::pending::<()>().await;
 }
 
+/// The children that are not reaped yet. Held while one is reaped and while one is sent a signal: afterwards its number may be that of
+/// any process.
+type Alive = Mutex<HashMap<i32, Arc<Entry>>>;
+
 /// A hold on a forked process.
-struct ChildGrip(Pid);
+struct ChildGrip {
+    pid: Pid,
+    alive: Arc<Alive>,
+}
+
+impl ChildGrip {
+    fn send(&self, signal: Signal) {
+        if lock(&self.alive).contains_key(&self.pid.as_raw_nonzero().get()) {
+            let _ = kill_process(self.pid, signal); // it may have ended, and not been reaped
+        }
+    }
+}
 
 impl Grip for ChildGrip {
     fn stop(&self) {
-        let _ = kill_process(self.0, Signal::TERM); // it is there until it is reaped, and then this grip is gone
+        self.send(Signal::TERM);
     }
 
     /// The child sees for itself who is quiet.
     fn end_input(&self) {}
 
     fn cut(&self) {
-        let _ = kill_process(self.0, Signal::USR2);
+        self.send(Signal::USR2);
     }
 }
 
 /// The children that the acceptor has.
 struct Nursery {
-    children: RefCell<HashMap<i32, Arc<Entry>>>,
+    alive: Arc<Alive>,
     counts: RefCell<Pool>,
     shared: Arc<Shared>,
     voice: Arc<Voice>,
@@ -337,10 +352,10 @@ struct Nursery {
 }
 
 impl Nursery {
-    fn bear(&self, work: &StreamWork, arrival: Arrival, spin: Duration) -> io::Result<()> {
+    fn bear(&self, work: &StreamWork, arrival: Arrival, spin: Duration) -> Result<(), NoPlace> {
         if *self.shared.stage.borrow() != Stage::Running {
             // The drain has a thread of its own, whose locks a child must not inherit.
-            return Err(io::Error::other("the server is stopping"));
+            return Err(io::Error::other("the server is stopping").into());
         }
         let entry = arrival.entry.clone();
         let (remote, counts) = (self.gate.remote()?, self.counts.borrow_mut().take()?);
@@ -354,14 +369,14 @@ impl Nursery {
             live(work, arrival, remote, &self.shared, spin);
             self.voice.last_word()
         })
-        .inspect_err(|error| {
+        .map_err(|error| {
             self.tell_closed(&entry, Reason::Failed(format!("fork: {error}")));
             self.counts.borrow_mut().give_back(counts);
+            NoPlace::Told
         })?;
-        entry.hold(|| Box::new(ChildGrip(pid)));
-        self.children
-            .borrow_mut()
-            .insert(pid.as_raw_nonzero().get(), entry);
+        lock(&self.alive).insert(pid.as_raw_nonzero().get(), entry.clone());
+        let alive = self.alive.clone();
+        entry.hold(|| Box::new(ChildGrip { pid, alive }));
         Ok(())
     }
 
@@ -380,29 +395,33 @@ impl Nursery {
 
     fn reap(&self, options: WaitOptions) {
         loop {
-            match waitpid(None, options) {
-                Ok(Some((pid, status))) => self.bury(pid, status),
-                Err(Errno::INTR) => {}
+            let mut alive = lock(&self.alive);
+            let reaped = waitpid(None, options);
+            let dead = match &reaped {
+                Ok(Some((pid, _))) => alive.remove(&pid.as_raw_nonzero().get()),
+                _ => None,
+            };
+            drop(alive); // who has its grip may wait for it
+            match (reaped, dead) {
+                (Ok(Some((_, status))), Some(entry)) => self.bury(&entry, status),
+                (Ok(Some(_)) | Err(Errno::INTR), _) => {}
                 _ => return,
             }
         }
     }
 
-    fn bury(&self, pid: Pid, status: WaitStatus) {
-        let Some(entry) = self.children.borrow_mut().remove(&pid.as_raw_nonzero().get()) else {
-            return;
-        };
+    fn bury(&self, entry: &Arc<Entry>, status: WaitStatus) {
         entry.let_go();
         match status.exit_status() {
             Some(TOLD) => {}
-            Some(0) => self.tell_closed(&entry, Reason::Finished),
-            _ if entry.is_cut() => self.tell_closed(&entry, Reason::Cut),
-            _ => self.tell_closed(&entry, Reason::Failed(format!("its process {}", died(status)))),
+            Some(0) => self.tell_closed(entry, Reason::Finished),
+            _ if entry.is_cut() => self.tell_closed(entry, Reason::Cut),
+            _ => self.tell_closed(entry, Reason::Failed(format!("its process {}", died(status)))),
         }
         if let Some(counts) = entry.counted_in() {
             self.counts.borrow_mut().give_back(counts);
         }
-        self.shared.registry.remove(&entry);
+        self.shared.registry.remove(entry);
     }
 
     fn tell_closed(&self, entry: &Entry, reason: Reason) {
@@ -417,12 +436,7 @@ impl Nursery {
 
     /// The server's patience is over.
     fn end(&self) {
-        for pid in self
-            .children
-            .borrow()
-            .keys()
-            .filter_map(|pid| Pid::from_raw(*pid))
-        {
+        for pid in lock(&self.alive).keys().filter_map(|pid| Pid::from_raw(*pid)) {
             let _ = kill_process(pid, Signal::KILL);
         }
         self.reap(WaitOptions::empty());

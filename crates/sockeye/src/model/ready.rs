@@ -9,9 +9,9 @@ use crate::buffer::{Chunk, Loans, RECEIVE, Spare};
 use crate::server::registry::SocketGrip;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, SocketFlags};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, SocketFlags, sendmsg};
 use rustix::pipe::{SpliceFlags, splice};
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -178,6 +178,18 @@ impl<R: Reactor> StreamLink for Socket<R> {
             Ok(Done {
                 value: count,
                 spent: count < bytes.len(),
+            })
+        })
+    }
+
+    fn poll_write_all_of(&mut self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let all: usize = pieces.iter().map(|piece| piece.len()).sum();
+        self.poll(Way::Write, true, cx, |fd, permit| {
+            let nothing_else = &mut SendAncillaryBuffer::default();
+            let count = sendmsg(fd, pieces, nothing_else, permit.send())?;
+            Ok(Done {
+                value: count,
+                spent: count < all,
             })
         })
     }

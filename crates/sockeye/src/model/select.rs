@@ -1,6 +1,7 @@
 //! `select`: one thread for all its connections, which asks `select(2)` about the whole set each time.
 //!
-//! The set is a bitmap of `FD_SETSIZE` descriptors; one above it can't be asked about, so it is refused.
+//! The set is a bitmap, as long as the highest descriptor is: `FD_SETSIZE` is the size of a type of the C library's, and the kernel takes
+//! more. So a server has room whatever numbers the rest of its program has taken, but for no more connections than that type has bits.
 
 use super::clock::Clock;
 use super::local::{AT_ONCE, Turn};
@@ -15,18 +16,20 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-/// What `fd_set` holds, by POSIX and glibc.
+/// What `fd_set` holds, by POSIX and glibc, and how long the sets are at first.
 const FD_SETSIZE: usize = 1024;
 
-/// Descriptors below [`FD_SETSIZE`] that are not connections: the standard streams, the listener, the eventfd, logs,
-/// a database, and some in reserve for what a handler opens.
+/// Descriptors that are not connections: the standard streams, the listener, the eventfd, logs, a database, and some in reserve for
+/// what a handler opens.
 const RESERVED: usize = 24;
 
-/// The most connections that one server can hold.
+/// The most connections that one server can hold: what is promised wherever there is a `select(2)`. Each call goes through the whole set,
+/// so that with more of them any other model is better.
 pub(crate) const MAX_CONNECTIONS: usize = FD_SETSIZE - RESERVED;
 
 type Set = Vec<FdSetElement>;
 
+#[derive(Default)]
 struct Sets {
     /// Who waits, per way.
     wanted: [Set; 2],
@@ -49,18 +52,12 @@ impl Select {
     pub(crate) fn new() -> io::Result<Self> {
         let tasks = Tasks::new()?;
         let clock = Clock::new()?;
-        let own = [tasks.rouse_fd().as_raw_fd(), clock.fd().as_raw_fd()];
-        own.into_iter().try_for_each(refuse_beyond)?;
-        let set = || vec![FdSetElement::default(); fd_set_num_elements(FD_SETSIZE, FD_SETSIZE as RawFd)];
-        let mut wanted = [set(), set()];
-        own.into_iter()
-            .for_each(|fd| fd_set_insert(&mut wanted[Way::Read as usize], fd));
-        let sets = Sets {
-            wanted,
-            answer: [set(), set()],
-            key_of: vec![usize::MAX; FD_SETSIZE],
-            highest: own[0].max(own[1]),
-        };
+        let mut sets = Sets::default();
+        sets.grow(FD_SETSIZE);
+        for fd in [tasks.rouse_fd().as_raw_fd(), clock.fd().as_raw_fd()] {
+            sets.make_room(fd);
+            fd_set_insert(&mut sets.wanted[Way::Read as usize], fd);
+        }
         Ok(Select {
             sets: RefCell::new(sets),
             told: RefCell::default(),
@@ -92,13 +89,23 @@ impl Select {
     }
 }
 
-fn refuse_beyond(fd: RawFd) -> io::Result<()> {
-    if (fd as usize) < FD_SETSIZE {
-        return Ok(());
+impl Sets {
+    /// Room for this descriptor and all below it.
+    fn make_room(&mut self, fd: RawFd) {
+        self.highest = self.highest.max(fd);
+        let count = fd as usize + 1;
+        if count > self.key_of.len() {
+            self.grow(count.next_power_of_two());
+        }
     }
-    Err(io::Error::other(format!(
-        "descriptor {fd} is beyond FD_SETSIZE ({FD_SETSIZE}), which select(2) can't wait for; choose another model"
-    )))
+
+    fn grow(&mut self, count: usize) {
+        let length = fd_set_num_elements(count, count as RawFd);
+        for set in self.wanted.iter_mut().chain(&mut self.answer) {
+            set.resize(length, FdSetElement::default());
+        }
+        self.key_of.resize(count, usize::MAX);
+    }
 }
 
 impl Watch for Select {
@@ -107,10 +114,9 @@ impl Watch for Select {
     }
 
     fn watch(&self, source: &Source, _: BorrowedFd<'_>) -> io::Result<()> {
-        refuse_beyond(source.fd)?;
         let mut sets = self.sets.borrow_mut();
+        sets.make_room(source.fd);
         sets.key_of[source.fd as usize] = source.key;
-        sets.highest = sets.highest.max(source.fd);
         Ok(())
     }
 

@@ -50,12 +50,11 @@ fn accept_on_this_thread(worker: Worker, ready: Ready) {
         let thread = std::thread::Builder::new()
             .name(format!("sockeye-c{}", arrival.entry.id))
             .stack_size(STACK);
-        thread
-            .spawn(move || {
-                gate.pass();
-                converse(&work, arrival, remote, spin, || false);
-            })
-            .map(drop)
+        thread.spawn(move || {
+            gate.pass();
+            converse(&work, arrival, remote, spin, || false);
+        })?;
+        Ok(())
     };
     let serve = worker.serve(ready, place);
     if let Err(error) = blocking::drive(&driver, serve, Duration::ZERO, || false) {

@@ -28,12 +28,26 @@ pub(crate) struct Arrival {
     pub(crate) entry: Arc<Entry>,
 }
 
+/// Why a connection has no place.
+pub(crate) enum NoPlace {
+    /// It is refused for lack of something.
+    Lack(io::Error),
+    /// It had been opened, and its end has been told.
+    Told,
+}
+
+impl From<io::Error> for NoPlace {
+    fn from(error: io::Error) -> Self {
+        NoPlace::Lack(error)
+    }
+}
+
 /// Accepts until the server stops, and hands each arrival on; then waits until the last of them has left, or the
 /// patience with them has ended.
 pub(crate) async fn serve(
     mut link: Box<dyn AcceptLink>,
     shared: Arc<Shared>,
-    mut place: impl FnMut(Arrival) -> io::Result<()>,
+    mut place: impl FnMut(Arrival) -> Result<(), NoPlace>,
 ) {
     let mut stop = Until::new(shared.stage.subscribe(), Stage::Draining);
     let mut in_a_row = 0;
@@ -112,7 +126,7 @@ pub(crate) fn passing(error: &io::Error) -> bool {
 fn admit(
     accepted: Accepted,
     shared: &Shared,
-    place: &mut impl FnMut(Arrival) -> io::Result<()>,
+    place: &mut impl FnMut(Arrival) -> Result<(), NoPlace>,
 ) -> Result<(), ()> {
     let peer = accepted
         .peer
@@ -132,10 +146,12 @@ fn admit(
         fd: accepted.fd,
         entry: entry.clone(),
     };
-    place(arrival).map_err(|error| {
+    place(arrival).map_err(|none| {
         shared.registry.remove(&entry);
-        let (peer, why) = (entry.peer.clone(), error.to_string());
-        shared.tell(&Event::Refused { peer, why });
+        if let NoPlace::Lack(error) = none {
+            let (peer, why) = (entry.peer.clone(), error.to_string());
+            shared.tell(&Event::Refused { peer, why });
+        }
     })
 }
 
@@ -180,7 +196,7 @@ mod tests {
     fn who_finds_no_place_is_not_in_the_books() {
         let server = Server::bind("tcp://127.0.0.1:0").and_then(|server| server.start(Nothing));
         let shared = server.as_ref().expect("a server").shutdown().shared;
-        let mut full = |_: Arrival| Err(io::ErrorKind::OutOfMemory.into());
+        let mut full = |_: Arrival| Err(io::Error::from(io::ErrorKind::OutOfMemory).into());
         admit(newcomer(), &shared, &mut full).expect_err("no place");
         assert_eq!(shared.registry.len(), 0);
     }

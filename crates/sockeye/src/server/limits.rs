@@ -26,7 +26,8 @@ pub struct Limits {
     /// How long a TLS handshake may take in all. Default 10 seconds: several round trips of the slowest networks.
     pub handshake: Duration,
     /// How long a stopping server waits for its connections to end by themselves before it cuts them. Default 10
-    /// seconds: what service managers commonly allow before they kill.
+    /// seconds: what service managers commonly allow before they kill. Under `uring` a stop may take up to two seconds longer: what is
+    /// under way to peers who don't take it has that time after a connection has ended.
     pub drain: Duration,
     /// While the server is stopping, how long a connection must have been quiet, and its handler waiting for the peer, to
     /// be told that nothing more will be read. Default half a second: longer than a pause within a transfer.

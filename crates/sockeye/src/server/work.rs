@@ -1,6 +1,6 @@
 //! What a worker is given to do, with the handler's type behind it.
 
-use super::accept::{self, Arrival};
+use super::accept::{self, Arrival, NoPlace};
 use super::guard::caught;
 use super::registry::Entry;
 use super::shutdown::Shutdown;
@@ -70,14 +70,18 @@ impl Worker {
     /// Serves on this thread: each connection's future beside the others.
     pub(crate) async fn serve_here(self, ready: Ready) {
         self.serve(ready, |work, arrival| {
-            current()?.spawn(work(arrival));
+            current().map_err(io::Error::from)?.spawn(work(arrival));
             Ok(())
         })
         .await;
     }
 
     /// Serves, putting each connection where `place` says.
-    pub(crate) async fn serve(self, ready: Ready, place: impl Fn(&StreamWork, Arrival) -> io::Result<()>) {
+    pub(crate) async fn serve(
+        self,
+        ready: Ready,
+        place: impl Fn(&StreamWork, Arrival) -> std::result::Result<(), NoPlace>,
+    ) {
         let driver = match current() {
             Ok(driver) => driver,
             Err(error) => return ready.fail(error.into()),

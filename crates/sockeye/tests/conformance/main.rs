@@ -2,7 +2,8 @@
 //!
 //! The server under test is a child process of this binary ([`server_process`]), so that its descriptors, threads,
 //! children and memory can be looked at from outside ([`process_facts`]); the test drives it through [`served`] and
-//! talks to it with plain blocking sockets ([`client`]) that share no code with the library.
+//! talks to it with plain blocking sockets ([`client`]) that share no code with the library, over TLS with rustls' own
+//! records ([`records`]).
 //!
 //! A behaviour is a function of a [`Model`] that panics when it isn't met. Nothing here sleeps or asserts on time: a
 //! test waits for what happens, and [`PATIENCE`] only ends one that would wait for ever.
@@ -13,6 +14,7 @@ mod dice;
 mod driven;
 mod handlers;
 mod process_facts;
+mod records;
 mod served;
 mod server_process;
 mod spec;

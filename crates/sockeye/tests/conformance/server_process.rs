@@ -10,8 +10,10 @@
 
 use crate::handlers;
 use crate::spec::Spec;
-use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, Uid, getrlimit, set_parent_process_death_signal, setrlimit};
+use rustix::thread::set_thread_uid;
 use sockeye::{Endpoint, Event, Limits, Reason, Running, Server};
+use std::fs::File;
 use std::io::BufRead;
 use std::net::TcpListener;
 use std::process::ExitCode;
@@ -26,6 +28,9 @@ pub(crate) fn say(words: impl std::fmt::Display) {
 
 pub(crate) fn run(spec: &str) -> ExitCode {
     let spec = Spec::decode(spec);
+    if let Some(processes) = spec.value("processes") {
+        be_somebody_with_few_processes(processes);
+    }
     // A server must not outlive its test, even one that hangs.
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
     std::panic::set_hook(Box::new(|panic| say(format_args!("panic {panic}"))));
@@ -33,6 +38,10 @@ pub(crate) fn run(spec: &str) -> ExitCode {
     let inherited = std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() - 1);
     say(format_args!("born {inherited}"));
     limit_descriptors(spec.value("nofile"));
+    let held = 0..spec.value("held").unwrap_or(0);
+    let _held: Vec<File> = held
+        .map(|_| File::open("/dev/null").expect("a descriptor"))
+        .collect();
     match start(&spec) {
         Ok(running) => {
             if let Some(der) = running.certificate_der() {
@@ -53,6 +62,17 @@ pub(crate) fn run(spec: &str) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Root may have as many as it likes.
+fn be_somebody_with_few_processes(count: u64) {
+    let few = Rlimit {
+        current: Some(count),
+        maximum: Some(count),
+    };
+    setrlimit(Resource::Nproc, few).expect("a limit");
+    let nobody_else = Uid::from_raw(0x4000_0000 | std::process::id());
+    set_thread_uid(nobody_else).expect("only root asks for it");
 }
 
 /// As many as the test says, else as many as there can be.

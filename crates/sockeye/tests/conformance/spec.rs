@@ -28,6 +28,8 @@ pub(crate) fn own_address() -> Ipv4Addr {
 /// | `connections`, `packets` | limits, as numbers |
 /// | `idle`, `write`, `handshake`, `drain`, `quiet` | limits, in milliseconds |
 /// | `nofile` | how many descriptors the process may have |
+/// | `held` | how many it has before it begins |
+/// | `processes` | how many processes and threads it may have, as a user who has no others |
 /// | `beside` | a second server like this one |
 /// | `observer` | what it panics with at each event |
 /// | `adopt` | the socket is made by the test's means and adopted |

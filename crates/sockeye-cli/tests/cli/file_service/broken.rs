@@ -246,7 +246,7 @@ fn a_name_that_may_not_last_is_not_acknowledged_and_is_counted() {
 }
 
 #[test]
-fn books_that_fail_are_told_and_right_again_after_a_new_start() {
+fn books_that_fail_are_told_and_right_again_for_who_comes_next() {
     let folder = tempfile::tempdir().expect("a folder");
     let Some(mut faulty) = served(folder.path(), "epoll") else {
         return;
@@ -271,6 +271,12 @@ fn books_that_fail_are_told_and_right_again_after_a_new_start() {
         for outcome in put_small(&mut client, "small", MANY, sync) {
             assert_eq!(outcome, Err("io".to_owned()), "sync {sync}");
         }
+        // What they were not told is counted.
+        let mut next = Client::at(faulty.serving.address(0)).expect("a server");
+        assert_eq!(
+            quota(&mut next),
+            json!({"used": 500, "reserved": 0, "limit": null})
+        );
     }
     assert_eq!(listed(&mut client), (1, 500));
     assert!(!faulty.mend().is_empty(), "nothing has failed");

@@ -7,7 +7,7 @@ fn impossible_combinations_are_refused_with_the_reason() {
     for (args, expected) in [
         (
             "echo@tcp://127.0.0.1:0?model=select&connections=2000",
-            "select(2) knows descriptors below 1024 only",
+            "select(2) promises room for 1024 descriptors only",
         ),
         ("echo@tcp://127.0.0.1:0?model=thread&workers=2", "no workers"),
         ("--model process --workers 4 echo@tcp://127.0.0.1:0", "no workers"),

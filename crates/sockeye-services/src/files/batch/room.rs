@@ -6,8 +6,7 @@ use sockeye_proto::files::Code;
 
 /// What is reserved ahead when a second file comes: twice as much each time, from
 const FIRST_AHEAD: u64 = 1 << 20;
-/// to so much. It saves a commit of the books for each file. Where each connection has a process, one that is killed leaves it
-/// reserved until the server's next start.
+/// to so much. It saves a commit of the books for each file.
 const MOST_AHEAD: u64 = 8 << 20;
 
 #[derive(Default)]

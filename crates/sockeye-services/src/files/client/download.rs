@@ -11,7 +11,7 @@ use super::watch::{Kept, Watch};
 use super::{Client, Who};
 use crate::background::{begun, off_loop};
 use crate::files::pending::this_boot;
-use crate::files::units;
+use crate::files::units::{self, Passing};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use sockeye::Error;
@@ -256,7 +256,7 @@ impl Downloading {
         Ok(answer)
     }
 
-    /// Receives a unit while the one before is hashed, and notes those that are done.
+    /// Receives a unit while the one before is forced to the disk, and hashed if it wasn't as it came; notes those that are done.
     async fn receive(
         &mut self,
         session: &mut Session,
@@ -266,18 +266,18 @@ impl Downloading {
     ) -> Result<(), Failure> {
         // As it was begun: a note says it of all its units.
         let sync = self.note.header.as_ref().is_some_and(|header| header.sync);
-        // The unit that has come and isn't hashed.
+        // The unit that has come and isn't noted.
         let mut ready = None;
         while at < size || ready.is_some() {
             let file = self.file.clone();
             let hashed = async move {
                 match ready {
                     // What is noted is believed after a power cut, so it is on the disk first.
-                    Some(number) => off_loop(move || {
+                    Some((number, passed)) => off_loop(move || {
                         if sync {
                             file.sync_data()?;
                         }
-                        units::of_file(&file, number, size)
+                        units::of_written(&file, number, size, passed)
                     })
                     .await
                     .map(Some),
@@ -287,7 +287,8 @@ impl Downloading {
             // Begun now: the first wait for the connection may block this thread.
             let hashed = begun(hashed).await;
             let end = size.min((at / UNIT + 1) * UNIT);
-            let come = self.unit(session, at, end, watch);
+            let mut passing = Passing::new(size);
+            let come = self.unit(session, at, end, &mut passing, watch);
             let (come, hashed) = tokio::join!(come, hashed);
             if let Some(value) = hashed.map_err(Failure::Ours)? {
                 let value = value.map_err(|error| self.disk("read", error))?;
@@ -295,7 +296,7 @@ impl Downloading {
                 self.note.add(vec![value.ok_or_else(torn)?])?;
             }
             come?;
-            ready = (at < end).then_some(at / UNIT);
+            ready = (at < end).then(|| (at / UNIT, passing.finish(end)));
             at = end;
         }
         Ok(())
@@ -306,20 +307,29 @@ impl Downloading {
         session: &mut Session,
         mut at: u64,
         end: u64,
+        passing: &mut Passing,
         watch: &dyn Watch,
     ) -> Result<(), Failure> {
         while at < end {
-            let step = STEP.min(end - at);
-            let come = match session.conn.recv_file(&self.file, at, step).await {
-                Ok(come) => come,
-                Err(error) if is_disk(&error) => return Err(Failure::Ours(error)),
-                Err(error) => return Err(Failure::Lost(error)),
-            };
-            watch.moved(come);
-            if come < step {
-                return Err(session.closed());
+            let until = end.min(at + STEP);
+            let begun = at;
+            while at < until {
+                let seen = |bytes: &[u8]| passing.update(at, bytes);
+                let come = session
+                    .conn
+                    .recv_file_seen(&self.file, at, until - at, seen)
+                    .await;
+                match come {
+                    Ok(0) => {
+                        watch.moved(at - begun);
+                        return Err(session.closed());
+                    }
+                    Ok(come) => at += come,
+                    Err(error) if is_disk(&error) => return Err(Failure::Ours(error)),
+                    Err(error) => return Err(Failure::Lost(error)),
+                }
             }
-            at += come;
+            watch.moved(at - begun);
             session.advanced = true;
         }
         Ok(())

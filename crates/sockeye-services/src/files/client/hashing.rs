@@ -3,7 +3,7 @@
 use super::failure::Failure;
 use super::source::Source;
 use crate::background::{Begun, begun, off_loop};
-use crate::files::units::{self, Value};
+use crate::files::units::{self, Passing, Value};
 use sockeye_proto::files::{Hash, UNIT};
 use std::collections::VecDeque;
 use std::fs::File;
@@ -31,6 +31,77 @@ pub(crate) fn whole(file: &File, size: u64, known: &mut Units) -> io::Result<Opt
     Ok(Some(units::whole(known)))
 }
 
+/// The hashes of a source's units while it is sent.
+pub(crate) enum Hashing {
+    /// Its bytes go past this program's memory.
+    Beside(Beside),
+    Passed(Passed),
+}
+
+impl Hashing {
+    /// From the unit of this number on. The source is sent from `at` on; `seen` is whether all of that passes through memory.
+    pub(crate) fn new(source: &Arc<Source>, next: u64, at: u64, seen: bool) -> Self {
+        match seen {
+            true => Hashing::Passed(Passed {
+                passing: Passing::new(source.identity.size),
+                size: source.identity.size,
+                at,
+                next,
+                known: Units::new(),
+            }),
+            false => Hashing::Beside(Beside::new(source.clone(), next)),
+        }
+    }
+
+    /// The next of the bytes that pass through memory.
+    pub(crate) fn see(&mut self, bytes: &[u8]) {
+        if let Hashing::Passed(passed) = self {
+            passed.see(bytes);
+        }
+    }
+
+    /// Goes on, now that everything before `sent` is sent; returns the units that have become known, in order.
+    pub(crate) async fn on(&mut self, sent: u64) -> Result<Units, Failure> {
+        match self {
+            Hashing::Beside(beside) => beside.on(sent).await,
+            Hashing::Passed(passed) => Ok(std::mem::take(&mut passed.known)),
+        }
+    }
+}
+
+/// A source that is hashed as its bytes pass.
+pub(crate) struct Passed {
+    passing: Passing,
+    size: u64,
+    /// Where the next byte is.
+    at: u64,
+    /// The first unit that isn't known.
+    next: u64,
+    known: Units,
+}
+
+impl Passed {
+    fn see(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let room = usize::try_from(UNIT - self.at % UNIT).unwrap_or(usize::MAX);
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            let is_next = self.at / UNIT == self.next;
+            if is_next {
+                self.passing.update(self.at, now);
+            }
+            self.at += now.len() as u64;
+            bytes = later;
+            if is_next
+                && (self.at.is_multiple_of(UNIT) || self.at == self.size)
+                && let Some(value) = self.passing.finish(self.at)
+            {
+                self.known.push(value);
+                self.next += 1;
+            }
+        }
+    }
+}
+
 /// A source that is hashed beside its being sent. Neither waits for the other, as long as they stay near each other: then its
 /// pages are fetched from the disk only once.
 pub(crate) struct Beside {
@@ -42,8 +113,7 @@ pub(crate) struct Beside {
 }
 
 impl Beside {
-    /// From the unit of this number on.
-    pub(crate) fn new(source: Arc<Source>, next: u64) -> Self {
+    fn new(source: Arc<Source>, next: u64) -> Self {
         let end = units::count(source.identity.size);
         Beside {
             source,
@@ -53,8 +123,7 @@ impl Beside {
         }
     }
 
-    /// Goes on, now that everything before `sent` is sent; returns the units that have become known, in order.
-    pub(crate) async fn on(&mut self, sent: u64) -> Result<Units, Failure> {
+    async fn on(&mut self, sent: u64) -> Result<Units, Failure> {
         let mut known = Units::new();
         loop {
             self.begin(sent.saturating_add(NEAR)).await;

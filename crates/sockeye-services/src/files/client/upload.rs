@@ -1,7 +1,7 @@
 //! One large file to the service: in pieces, hashed while they are sent, and to go on with after anything.
 
 use super::failure::Failure;
-use super::hashing::{self, Beside};
+use super::hashing::{self, Hashing};
 use super::notes::{Note, key};
 use super::put::How;
 use super::session::Session;
@@ -293,10 +293,11 @@ impl Uploading {
     /// Sends everything from `at` on, and hashes it meanwhile.
     async fn pieces(&mut self, session: &mut Session, mut at: u64, watch: &dyn Watch) -> Result<(), Failure> {
         let size = self.size();
-        let mut beside = Beside::new(self.source.clone(), self.note.units.len() as u64);
+        let known = self.note.units.len() as u64;
+        let mut hashing = Hashing::new(&self.source, known, at, session.conn.sees_files());
         while at < size {
             let count = PIECE.min(size - at);
-            self.piece(session, at, count, &mut beside, watch).await?;
+            self.piece(session, at, count, &mut hashing, watch).await?;
             at += count;
         }
         heard(session, 0).await
@@ -307,7 +308,7 @@ impl Uploading {
         session: &mut Session,
         at: u64,
         count: u64,
-        beside: &mut Beside,
+        hashing: &mut Hashing,
         watch: &dyn Watch,
     ) -> Result<(), Failure> {
         let (upload, offset, follows) = (self.upload, at, count);
@@ -325,13 +326,17 @@ impl Uploading {
         let mut done = 0;
         while done < count {
             let step = STEP.min(count - done);
-            let sent = session.conn.send_file(&self.source.file, at + done, step).await;
+            let seen = |bytes: &[u8]| hashing.see(bytes);
+            let sending = session
+                .conn
+                .send_file_seen(&self.source.file, at + done, step, seen);
+            let sent = sending.await;
             if sent.map_err(Failure::Lost)? < step {
                 return Err(self.source.has_changed());
             }
             watch.moved(step);
             done += step;
-            let known = beside.on(at + done).await?;
+            let known = hashing.on(at + done).await?;
             self.note.add(known)?;
         }
         session.midway = false;

@@ -1,6 +1,6 @@
 //! What lies in the folder while nobody is at work on it: how much of it there may be, and when it goes.
 
-use super::{Claim, Pending, Plan, file_name};
+use super::{Claim, HOLDS, Pending, Plan, file_name};
 use crate::files::tree::{Amount, delete_all};
 use rustix::fs::{self, AtFlags, Dir, OFlags};
 use rustix::io::{Errno, Result};
@@ -82,7 +82,7 @@ impl Pending {
             let (stem, ending) = name.split_once('.').unwrap_or((name, ""));
             let Ok(upload) = stem.parse::<UploadName>() else {
                 // It counts in no quota, and what can't be deleted now is tried again at the next start.
-                if !matches!(name.as_str(), "." | "..")
+                if !matches!(name.as_str(), "." | ".." | HOLDS)
                     && let Err(error) = delete_all(&self.0, name, &mut Amount::default())
                 {
                     tracing::warn!(name, %error, "what a request has left can't be deleted");

@@ -77,7 +77,8 @@ impl Place {
         if change != 0
             && let Err(error) = self.entries.change(change)
         {
-            tracing::warn!(account = &*self.account, %error, "files are counted wrong until the next start");
+            tracing::warn!(account = &*self.account, %error, "files are counted wrong until they are counted anew");
+            self.spoil();
         }
     }
 }

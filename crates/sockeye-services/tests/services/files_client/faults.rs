@@ -11,34 +11,36 @@ const UNIT: u64 = 16 << 20;
 
 #[test]
 fn an_upload_that_is_cut_goes_on_by_itself_where_it_was() {
-    let service = Standin::start();
-    let user = User::of(&service);
-    let bytes = user.file("f", 83 * MIB);
-    service.fail(Fault::Cut(2 * UNIT + 5));
-    service.fail(Fault::Cut(UNIT + 7));
-    user.put(&[("f", "f")], 3).expect("sent");
-    let kept = user.heard.only().result.expect("kept");
-    assert!(service.state().files["f"].0 == bytes);
-    assert_eq!(kept.hash, blake3::hash(&bytes).to_string());
-    assert_eq!(kept.from, 3 * UNIT, "the last connection began there");
-    assert_eq!((user.heard.again.get(), service.state().connections), (2, 3));
-    let again = service.state().moved - bytes.len() as u64;
-    assert!(again < 2 * UNIT, "{again} bytes were sent twice");
+    for service in Standin::each_way() {
+        let user = User::of(&service);
+        let bytes = user.file("f", 83 * MIB);
+        service.fail(Fault::Cut(2 * UNIT + 5));
+        service.fail(Fault::Cut(UNIT + 7));
+        user.put(&[("f", "f")], 3).expect("sent");
+        let kept = user.heard.only().result.expect("kept");
+        assert!(service.state().files["f"].0 == bytes);
+        assert_eq!(kept.hash, blake3::hash(&bytes).to_string());
+        assert_eq!(kept.from, 3 * UNIT, "the last connection began there");
+        assert_eq!((user.heard.again.get(), service.state().connections), (2, 3));
+        let again = service.state().moved - bytes.len() as u64;
+        assert!(again < 2 * UNIT, "{again} bytes were sent twice");
+    }
 }
 
 #[test]
 fn an_upload_goes_on_in_another_program() {
-    let service = Standin::start();
-    let user = User::of(&service);
-    let bytes = user.file("f", 83 * MIB);
-    service.fail(Fault::Cut(2 * UNIT + 5));
-    user.put(&[("f", "f")], 0).expect("all was tried");
-    let lost = user.heard.only().result.expect_err("cut");
-    assert!(matches!(lost, Failure::Lost(_)), "{lost}");
-    assert!(!service.state().files.contains_key("f"));
-    user.put(&[("f", "f")], 0).expect("sent");
-    assert_eq!(user.heard.only().result.expect("kept").from, 2 * UNIT);
-    assert!(service.state().files["f"].0 == bytes);
+    for service in Standin::each_way() {
+        let user = User::of(&service);
+        let bytes = user.file("f", 83 * MIB);
+        service.fail(Fault::Cut(2 * UNIT + 5));
+        user.put(&[("f", "f")], 0).expect("all was tried");
+        let lost = user.heard.only().result.expect_err("cut");
+        assert!(matches!(lost, Failure::Lost(_)), "{lost}");
+        assert!(!service.state().files.contains_key("f"));
+        user.put(&[("f", "f")], 0).expect("sent");
+        assert_eq!(user.heard.only().result.expect("kept").from, 2 * UNIT);
+        assert!(service.state().files["f"].0 == bytes);
+    }
 }
 
 #[test]
@@ -64,26 +66,27 @@ fn another_file_of_that_name_is_another_upload() {
 #[test]
 fn a_file_that_changes_while_it_is_sent_is_noticed() {
     for shrink in [false, true] {
-        let service = Standin::start();
-        let user = User::of(&service);
-        user.file("f", 20 * MIB);
-        let path = user.path("f");
-        service.fail(Fault::Happen(Box::new(move || {
-            let mut file = fs::File::options().append(true).open(path).expect("open");
-            match shrink {
-                true => file.set_len(1000).expect("cut"),
-                false => file.write_all(b"more").expect("written"),
-            }
-        })));
-        user.put(&[("f", "f")], 2).expect("all was tried");
-        let failure = user.heard.only().result.expect_err("changed").to_string();
-        assert!(failure.contains("was changed"), "{failure}");
-        let state = service.state();
-        assert!(
-            state.files.is_empty() && state.uploads.is_empty(),
-            "nothing is left"
-        );
-        assert!(names(&user.path("notes/uploads")).is_empty());
+        for service in Standin::each_way() {
+            let user = User::of(&service);
+            user.file("f", 20 * MIB);
+            let path = user.path("f");
+            service.fail(Fault::Happen(Box::new(move || {
+                let mut file = fs::File::options().append(true).open(path).expect("open");
+                match shrink {
+                    true => file.set_len(1000).expect("cut"),
+                    false => file.write_all(b"more").expect("written"),
+                }
+            })));
+            user.put(&[("f", "f")], 2).expect("all was tried");
+            let failure = user.heard.only().result.expect_err("changed").to_string();
+            assert!(failure.contains("was changed"), "{failure}");
+            let state = service.state();
+            assert!(
+                state.files.is_empty() && state.uploads.is_empty(),
+                "nothing is left"
+            );
+            assert!(names(&user.path("notes/uploads")).is_empty());
+        }
     }
 }
 
@@ -121,45 +124,47 @@ fn small_files_arrive_once_each_though_connections_break() {
 #[test]
 fn a_download_that_is_cut_goes_on_where_it_was() {
     for retries in [0, 1] {
-        let service = Standin::start();
-        let user = User::of(&service);
-        let bytes = user.file("f", 83 * MIB);
-        service
-            .state()
-            .files
-            .insert("f".to_owned(), (bytes.clone(), Default::default()));
-        service.fail(Fault::Cut(3 * UNIT + 5));
-        let cut = user.get("f", "back", "f", retries);
-        let outcome = user.heard.only();
-        if retries == 0 {
-            cut.expect_err("cut");
-            outcome.result.expect_err("cut");
-            assert_eq!(names(&user.path("back")).len(), 1, "a part, hidden");
-            assert!(!user.path("back/f").exists());
-            user.get("f", "back", "f", 0).expect("fetched");
-            let kept = user.heard.only().result.expect("fetched");
-            assert!(kept.from >= UNIT, "it went on at {}", kept.from);
+        for service in Standin::each_way() {
+            let user = User::of(&service);
+            let bytes = user.file("f", 83 * MIB);
+            service
+                .state()
+                .files
+                .insert("f".to_owned(), (bytes.clone(), Default::default()));
+            service.fail(Fault::Cut(3 * UNIT + 5));
+            let cut = user.get("f", "back", "f", retries);
+            let outcome = user.heard.only();
+            if retries == 0 {
+                cut.expect_err("cut");
+                outcome.result.expect_err("cut");
+                assert_eq!(names(&user.path("back")).len(), 1, "a part, hidden");
+                assert!(!user.path("back/f").exists());
+                user.get("f", "back", "f", 0).expect("fetched");
+                let kept = user.heard.only().result.expect("fetched");
+                assert!(kept.from >= UNIT, "it went on at {}", kept.from);
+            }
+            assert!(fs::read(user.path("back/f")).expect("there") == bytes);
+            assert_eq!(names(&user.path("back")), ["f"]);
         }
-        assert!(fs::read(user.path("back/f")).expect("there") == bytes);
-        assert_eq!(names(&user.path("back")), ["f"]);
     }
 }
 
 #[test]
 fn what_is_not_what_was_uploaded_is_not_kept() {
-    let service = Standin::start();
-    let user = User::of(&service);
-    for (name, size) in [("small", 1000), ("large", 40 * MIB)] {
-        let bytes = user.file(name, size);
-        service
-            .state()
-            .files
-            .insert(name.to_owned(), (bytes, Default::default()));
-        service.fail(Fault::Corrupt);
-        user.get(name, "back", name, 0).expect("all was tried");
-        let failure = user.heard.only().result.expect_err("other bytes").to_string();
-        assert!(failure.contains("the hashes differ"), "{failure}");
-        assert!(names(&user.path("back")).is_empty(), "{name}");
+    for service in Standin::each_way() {
+        let user = User::of(&service);
+        for (name, size) in [("small", 1000), ("large", 40 * MIB)] {
+            let bytes = user.file(name, size);
+            service
+                .state()
+                .files
+                .insert(name.to_owned(), (bytes, Default::default()));
+            service.fail(Fault::Corrupt);
+            user.get(name, "back", name, 0).expect("all was tried");
+            let failure = user.heard.only().result.expect_err("other bytes").to_string();
+            assert!(failure.contains("the hashes differ"), "{failure}");
+            assert!(names(&user.path("back")).is_empty(), "{name}");
+        }
     }
 }
 

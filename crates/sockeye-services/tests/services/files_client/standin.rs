@@ -1,5 +1,6 @@
 //! A stand-in for the service of files, which keeps everything in memory and does wrong what a test wants it to.
 
+use super::tunnel;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sockeye_proto::files::{self, *};
@@ -102,6 +103,13 @@ impl Standin {
             }
         });
         Standin { endpoint, state }
+    }
+
+    /// One that is met plainly, and one over TLS.
+    pub(crate) fn each_way() -> [Self; 2] {
+        let mut secured = Self::start();
+        secured.endpoint = tunnel::to(secured.endpoint);
+        [Self::start(), secured]
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {

@@ -10,60 +10,63 @@ const MIB: usize = 1 << 20;
 
 #[test]
 fn files_of_every_size_go_there_and_come_back_whole() {
-    let service = Standin::start();
-    let user = User::of(&service);
-    let sizes = [0, 1, MIB, MIB + 1, 16 * MIB, 16 * MIB + 1, 40 * MIB];
-    for size in sizes {
-        user.file(&format!("d/{size}"), size);
-    }
-    fs::create_dir(user.path("d/empty")).expect("a folder");
-    let old = SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000, 5);
-    let file = fs::File::options()
-        .append(true)
-        .open(user.path("d/1"))
-        .expect("open");
-    file.set_modified(old).expect("a time");
+    for service in Standin::each_way() {
+        let user = User::of(&service);
+        let sizes = [0, 1, MIB, MIB + 1, 16 * MIB, 16 * MIB + 1, 40 * MIB];
+        for size in sizes {
+            user.file(&format!("d/{size}"), size);
+        }
+        fs::create_dir(user.path("d/empty")).expect("a folder");
+        let old = SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000, 5);
+        let file = fs::File::options()
+            .append(true)
+            .open(user.path("d/1"))
+            .expect("open");
+        file.set_modified(old).expect("a time");
 
-    user.put(&[("d", "to/d")], 0).expect("sent");
-    user.heard.all_is_well(sizes.len() + 1);
-    assert_eq!(
-        service.state().files["to/d/1"].1,
-        Mtime(1_000_000_000_000_000_005)
-    );
-    assert_eq!(service.state().connections, 1);
+        user.put(&[("d", "to/d")], 0).expect("sent");
+        user.heard.all_is_well(sizes.len() + 1);
+        assert_eq!(
+            service.state().files["to/d/1"].1,
+            Mtime(1_000_000_000_000_000_005)
+        );
+        assert_eq!(service.state().connections, 1);
 
-    user.get("to", "back", "", 0).expect("fetched");
-    user.heard.all_is_well(sizes.len());
-    for size in sizes {
-        let name = format!("{size}");
-        let (sent, come) = (user.path("d").join(&name), user.path("back/d").join(&name));
+        user.get("to", "back", "", 0).expect("fetched");
+        user.heard.all_is_well(sizes.len());
+        for size in sizes {
+            let name = format!("{size}");
+            let (sent, come) = (user.path("d").join(&name), user.path("back/d").join(&name));
+            assert!(
+                fs::read(sent).expect("there") == fs::read(come).expect("there"),
+                "{size}"
+            );
+        }
+        let come = fs::metadata(user.path("back/d/1")).expect("there");
+        assert_eq!(come.modified().expect("a time"), old);
+        assert_eq!(
+            names(&user.path("back/d")).len(),
+            sizes.len() + 1,
+            "no part is left"
+        );
+        assert!(user.path("back/d/empty").is_dir());
         assert!(
-            fs::read(sent).expect("there") == fs::read(come).expect("there"),
-            "{size}"
+            names(&user.path("notes/uploads")).is_empty() && names(&user.path("notes/downloads")).is_empty()
+        );
+
+        // Once more: what is there already is neither sent nor fetched.
+        let before = service.state().moved;
+        user.put(&[("d", "to/d")], 0).expect("nothing to do");
+        user.heard.all_is_well(sizes.len() + 1);
+        user.get("to", "back", "", 0).expect("nothing to do");
+        user.heard.all_is_well(sizes.len());
+        let small = sizes.iter().filter(|size| **size <= MIB).sum::<usize>() as u64;
+        assert_eq!(
+            service.state().moved - before,
+            small,
+            "small files come with their request"
         );
     }
-    let come = fs::metadata(user.path("back/d/1")).expect("there");
-    assert_eq!(come.modified().expect("a time"), old);
-    assert_eq!(
-        names(&user.path("back/d")).len(),
-        sizes.len() + 1,
-        "no part is left"
-    );
-    assert!(user.path("back/d/empty").is_dir());
-    assert!(names(&user.path("notes/uploads")).is_empty() && names(&user.path("notes/downloads")).is_empty());
-
-    // Once more: what is there already is neither sent nor fetched.
-    let before = service.state().moved;
-    user.put(&[("d", "to/d")], 0).expect("nothing to do");
-    user.heard.all_is_well(sizes.len() + 1);
-    user.get("to", "back", "", 0).expect("nothing to do");
-    user.heard.all_is_well(sizes.len());
-    let small = sizes.iter().filter(|size| **size <= MIB).sum::<usize>() as u64;
-    assert_eq!(
-        service.state().moved - before,
-        small,
-        "small files come with their request"
-    );
 }
 
 #[test]

@@ -11,7 +11,7 @@ use io_uring::opcode;
 use io_uring::types::Fd;
 use rustix::io::Errno;
 use std::cell::RefCell;
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -204,6 +204,18 @@ impl StreamLink for Stream {
         let mut spare = Spare::take();
         spare.bytes()[..count].copy_from_slice(&bytes[..count]);
         let mut chunk = spare.filled(count);
+        chunk.settle();
+        if count > 0 {
+            self.start(&mut state, chunk)?;
+        }
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_write_all_of(&mut self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let mut state = self.state.borrow_mut();
+        ready!(self.poll_idle(&mut state, cx))?;
+        let mut chunk = Spare::gather(pieces);
+        let count = chunk.len();
         chunk.settle();
         if count > 0 {
             self.start(&mut state, chunk)?;

@@ -11,6 +11,7 @@ use sockeye::Model;
 behaviours![
     many_connections_at_once,
     connections_are_served_by_all_workers,
+    descriptors_may_have_any_number,
     newcomers_beyond_the_limit_wait,
     who_looks_again_and_again_misses_nobody,
 ];
@@ -57,6 +58,23 @@ fn connections_are_served_by_all_workers(model: Model) {
     served.stop();
     drop(clients);
     served.join();
+}
+
+/// A program may have taken all the low ones, for files or for other servers.
+fn descriptors_may_have_any_number(model: Model) {
+    let mut served = Served::of(&Spec::new(model, "echo").with("held", 1100));
+    let before = served.baseline();
+    for _ in 0..2 {
+        let clients: Vec<Socket> = (0..30).map(|_| served.connect()).collect();
+        for client in clients.iter().chain(clients.iter().rev()) {
+            exchange(client, b"one of many");
+        }
+        drop(clients);
+        for _ in 0..30 {
+            assert_eq!(served.wait_for_closed().reason, "finished");
+        }
+    }
+    served.expect_back_at(before);
 }
 
 fn newcomers_beyond_the_limit_wait(model: Model) {

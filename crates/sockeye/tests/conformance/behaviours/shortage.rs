@@ -6,9 +6,13 @@ use crate::served::Served;
 use crate::spec::Spec;
 use socket2::Socket;
 use sockeye::Model;
+use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-behaviours![descriptors_run_out_and_everybody_is_served];
+behaviours![
+    descriptors_run_out_and_everybody_is_served,
+    processes_run_out_and_each_connection_has_one_story,
+];
 
 /// More than the server has descriptors for.
 const CLIENTS: usize = 60;
@@ -55,4 +59,39 @@ fn descriptors_run_out_and_everybody_is_served(model: Model) {
     served.expect_alive();
     served.stop();
     served.join();
+}
+
+/// Enough for every model to begin, and for a few connections where each has one.
+const PROCESSES: usize = 8;
+const NEWCOMERS: usize = 12;
+
+/// It is opened and closed, or it is refused; never both.
+fn processes_run_out_and_each_connection_has_one_story(model: Model) {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("left out: only root can serve as somebody who has no other process");
+        return;
+    }
+    let mut served = Served::of(&Spec::new(model, "echo").with("processes", PROCESSES));
+    let clients: Vec<Socket> = (0..NEWCOMERS).map(|_| served.connect()).collect();
+    let is_served = |mut client: &Socket| {
+        let answered = client.write_all(b"x").and_then(|()| client.read_exact(&mut [0]));
+        answered.is_ok()
+    };
+    let answered = clients.iter().filter(|client| is_served(client)).count();
+    assert!(answered > 0, "nobody was served");
+    assert_eq!(
+        answered < NEWCOMERS,
+        !model.has_workers(),
+        "{answered} were served"
+    );
+    drop(clients);
+    served.stop();
+    served.join();
+    let [opened, closed, refused] =
+        ["opened", "closed", "refused"].map(|event| served.count(&format!("event {event} ")));
+    assert_eq!(
+        (opened, opened + refused),
+        (closed, NEWCOMERS),
+        "{refused} were refused"
+    );
 }

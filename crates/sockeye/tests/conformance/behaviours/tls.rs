@@ -1,12 +1,14 @@
 //! TLS over any of it.
 
 use super::behaviours;
-use crate::client::{connect, expect_no_more, send};
+use crate::client::{connect, expect_no_more, send, write_in_pieces};
 use crate::dice::Dice;
 use crate::driven;
+use crate::process_facts::eventually;
+use crate::records::Records;
 use crate::served::Served;
 use crate::spec::Spec;
-use sockeye::{Connection, Dialer, Model, Result, TlsClient};
+use sockeye::{Connection, Dialer, Model, Options, Result, TlsClient};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, split};
@@ -17,6 +19,12 @@ behaviours![
     plain_text_to_tls_hurts_itself_only,
     a_handshake_that_never_ends_is_given_up,
     stopping_ends_quiet_tls_connections,
+    tls_goes_both_ways_through_tiny_buffers,
+    tls_hears_everything_before_a_half_close,
+    records_arrive_however_they_are_cut,
+    the_farewell_right_behind_the_last_bytes_loses_none,
+    what_came_before_a_bad_record_is_heard,
+    a_record_that_stays_half_is_given_up,
 ];
 
 fn serve(model: Model) -> Spec {
@@ -126,4 +134,121 @@ fn stopping_ends_quiet_tls_connections(model: Model) {
     });
     assert_eq!(served.wait_for_closed().reason, "finished");
     served.join();
+}
+
+/// Many small writes and a few large ones.
+fn tls_goes_both_ways_through_tiny_buffers(model: Model) {
+    let mut served = Served::of(&serve(model));
+    let mut dice = Dice::new(23);
+    let bytes = dice.bytes(400_000);
+    driven::client(model, async {
+        let trusted = TlsClient::trusting_der(&[served.certificate()])?;
+        let tiny = Options::new().send_buffer(4096).receive_buffer(4096);
+        let dialer = Dialer::new().tls(trusted).options(tiny);
+        let (mut reader, mut writer) = split(dialer.dial(served.endpoint()).await?);
+        let writing = async {
+            let mut rest = &bytes[..];
+            while !rest.is_empty() {
+                let (piece, later) = rest.split_at(dice.size(17).min(rest.len()));
+                writer.write_all(piece).await?;
+                rest = later;
+            }
+            writer.shutdown().await
+        };
+        let reading = async {
+            let mut back = Vec::new();
+            reader.read_to_end(&mut back).await?;
+            assert!(back == bytes, "other bytes came back");
+            Ok(())
+        };
+        tokio::try_join!(writing, reading)?;
+        Ok(())
+    });
+    assert_eq!(served.wait_for_closed().reason, "finished");
+}
+
+fn tls_hears_everything_before_a_half_close(model: Model) {
+    let spec = Spec::new(model, "whole").with("endpoint", "tls://127.0.0.1:0");
+    let mut served = Served::of(&spec);
+    let mut dice = Dice::new(24);
+    for size in [0, 1, (64 << 10) + 1, 1 << 20] {
+        let bytes = dice.bytes(size);
+        driven::client(model, async {
+            let mut conn = dial(&served).await?;
+            conn.send_all(&bytes).await?;
+            conn.close_write().await?;
+            let mut back = Vec::new();
+            conn.read_to_end(&mut back).await?;
+            assert!(back == bytes, "other bytes came back");
+            Ok(())
+        });
+        assert_eq!(served.wait_for_closed().reason, "finished");
+    }
+}
+
+fn records_arrive_however_they_are_cut(model: Model) {
+    let served = Served::of(&serve(model));
+    let mut dice = Dice::new(25);
+    let mut client = Records::shake(&served);
+    for _ in 0..20 {
+        // Several records, and no more than fits the way there and back: nobody reads meanwhile.
+        let bytes = dice.bytes(60_000);
+        let records: Vec<u8> = bytes
+            .chunks(dice.within(1000..20_000))
+            .flat_map(|piece| client.of(piece))
+            .collect();
+        write_in_pieces(&client.socket, &records, &mut dice);
+        assert!(client.hears(&bytes));
+    }
+}
+
+fn the_farewell_right_behind_the_last_bytes_loses_none(model: Model) {
+    let mut served = Served::of(&serve(model));
+    let mut dice = Dice::new(26);
+    for size in [1, 16 << 10, 40_000, 64 << 10, 100_000] {
+        let mut client = Records::shake(&served);
+        let bytes = dice.bytes(size);
+        let (records, farewell) = (client.of(&bytes), client.farewell());
+        client.send(&[&records, &farewell]);
+        assert!(client.hears(&bytes));
+        assert!(client.hears_the_farewell());
+        drop(client);
+        assert_eq!(served.wait_for_closed().reason, "finished");
+    }
+}
+
+fn what_came_before_a_bad_record_is_heard(model: Model) {
+    let mut served = Served::of(&serve(model));
+    let mut client = Records::shake(&served);
+    let bytes = Dice::new(27).bytes(40_000);
+    let (good, mut bad) = (client.of(&bytes), client.of(b"what somebody has changed"));
+    *bad.last_mut().expect("bytes") ^= 1;
+    client.send(&[&good, &bad]);
+    assert!(client.hears(&bytes));
+    assert!(!client.hears_the_farewell());
+    let reason = served.wait_for_closed().reason;
+    assert!(
+        reason.starts_with("failed: recv tls://127.0.0.1:") && reason.contains("decrypt"),
+        "{reason}"
+    );
+}
+
+fn a_record_that_stays_half_is_given_up(model: Model) {
+    let mut served = Served::of(&serve(model).with("idle", 300));
+    // A machine that has no time for this test may be late with the words: that client is given up as well.
+    let mut tried = 0;
+    let talks = || {
+        tried += 1;
+        let mut client = Records::shake(&served);
+        let (whole, half) = (client.of(b"all of it"), client.of(&[7; 10_000]));
+        client.send(&[&whole, &half[..5000]]);
+        client.hears(b"all of it").then_some(client)
+    };
+    let client = eventually("talked in time", talks, Option::is_some);
+    for _ in 0..tried {
+        let reason = served.wait_for_closed().reason;
+        assert!(reason.starts_with("timed out: recv tls://127.0.0.1:"), "{reason}");
+        assert!(reason.ends_with("timed out after 300ms"), "{reason}");
+    }
+    drop(client);
 }
