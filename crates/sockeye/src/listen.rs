@@ -5,11 +5,12 @@ use crate::endpoint::{Endpoint, UnixName};
 use crate::error::{Class, Error, Result};
 use crate::options::Options;
 use crate::resolve::{Resolved, resolve_blocking};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrAny, SocketFlags, SocketType, sockopt};
 use std::fs::{File, TryLockError};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -173,13 +174,19 @@ pub(crate) fn socket_for(endpoint: &Endpoint, address: &Address, options: &Optio
 /// remove the first one's own. Where it can't be, a server starts as it would without.
 fn alone_in_folder_of(path: &Path) -> Option<File> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = File::open(folder.unwrap_or(Path::new("."))).ok()?;
+    let path = folder.unwrap_or(Path::new("."));
+    let mut reading = File::options();
+    reading.read(true).custom_flags(OFlags::DIRECTORY.bits() as i32); // or a pipe would be waited for
+    let folder = reading.open(path).ok()?;
     let until = Instant::now() + STARTS;
     loop {
         match folder.try_lock() {
             Ok(()) => return Some(folder),
             Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(LOOK),
-            Err(_) => return None,
+            Err(error) => {
+                tracing::warn!(folder = %path.display(), %error, "can't be locked: another start may take this path away");
+                return None;
+            }
         }
     }
 }

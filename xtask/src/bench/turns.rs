@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::comparisons::Comparison;
@@ -42,12 +42,18 @@ fn load(case: &str) -> &'static [&'static str] {
     }
 }
 
-/// Seconds of a turn that aren't counted: a thousand processes are forked in them.
-fn warmup(case: &str) -> &'static str {
-    match case {
-        "c1000" => "0.8",
+/// Seconds of a turn that aren't counted: a crowd comes in, and a thousand processes are forked, in them.
+fn warmup(case: &str, model: &str) -> &'static str {
+    match (case, model) {
+        ("c1000", "process") => "3",
+        ("c1000", _) => "0.8",
         _ => "0.05",
     }
+}
+
+/// Whether a server takes its core though nobody asks it anything: then it stands still between its turns.
+fn never_rests(model: &str) -> bool {
+    model == "spin"
 }
 
 /// How a server of this name is started.
@@ -106,13 +112,32 @@ impl Server {
         Ok(server)
     }
 
+    fn signal(&self, signal: &str) -> Result<()> {
+        let mut kill = step::program("kill");
+        kill.args([signal, &self.child.id().to_string()]);
+        let status = kill.status().context("start kill")?;
+        ensure!(status.success(), "kill {signal} of {}: {status}", self.name);
+        Ok(())
+    }
+
     /// One turn; what the load generator says of it.
-    fn turn(&self, what: &str, case: &str, secs: &str, programs: &Path) -> Result<Value> {
+    fn turn(&self, what: &str, (case, model): (&str, &str), secs: &str, programs: &Path) -> Result<Value> {
+        if never_rests(model) {
+            self.signal("-CONT")?;
+        }
+        let said = self.ask(what, (case, model), secs, programs);
+        if never_rests(model) {
+            self.signal("-STOP")?;
+        }
+        said
+    }
+
+    fn ask(&self, what: &str, (case, model): (&str, &str), secs: &str, programs: &Path) -> Result<Value> {
         let mut loadgen = step::program(&programs.join("loadgen").to_string_lossy());
         loadgen.args([what, "--addr", &self.at.to_string(), "--cpu", CORES[1]]);
         loadgen.args(["--pid", &self.child.id().to_string()]);
         loadgen
-            .args(["--secs", secs, "--warmup", warmup(case)])
+            .args(["--secs", secs, "--warmup", warmup(case, model)])
             .args(load(case));
         let said = loadgen.stderr(Stdio::inherit()).output();
         let said = said.context("start the load generator")?;
@@ -169,13 +194,16 @@ pub(super) fn measure(
                 .chain(others)
                 .map(|name| Server::start(&name, comparison.what, programs))
                 .collect::<Result<_>>()?;
+            if never_rests(model) {
+                servers.iter().try_for_each(|server| server.signal("-STOP"))?;
+            }
             for round in 0..rounds {
                 let mut order: Vec<&Server> = servers.iter().collect();
                 if round % 2 == 1 {
                     order.reverse();
                 }
                 for server in order {
-                    let mut said = server.turn(comparison.what, case, secs, programs)?;
+                    let mut said = server.turn(comparison.what, (case, model), secs, programs)?;
                     said["server"] = json!(server.name);
                     said["beside"] = json!(model);
                     said["case"] = json!(case);

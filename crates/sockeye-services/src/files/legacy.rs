@@ -97,6 +97,7 @@ async fn begin(
     let folder = Path::name(user).map_err(|why| trouble::bad_name(user, why))?;
     let path = folder.join(name).map_err(|why| trouble::bad_name(name, why))?;
     let place = Place::of(&Owner::Anonymous, party, &files.books()?, anonymous.quota).await?;
+    place.hold().await?; // who counts removes what nobody knows, and that is what its temporary file will be
     Ok((place, path))
 }
 

@@ -32,6 +32,12 @@ impl Wire {
         self.link.pause(way);
     }
 
+    /// What was to be received is not waited for, since there is something to do.
+    pub(super) fn wait_no_more(&mut self) {
+        self.pause(Way::Read);
+        self.entry.hear();
+    }
+
     /// Counts what was sent, or that it has to wait.
     fn note(&self, sent: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &sent {
@@ -206,11 +212,17 @@ impl Transport {
 
     fn poll_sealed(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<()>> {
         while !chunk.is_empty() {
-            let count = ready!(self.poll_write(cx, chunk))?;
-            if count == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            let Poll::Ready(count) = self.poll_write(cx, chunk) else {
+                chunk.settle();
+                if let Transport::Tls(secured) = self {
+                    secured.settle();
+                }
+                return Poll::Pending;
+            };
+            match count? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => chunk.advance(count),
             }
-            chunk.advance(count);
         }
         self.poll_flush(cx) // TLS keeps records back until then
     }

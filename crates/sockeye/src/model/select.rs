@@ -90,7 +90,7 @@ impl Select {
 }
 
 impl Sets {
-    /// Room for this descriptor and all below it.
+    /// Room for this descriptor and all below it: there are no more than the process may have open (`RLIMIT_NOFILE`).
     fn make_room(&mut self, fd: RawFd) {
         self.highest = self.highest.max(fd);
         let count = fd as usize + 1;

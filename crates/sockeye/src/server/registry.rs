@@ -114,6 +114,12 @@ impl Entry {
             count.load(Ordering::Relaxed).wrapping_add(bytes as u64),
             Ordering::Relaxed,
         );
+        self.hear();
+    }
+
+    /// The handler has something to do.
+    #[inline]
+    pub(crate) fn hear(&self) {
         self.listening.store(false, Ordering::Relaxed);
     }
 

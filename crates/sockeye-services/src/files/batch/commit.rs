@@ -58,10 +58,6 @@ async fn keep(place: &Place, files: Vec<New>, sync: bool, boundless: bool) -> (V
         return (Vec::new(), 0);
     }
     let count = files.len();
-    let called = |file: &New| match file {
-        New::Written(complete) => complete.temporary.name(),
-        New::Held(_) => None,
-    };
     let called: Vec<String> = files.iter().filter_map(called).collect();
     let growth = Arc::new(AtomicI64::new(0));
     let kept = publish(place, files, (sync, boundless), growth.clone()).await;
@@ -84,10 +80,13 @@ async fn publish(
         true => place.work(move |place| forced(place, files)).await?,
         false => files.into_iter().map(Ok).collect(),
     };
+    let called: Vec<String> = files.iter().flatten().filter_map(called).collect();
+    let forget = |_: &Failure| called.iter().for_each(|name| place.pending.unlink(name));
     let naming = match boundless {
-        true => place.naming_within(None).await?,
-        false => place.naming().await?,
+        true => place.naming_within(None).await,
+        false => place.naming().await,
     };
+    let naming = naming.inspect_err(forget)?;
     let named = move |place: &Place| {
         let mut publishing = Publishing::begin(place, sync, naming);
         let mut receipts = Vec::new();
@@ -97,14 +96,26 @@ async fn publish(
         }
         Ok(publishing.end(receipts))
     };
-    place.work_first(named).await
+    place.work_first(named).await.inspect_err(forget)
+}
+
+/// What it is called among the pending, where it has a name.
+fn called(file: &New) -> Option<String> {
+    match file {
+        New::Written(complete) => complete.temporary.name(),
+        New::Held(_) => None,
+    }
 }
 
 /// Forces files to the disk.
 fn forced(place: &Place, files: Vec<New>) -> Outcome<Vec<Outcome<New>>> {
     let written: Vec<_> = files.into_iter().map(|file| file.written(place)).collect();
     let files: Vec<&Complete> = written.iter().flatten().collect();
-    force(place, &files).map_err(|error| trouble::of("force the files to the disk", error))?;
+    let forced = force(place, &files).inspect_err(|_| {
+        let named = files.iter().filter_map(|file| file.temporary.name());
+        named.for_each(|name| place.pending.unlink(&name));
+    });
+    forced.map_err(|error| trouble::of("force the files to the disk", error))?;
     let new = |file: Outcome<_>| file.map(New::Written);
     Ok(written.into_iter().map(new).collect())
 }

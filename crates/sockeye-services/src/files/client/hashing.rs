@@ -69,7 +69,8 @@ impl Hashing {
     }
 }
 
-/// A source that is hashed as its bytes pass.
+/// A source that is hashed as its bytes pass. What is hashed is what was sent: so that the source has changed meanwhile shows in its
+/// times and its size, or in units that were noted before.
 pub(crate) struct Passed {
     passing: Passing,
     size: u64,

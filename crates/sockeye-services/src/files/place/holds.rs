@@ -48,7 +48,7 @@ enum Own {
     },
     /// There can be no file, perhaps because the disk is full: nobody counts meanwhile. Who is killed is not counted until the server's
     /// next start.
-    Folder,
+    Folder { spoiled: bool },
 }
 
 /// While it is there, nobody begins anything.
@@ -101,7 +101,7 @@ impl Holds {
                 self.unlock();
                 file
             }
-            Err(_) => Own::Folder,
+            Err(_) => Own::Folder { spoiled: false },
         });
         Ok(true)
     }
@@ -149,7 +149,7 @@ impl Holds {
                 opened => opened?,
             };
             match fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => some = true,
+                Ok(()) => some |= fs::fstat(&lock)?.st_nlink > 0, // else it has come to its end just now
                 Err(Errno::WOULDBLOCK | Errno::INTR) => return Ok(false),
                 Err(error) => return Err(error),
             }
@@ -186,14 +186,19 @@ impl Place {
             Some(Own::File { spoiled: true, .. }) => {
                 let _ = fs::renameat(&self.pending, path, &self.pending, SPOILED); // then it stays as it is
             }
-            Some(Own::Folder) => self.holds.unlock(),
+            Some(Own::Folder { spoiled }) => {
+                if spoiled {
+                    let _ = open(&self.pending, SPOILED, OFlags::RDWR | OFlags::CREATE); // if there is room for it by now
+                }
+                self.holds.unlock();
+            }
             None => {}
         }
     }
 
     /// What this connection has done can't be told to the books: it is to be counted.
     pub(super) fn spoil(&self) {
-        if let Some(Own::File { spoiled, .. }) = &mut *self.holds.own() {
+        if let Some(Own::File { spoiled, .. } | Own::Folder { spoiled }) = &mut *self.holds.own() {
             *spoiled = true;
         }
     }
@@ -224,8 +229,10 @@ impl Place {
         }
         // On a full disk the books can't be written, and files are removed all the same.
         if let Err(failure) = self.count_alone(AGAIN).await {
-            let has_failed = failure.code != Code::Busy;
-            self.holds.has_failed.store(has_failed, Ordering::Relaxed);
+            if failure.code == Code::Busy {
+                return Ok(()); // somebody is at it, or in the middle of something
+            }
+            self.holds.has_failed.store(true, Ordering::Relaxed);
             tracing::warn!(account = &*self.account, %failure, "what somebody left in the middle is not counted yet");
         }
         Ok(())

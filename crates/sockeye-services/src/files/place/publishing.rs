@@ -11,6 +11,10 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 
+/// Up to so many folders are forced to the disk one by one, each of which may cost a flush of its own; more of them by one call for the
+/// whole file system.
+const FEW: usize = 16;
+
 /// Files that get their names one after the other.
 pub(in crate::files) struct Publishing<'p> {
     place: &'p Place,
@@ -123,6 +127,10 @@ impl<'p> Publishing<'p> {
     }
 
     fn force(&self) -> rustix::io::Result<()> {
+        let above: usize = self.folders.keys().map(|path| path.split('/').count()).sum();
+        if self.folders.len() + above > FEW {
+            return fs::syncfs(&self.place.pending);
+        }
         self.folders.values().try_for_each(fs::fsync)?;
         let paths = self.folders.keys().map(String::as_str);
         self.place.root.force_above(paths)?;

@@ -230,8 +230,13 @@ fn tell_all(group: &mut Vec<Box<dyn Job>>, outcome: &Outcome<()>) {
 /// Does all of them in one transaction; when it returns without an error they are durable, if one of them is to be.
 async fn commit(line: &mut Line, group: &mut [Box<dyn Job>]) -> Outcome<()> {
     let durable = group.iter().any(|job| job.is_durable());
-    let conn = line.conn_for(durable).await;
-    let conn = conn.map_err(|error| Failure::new(words(&error)))?;
+    let conn = match line.conn_for(durable).await {
+        Ok(conn) => conn,
+        Err(error) => {
+            line.conn = None;
+            return Err(Failure::new(words(&error)));
+        }
+    };
     let done = do_all(conn, group).await;
     let outcome =
         match done {
