@@ -36,6 +36,7 @@ fn load(case: &str) -> &'static [&'static str] {
         "c1000" => &["--conns", "1000"],
         "c64d16" => &["--conns", "64", "--depth", "16"],
         "c64x16k" => &["--conns", "64", "--size", "16384"],
+        "s1d1" => &["--conns", "1", "--depth", "1"],
         "s1d32" => &["--conns", "1", "--depth", "32"],
         "s16d8" => &["--conns", "16", "--depth", "8"],
         _ => &["--conns", "1"],
