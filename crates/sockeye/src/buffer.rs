@@ -9,6 +9,7 @@ use std::io::IoSlice;
 use std::ops::Deref;
 use std::ptr::NonNull;
 use std::rc::Rc;
+use tokio::io::ReadBuf;
 
 /// How much one receive takes at the most. A 16 KiB message must fit with room to spare, so that a short count tells
 /// that the socket is empty and saves the call that would only say "would block".
@@ -177,6 +178,21 @@ impl Chunk {
         // SAFETY: at most to the end of the same memory.
         self.at = unsafe { self.at.add(count) };
         self.count -= count;
+    }
+
+    /// Moves the first of its bytes there, as many as there is room for. An empty one has given its memory back.
+    pub(crate) fn pour(&mut self, buf: &mut ReadBuf<'_>) {
+        let count = self.count.min(buf.remaining());
+        buf.put_slice(&self[..count]);
+        self.consume(count);
+    }
+
+    /// Forgets the first `count` bytes, and the memory with the last: an idle connection holds no buffer.
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.advance(count);
+        if self.is_empty() {
+            *self = Chunk::default();
+        }
     }
 
     /// Keeps the first `count` bytes only.

@@ -403,9 +403,7 @@ impl AsyncRead for Connection {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if !this.held.is_empty() {
-            let count = this.held.len().min(buf.remaining());
-            buf.put_slice(&this.held[..count]);
-            Pin::new(this).consume(count);
+            this.held.pour(buf);
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
@@ -425,10 +423,7 @@ impl AsyncBufRead for Connection {
     }
 
     fn consume(mut self: Pin<&mut Self>, count: usize) {
-        self.held.advance(count);
-        if self.held.is_empty() {
-            self.held = Chunk::default(); // an idle connection holds no buffer
-        }
+        self.held.consume(count);
     }
 }
 

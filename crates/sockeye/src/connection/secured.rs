@@ -62,12 +62,7 @@ impl AsyncRead for Carrier {
         if this.arrived.is_empty() {
             ready!(this.poll_arrive(cx))?;
         }
-        let count = this.arrived.len().min(buf.remaining());
-        buf.put_slice(&this.arrived[..count]);
-        this.arrived.advance(count);
-        if this.arrived.is_empty() {
-            this.arrived = Chunk::default(); // an idle connection holds no buffer
-        }
+        this.arrived.pour(buf);
         Poll::Ready(Ok(()))
     }
 }
