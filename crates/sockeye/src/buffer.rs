@@ -23,7 +23,11 @@ const KEPT: usize = 32;
 /// don't pin a whole [`RECEIVE`] buffer each.
 const SHRINK_BELOW: usize = RECEIVE / 2;
 
-type Buffer = Box<[u8; RECEIVE]>;
+/// The system copies to and from whole lines of the cache faster.
+#[repr(align(64))]
+struct Bytes([u8; RECEIVE]);
+
+type Buffer = Box<Bytes>;
 
 thread_local! {
     static POOL: RefCell<Vec<Buffer>> = const { RefCell::new(Vec::new()) };
@@ -31,8 +35,12 @@ thread_local! {
 
 /// Without a detour over the stack, which an array would take.
 #[cold]
-fn allocate() -> Option<Buffer> {
-    vec![0; RECEIVE].into_boxed_slice().try_into().ok()
+fn allocate() -> Buffer {
+    // SAFETY: an array of zeros is one of bytes.
+    #[allow(unsafe_code)]
+    unsafe {
+        Box::<Bytes>::new_zeroed().assume_init()
+    }
 }
 
 /// A buffer of [`RECEIVE`] bytes to receive into, from this thread's pool.
@@ -41,13 +49,13 @@ pub(crate) struct Spare(Option<Buffer>);
 impl Spare {
     #[inline]
     pub(crate) fn take() -> Spare {
-        Spare(POOL.with_borrow_mut(Vec::pop).or_else(allocate))
+        Spare(Some(POOL.with_borrow_mut(Vec::pop).unwrap_or_else(allocate)))
     }
 
     #[inline]
     pub(crate) fn bytes(&mut self) -> &mut [u8] {
         match &mut self.0 {
-            Some(buffer) => &mut buffer[..],
+            Some(buffer) => &mut buffer.0,
             None => &mut [],
         }
     }

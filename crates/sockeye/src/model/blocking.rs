@@ -224,7 +224,8 @@ impl Blocking {
 
     /// Waits by `poll(2)` for everything that can happen.
     fn wait(&self, limit: Option<Duration>) -> io::Result<()> {
-        let now = self.timers.tick();
+        self.timers.tick();
+        let now = self.timers.now();
         let mut next = self.timers.next();
         let mut waits: Vec<(Rc<Source>, Way)> = Vec::new();
         for (_, source) in &*self.sources.borrow() {
@@ -239,7 +240,8 @@ impl Blocking {
         }
         let until = next.map(|due| due.saturating_duration_since(now));
         let told = self.poll(&waits, limit.into_iter().chain(until).min())?;
-        let now = self.timers.tick();
+        self.timers.tick();
+        let now = self.timers.now();
         for ((source, way), ready) in waits.iter().zip(told) {
             let half = &source.halves[*way as usize];
             if ready || half.due.get().is_some_and(|due| due <= now) {
@@ -249,7 +251,7 @@ impl Blocking {
                 half.waker.borrow().as_ref().map(Waker::wake_by_ref);
             }
         }
-        self.timers.fire(now);
+        self.timers.fire();
         Ok(())
     }
 
