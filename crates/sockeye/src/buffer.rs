@@ -23,11 +23,7 @@ const KEPT: usize = 32;
 /// don't pin a whole [`RECEIVE`] buffer each.
 const SHRINK_BELOW: usize = RECEIVE / 2;
 
-/// The system copies to and from whole lines of the cache faster.
-#[repr(align(64))]
-struct Bytes([u8; RECEIVE]);
-
-type Buffer = Box<Bytes>;
+type Buffer = Box<[u8; RECEIVE]>;
 
 thread_local! {
     static POOL: RefCell<Vec<Buffer>> = const { RefCell::new(Vec::new()) };
@@ -35,12 +31,8 @@ thread_local! {
 
 /// Without a detour over the stack, which an array would take.
 #[cold]
-fn allocate() -> Buffer {
-    // SAFETY: an array of zeros is one of bytes.
-    #[allow(unsafe_code)]
-    unsafe {
-        Box::<Bytes>::new_zeroed().assume_init()
-    }
+fn allocate() -> Option<Buffer> {
+    vec![0; RECEIVE].into_boxed_slice().try_into().ok()
 }
 
 /// A buffer of [`RECEIVE`] bytes to receive into, from this thread's pool.
@@ -49,13 +41,13 @@ pub(crate) struct Spare(Option<Buffer>);
 impl Spare {
     #[inline]
     pub(crate) fn take() -> Spare {
-        Spare(Some(POOL.with_borrow_mut(Vec::pop).unwrap_or_else(allocate)))
+        Spare(POOL.with_borrow_mut(Vec::pop).or_else(allocate))
     }
 
     #[inline]
     pub(crate) fn bytes(&mut self) -> &mut [u8] {
         match &mut self.0 {
-            Some(buffer) => &mut buffer.0,
+            Some(buffer) => &mut buffer[..],
             None => &mut [],
         }
     }
