@@ -156,11 +156,8 @@ impl Spinner {
         self.span.is_zero()
     }
 
-    /// True when `look` found something in time.
+    /// True when `look` found something in time. Not to be asked of one that is off.
     pub(crate) fn until(&mut self, mut look: impl FnMut() -> io::Result<bool>) -> io::Result<bool> {
-        if self.is_off() {
-            return Ok(false);
-        }
         if self.credit == 0 {
             self.credit = 1; // the next wait may spin again
             return Ok(false);
