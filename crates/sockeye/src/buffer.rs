@@ -184,7 +184,10 @@ impl Owner {
             return bytes.give_back(); // nothing is left of it that had to be dropped
         }
         // SAFETY: it is dropped here only, and not looked at again.
-        unsafe { ManuallyDrop::drop(&mut self.0) }
+        #[allow(unsafe_code)]
+        unsafe {
+            ManuallyDrop::drop(&mut self.0);
+        }
     }
 }
 

@@ -8,7 +8,7 @@
 //!
 //! What each message passes through stands side by side in a section of its own, `sockeye_hot`. A process that has been asleep finds none
 //! of its pages known to the processor, and each costs it as much as a hundred instructions: an echo goes through 7 pages of code
-//! so, and through 12 wherever the compiler happens to put these functions.
+//! so, and through 12 wherever the compiler happens to put these functions. (Their `allow(unsafe_code)` is for that attribute only.)
 
 mod half;
 

@@ -20,6 +20,9 @@ pub(super) const AT_ONCE: usize = 4;
 
 /// A driver whose thread goes round: poll who is ready, wait, wake, again.
 pub(crate) trait Turn {
+    /// It looks again and again anyhow.
+    const SPINS: bool = false;
+
     fn tasks(&self) -> &Tasks;
     fn timers(&self) -> &Timers;
     /// Wakes a few more of those whom the last wait concerns; false when there is nobody left.
@@ -190,7 +193,7 @@ where
             Ok(driver) => Rc::new(driver),
             Err(error) => return ready.fail(error),
         };
-        let spin = worker.spin();
+        let spin = if D::SPINS { Duration::ZERO } else { worker.spin() };
         let served = drive(&driver, worker.serve_here(ready), spin);
         if let Err(error) = served {
             tracing::error!(%error, "a worker can no longer wait and has ended");

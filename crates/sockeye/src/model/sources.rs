@@ -226,9 +226,12 @@ impl Sources {
         }
     }
 
-    /// All of them as they are now.
-    pub(crate) fn all(&self) -> std::cell::Ref<'_, Slab<Rc<Source>>> {
-        self.all.borrow()
+    /// Each that is there now, and may go meanwhile.
+    pub(crate) fn each(&self, mut body: impl FnMut(&Source)) {
+        let bound = self.all.borrow().capacity();
+        (0..bound)
+            .filter_map(|key| self.get(key))
+            .for_each(|source| body(&source));
     }
 }
 

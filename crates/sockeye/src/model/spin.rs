@@ -10,7 +10,7 @@ use std::cell::Cell;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Fruitless rounds before the thread naps. At a round of a few microseconds this is a millisecond of trying, several
 /// round trips on a LAN.
@@ -90,6 +90,8 @@ impl Watch for Spin {
 }
 
 impl Turn for Spin {
+    const SPINS: bool = true;
+
     fn tasks(&self) -> &Tasks {
         &self.tasks
     }
@@ -99,10 +101,9 @@ impl Turn for Spin {
     }
 
     fn limit(&self) -> io::Result<Option<Duration>> {
-        Ok(self
-            .timers()
-            .next()
-            .map(|due| due.saturating_duration_since(Instant::now())))
+        let timers = self.timers();
+        let until = |due: u64| Duration::from_nanos(due.saturating_sub(timers.exact_nanos()));
+        Ok(timers.next_nanos().map(until))
     }
 
     fn turn(&self, limit: Option<Duration>) -> io::Result<()> {
@@ -112,11 +113,11 @@ impl Turn for Spin {
             self.nap(limit)?;
         }
         self.tasks.collect();
-        for (_, source) in &*self.sources.all() {
+        self.sources.each(|source| {
             for side in &source.sides {
                 side.rise();
             }
-        }
+        });
         Ok(())
     }
 }

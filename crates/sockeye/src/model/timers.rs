@@ -27,7 +27,7 @@ pub(crate) fn kernel_time(span: Duration) -> Timespec {
 pub(super) const NEVER: u64 = u64::MAX;
 
 /// Nanoseconds of the clock that [`Instant`] is of. Its own numbers are of another kind, and cost a hundred instructions in each turn
-/// of a loop.
+/// of a loop. By libc, since `rustix` calls the vDSO itself, which valgrind takes away, and so dies under it.
 fn system_nanos() -> u64 {
     let mut now = libc::timespec {
         tv_sec: 0,

@@ -125,12 +125,8 @@ impl Stream {
         Poll::Pending
     }
 
-    /// Begins to send the whole chunk; nothing may be under way.
-    fn start(&self, state: &mut State, mut chunk: Chunk, cx: &Context<'_>) -> io::Result<()> {
-        chunk.advance(self.send_now(&chunk, cx)?);
-        if chunk.is_empty() {
-            return Ok(());
-        }
+    /// Begins to send the whole chunk on the ring; nothing may be under way.
+    fn start(&self, state: &mut State, chunk: Chunk) -> io::Result<()> {
         state.sending = Some(chunk);
         let started = self.ring.send_piece(self.place, state);
         if started.is_err() {
@@ -143,7 +139,7 @@ impl Stream {
     /// one, and otherwise costs as many, and its own work.
     fn send_now(&self, bytes: &[u8], cx: &Context<'_>) -> io::Result<usize> {
         // Who sends without end waits for the ring now and then, and others have their turn.
-        if !self.ring.quiet.get() || !task::spend(cx) {
+        if bytes.is_empty() || !self.ring.quiet.get() || !task::spend(cx) {
             return Ok(0);
         }
         match rustix::net::send(self.fd(), bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
@@ -210,7 +206,10 @@ impl StreamLink for Stream {
         let mut state = self.state.borrow_mut();
         if !chunk.is_empty() {
             ready!(self.poll_idle(&mut state, cx))?;
-            self.start(&mut state, std::mem::take(chunk), cx)?;
+            chunk.consume(self.send_now(chunk, cx)?);
+        }
+        if !chunk.is_empty() {
+            self.start(&mut state, std::mem::take(chunk))?;
         }
         self.poll_ahead(&mut state, cx)
     }
@@ -219,7 +218,7 @@ impl StreamLink for Stream {
         let mut state = self.state.borrow_mut();
         ready!(self.poll_idle(&mut state, cx))?;
         let sent = self.send_now(bytes, cx)?;
-        if sent > 0 {
+        if sent > 0 || bytes.is_empty() {
             return Poll::Ready(Ok(sent));
         }
         let count = bytes.len().min(AHEAD);
@@ -227,9 +226,7 @@ impl StreamLink for Stream {
         spare.bytes()[..count].copy_from_slice(&bytes[..count]);
         let mut chunk = spare.filled(count);
         chunk.settle();
-        if count > 0 {
-            self.start(&mut state, chunk, cx)?;
-        }
+        self.start(&mut state, chunk)?;
         Poll::Ready(Ok(count))
     }
 
@@ -238,9 +235,10 @@ impl StreamLink for Stream {
         ready!(self.poll_idle(&mut state, cx))?;
         let mut chunk = Spare::gather(pieces);
         let count = chunk.len();
-        chunk.settle();
-        if count > 0 {
-            self.start(&mut state, chunk, cx)?;
+        chunk.consume(self.send_now(&chunk, cx)?);
+        if !chunk.is_empty() {
+            chunk.settle();
+            self.start(&mut state, chunk)?;
         }
         Poll::Ready(Ok(count))
     }
