@@ -13,6 +13,8 @@ use std::path::PathBuf;
 
 /// Small files that are read together while others are sent: some milliseconds of work.
 const BATCH: usize = 256;
+/// So many at the beginning, so that the service is met while others are read.
+const FIRST: usize = 16;
 /// The same in bytes.
 const BATCH_BYTES: u64 = 8 << 20;
 
@@ -45,7 +47,7 @@ impl Client {
     /// What made it give up before all was tried: the connection was lost for good.
     pub async fn put(&mut self, walk: Walk, how: How) -> Result<(), Failure> {
         let mut pipeline = Pipeline::default();
-        let mut gathered = off_loop(move || gather(walk)).await;
+        let mut gathered = off_loop(move || gather(walk, FIRST)).await;
         loop {
             let (batch, walk) = gathered.map_err(Failure::Ours)?;
             let watch = self.watch.clone();
@@ -54,7 +56,7 @@ impl Client {
                 return pipeline.finish(self, how).await;
             }
             // Begun now: the first wait for the connection may block this thread.
-            let next = begun(off_loop(move || gather(walk))).await;
+            let next = begun(off_loop(move || gather(walk, BATCH))).await;
             let sent = async {
                 pipeline.feed(self, batch.items, how).await?;
                 if let Some((source, path)) = batch.large {
@@ -78,11 +80,11 @@ impl Client {
     }
 }
 
-/// Reads the next small files, up to a large one.
-fn gather(mut walk: Walk) -> (Batch, Walk) {
+/// Reads so many of the next small files, up to a large one.
+fn gather(mut walk: Walk, most: usize) -> (Batch, Walk) {
     let mut batch = Batch::default();
     let mut bytes = 0;
-    while batch.items.len() < BATCH && bytes < BATCH_BYTES && batch.large.is_none() {
+    while batch.items.len() < most && bytes < BATCH_BYTES && batch.large.is_none() {
         let Some(found) = walk.next() else {
             batch.last = batch.items.is_empty();
             break;
