@@ -45,7 +45,7 @@ pub(super) struct Small {
     sync: bool,
     /// Nothing more comes just now: perhaps the peer waits for its answers.
     pausing: bool,
-    /// Those before them: while some of it are written it isn't here.
+    /// Those before them; while more of it is written, it is there.
     batch: Option<Batch>,
     writing: Option<Begun<Batch>>,
     /// Those before these.
@@ -144,7 +144,11 @@ impl Small {
     /// Nothing more comes just now: all that was collected is to get its name.
     pub(super) async fn start(&mut self, place: &Place) {
         self.pausing = true;
-        poll_fn(|cx| Poll::Ready(self.drive(place, cx))).await;
+        poll_fn(|cx| {
+            self.drive(place, cx);
+            Poll::Ready(())
+        })
+        .await;
     }
 
     /// Answers of batches that have got their names; without any it goes on with those that haven't. Nothing goes on unless it is asked for

@@ -56,6 +56,9 @@ pub(super) struct Held {
     clobber: bool,
 }
 
+/// A file that is empty still, and where it is.
+type Made = (Arc<File>, Temporary);
+
 fn of_file(error: Errno) -> Failure {
     trouble::of("write the file", error)
 }
@@ -149,7 +152,7 @@ impl Writing {
 }
 
 impl Held {
-    fn write(self, place: &Place, (file, temporary): (Arc<File>, Temporary)) -> Outcome<Complete> {
+    fn write(self, place: &Place, (file, temporary): Made) -> Outcome<Complete> {
         let written =
             write_at(&file, &self.bytes, 0).and_then(|()| record::write(&file, self.mtime, &self.hash));
         let complete = Complete {
@@ -198,13 +201,27 @@ impl New {
         }
     }
 
-    /// Writes it out of sight: where its folder is missing; elsewhere only with `sync`, to be forced to the disk before it is named.
-    pub(super) fn write(self, place: &Place, filling: &mut Filling<'_>, sync: bool) -> Outcome<Self> {
+    /// Makes its file out of sight, if it has none yet and its folder is missing.
+    pub(super) fn make(&self, filling: &mut Filling<'_>) -> Outcome<Option<Made>> {
+        match self {
+            New::Written(_) => Ok(None),
+            New::Held(held) => filling.file(&held.path).map_err(of_file),
+        }
+    }
+
+    /// Writes it to the file that was made for it; elsewhere only with `sync`, to be forced to the disk before it is named.
+    pub(super) fn write(
+        self,
+        made: Option<Made>,
+        place: &Place,
+        filling: &Filling<'_>,
+        sync: bool,
+    ) -> Outcome<Self> {
         let held = match self {
             New::Written(complete) => return Ok(New::Written(complete)),
             New::Held(held) => held,
         };
-        let written = match filling.file(&held.path).map_err(of_file)? {
+        let written = match made {
             Some(new) => {
                 let path = held.path.clone();
                 let written = held.write(place, new);

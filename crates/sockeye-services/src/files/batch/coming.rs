@@ -4,9 +4,9 @@ use super::arriving::Whole;
 use super::{MOST_BYTES, Waiting};
 
 /// Files that come to be in memory: enough to be worth the way to another thread, and
-const MOST_HELD: usize = 256;
+const MOST_HELD: usize = 512;
 /// in bytes, little enough for many connections to have some of the [memory](super::super::budget).
-const MOST_HELD_BYTES: usize = 1 << 20;
+const MOST_HELD_BYTES: usize = 2 << 20;
 
 #[derive(Default)]
 pub(super) struct Coming {

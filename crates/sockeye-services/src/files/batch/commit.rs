@@ -16,6 +16,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 /// have to wait for others' bytes, too.
 const FEW: usize = 8;
 
+/// Files that are made one after the other before they are written: each is a descriptor meanwhile.
+const AT_ONCE: usize = 16;
+
 /// Answers, in the order of their requests.
 pub(in crate::files) type Answers = Vec<(Option<u64>, Outcome<Receipt>)>;
 
@@ -155,9 +158,17 @@ async fn write(place: &Place, new: Vec<New>, hidden: &Arc<Hidden>, sync: bool) -
     let called: Vec<String> = new.iter().filter_map(called).collect();
     let filled = hidden.clone();
     let write = move |place: &Place| {
-        let mut filling = filled.fill(place);
-        let written = new.into_iter().map(|file| file.write(place, &mut filling, sync));
-        Ok(written.collect())
+        let (mut filling, mut written) = (filled.fill(place), Vec::with_capacity(count));
+        let mut new = new.into_iter();
+        while written.len() < count {
+            let turn = filled.turn();
+            let making = new.by_ref().take(AT_ONCE);
+            let made: Vec<_> = making.map(|file| (file.make(&mut filling), file)).collect();
+            drop(turn);
+            let write = |(made, file): (Outcome<_>, New)| file.write(made?, place, &filling, sync);
+            written.extend(made.into_iter().map(write));
+        }
+        Ok(written)
     };
     place.work(write).await.unwrap_or_else(|failure| {
         // The background itself may be what has failed, perhaps because too many wait for it: so it is done here.

@@ -248,8 +248,12 @@ fn what_a_killed_service_has_hidden_goes_when_it_is_counted() {
     block_on(served.place.hold())
         .expect("a model")
         .expect("nobody counts");
-    std::mem::forget(served.written(&["a/1", "a/2"], true));
-    assert_eq!(served.pending().len(), 1);
+    let batch = served.written(&["a/1", "a/2"], true);
+    let pending = served.folder.path().join("files/uploads/*everybody");
+    // Whoever has filled it can't delete it any more.
+    fs::rename(pending.join(&served.pending()[0]), pending.join("small-1-1")).expect("it is there");
+    drop(batch);
+    assert!(pending.join("small-1-1/2").exists());
     let Served {
         folder,
         place: killed,

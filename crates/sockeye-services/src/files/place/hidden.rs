@@ -21,6 +21,8 @@ pub(in crate::files) struct Hidden {
     pending: Pending,
     /// By their paths.
     folders: Mutex<BTreeMap<String, Folder>>,
+    /// See [`turn`](Self::turn).
+    making: Mutex<()>,
 }
 
 /// Somebody who puts files into them, one after the other; there may be several at a time.
@@ -91,12 +93,19 @@ impl Hidden {
         Hidden {
             pending: place.pending.clone(),
             folders: Mutex::default(),
+            making: Mutex::default(),
         }
     }
 
     pub(in crate::files) fn fill<'h>(&'h self, place: &'h Place) -> Filling<'h> {
         let (hidden, last) = (self, None);
         Filling { hidden, place, last }
+    }
+
+    /// To make some files before others do. A folder takes one new name at a time, and who waits for it in the system keeps a core busy:
+    /// those who take turns write meanwhile what they have made.
+    pub(in crate::files) fn turn(&self) -> MutexGuard<'_, ()> {
+        self.making.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn folders(&self) -> MutexGuard<'_, BTreeMap<String, Folder>> {
