@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::io::IoSlice;
+use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::ptr::NonNull;
 use std::rc::Rc;
@@ -76,14 +77,17 @@ impl Spare {
         Chunk {
             at: start(self.bytes()),
             count: end,
-            owner: Owner::Pool { _bytes: self },
+            owner: Owner::of(Whose::Pool { bytes: self }),
         }
     }
 }
 
-impl Drop for Spare {
-    #[inline]
-    fn drop(&mut self) {
+impl Spare {
+    #[inline(never)]
+    // SAFETY: nothing else is in this section; see `model/blocking.rs`.
+    #[allow(unsafe_code)]
+    #[unsafe(link_section = "sockeye_hot")]
+    fn give_back(&mut self) {
         if let Some(bytes) = self.0.take() {
             // A thread that is ending has no pool any more; its last buffers go to the allocator.
             let _ = POOL.try_with(|pool| {
@@ -93,6 +97,12 @@ impl Drop for Spare {
                 }
             });
         }
+    }
+}
+
+impl Drop for Spare {
+    fn drop(&mut self) {
+        self.give_back();
     }
 }
 
@@ -121,13 +131,13 @@ impl Loans {
     #[allow(unsafe_code)]
     pub(crate) unsafe fn chunk(&self, at: NonNull<u8>, count: usize, number: u16) -> Chunk {
         let loans = self.clone();
-        let owner = Owner::Lender { number, loans };
+        let owner = Owner::of(Whose::Lender { number, loans });
         Chunk { at, count, owner }
     }
 }
 
 /// Whose the bytes are; only ever dropped or asked which it is. Moving it doesn't move the bytes.
-enum Owner {
+enum Whose {
     Program,
     #[expect(
         clippy::box_collection,
@@ -137,7 +147,7 @@ enum Owner {
         _bytes: Box<Vec<u8>>,
     },
     Pool {
-        _bytes: Spare,
+        bytes: Spare,
     },
     Lender {
         number: u16,
@@ -145,11 +155,44 @@ enum Owner {
     },
 }
 
-impl Drop for Owner {
+impl Drop for Whose {
     #[inline]
     fn drop(&mut self) {
-        if let Owner::Lender { number, loans } = self {
+        if let Whose::Lender { number, loans } = self {
             loans.0.give_back(*number);
+        }
+    }
+}
+
+/// Gives the bytes back as it goes. To let go of none is one look, wherever that stands.
+struct Owner(ManuallyDrop<Whose>);
+
+impl Owner {
+    const PROGRAM: Owner = Owner(ManuallyDrop::new(Whose::Program));
+
+    #[inline]
+    fn of(whose: Whose) -> Self {
+        Owner(ManuallyDrop::new(whose))
+    }
+
+    #[inline(never)]
+    // SAFETY: nothing else is in this section; see `model/blocking.rs`.
+    #[allow(unsafe_code)]
+    #[unsafe(link_section = "sockeye_hot")]
+    fn give_back(&mut self) {
+        if let Whose::Pool { bytes } = &mut *self.0 {
+            return bytes.give_back(); // nothing is left of it that had to be dropped
+        }
+        // SAFETY: it is dropped here only, and not looked at again.
+        unsafe { ManuallyDrop::drop(&mut self.0) }
+    }
+}
+
+impl Drop for Owner {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if !matches!(*self.0, Whose::Program) {
+            self.give_back();
         }
     }
 }
@@ -202,12 +245,12 @@ impl Chunk {
 
     #[cfg(test)]
     pub(crate) fn holds_a_buffer(&self) -> bool {
-        matches!(self.owner, Owner::Pool { .. })
+        matches!(*self.owner.0, Whose::Pool { .. })
     }
 
     /// Gives a large buffer back when only a little of it is still wanted: called when a peer lets us wait.
     pub(crate) fn settle(&mut self) {
-        if matches!(self.owner, Owner::Pool { .. }) && self.len() < SHRINK_BELOW {
+        if matches!(*self.owner.0, Whose::Pool { .. }) && self.len() < SHRINK_BELOW {
             *self = Chunk::from(self.to_vec());
         }
     }
@@ -237,7 +280,7 @@ impl Default for Chunk {
         Chunk {
             at: NonNull::dangling(),
             count: 0,
-            owner: Owner::Program,
+            owner: Owner::PROGRAM,
         }
     }
 }
@@ -252,9 +295,9 @@ impl From<Vec<u8>> for Chunk {
         Chunk {
             at: start(&bytes),
             count: bytes.len(),
-            owner: Owner::Heap {
+            owner: Owner::of(Whose::Heap {
                 _bytes: Box::new(bytes),
-            },
+            }),
         }
     }
 }
@@ -270,7 +313,7 @@ impl From<&'static [u8]> for Chunk {
         Chunk {
             at: start(bytes),
             count: bytes.len(),
-            owner: Owner::Program,
+            owner: Owner::PROGRAM,
         }
     }
 }
@@ -303,7 +346,7 @@ mod tests {
 
     #[test]
     fn nothing_received_is_an_empty_chunk_that_holds_no_buffer() {
-        assert!(matches!(Spare::take().filled(0).owner, Owner::Program));
+        assert!(matches!(*Spare::take().filled(0).owner.0, Whose::Program));
     }
 
     #[test]
@@ -314,7 +357,7 @@ mod tests {
         chunk.advance(1);
         chunk.settle();
         assert_eq!(&chunk[..], b"bcd");
-        assert!(matches!(chunk.owner, Owner::Heap { .. }));
+        assert!(matches!(*chunk.owner.0, Whose::Heap { .. }));
     }
 
     #[test]

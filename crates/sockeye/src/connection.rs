@@ -199,17 +199,10 @@ impl Connection {
     /// # Errors
     /// When the peer reset the connection, or the read timeout passed ([`Class::Timeout`](crate::Class::Timeout)).
     pub fn recv(&mut self) -> impl Future<Output = Result<Chunk>> {
-        let mut wait = Waits::new(self, Way::Read);
-        poll_fn(move |cx| {
-            wait.poll(|conn| match conn.poll_recv(cx) {
-                Poll::Ready(Ok(chunk)) => Poll::Ready(Ok(chunk)),
-                Poll::Ready(Err(error)) => Poll::Ready(Err(conn.failed("recv", error))),
-                Poll::Pending => Poll::Pending,
-            })
-        })
+        Receiving(Waits::new(self, Way::Read))
     }
 
-    #[inline]
+    #[inline(always)]
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Chunk>> {
         if !self.held.is_empty() {
             return Poll::Ready(Ok(std::mem::take(&mut self.held)));
@@ -251,15 +244,7 @@ impl Connection {
     /// # Errors
     /// When the connection is broken, or the peer takes nothing for longer than the write timeout.
     pub fn send(&mut self, chunk: impl Into<Chunk>) -> impl Future<Output = Result<()>> {
-        let mut chunk = chunk.into();
-        let mut wait = Waits::new(self, Way::Write);
-        poll_fn(move |cx| {
-            wait.poll(|conn| match conn.transport.poll_send(cx, &mut chunk) {
-                Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
-                Poll::Ready(Err(error)) => Poll::Ready(Err(conn.failed("send", error))),
-                Poll::Pending => Poll::Pending,
-            })
-        })
+        Sending(Waits::new(self, Way::Write), chunk.into())
     }
 
     /// Sends all of the bytes (Python's `sendall`).
@@ -354,6 +339,7 @@ impl Connection {
         self.transport.binding()
     }
 
+    #[cold]
     fn failed(&self, op: &'static str, error: io::Error) -> Error {
         let limit = if op == "recv" {
             self.limits[0]
@@ -375,6 +361,39 @@ impl Connection {
             Ok(()) | Err(rustix::io::Errno::NOTCONN) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// See [`Connection::recv`]. Named, so that all of it stands where it is awaited.
+struct Receiving<'a>(Waits<'a, Connection>);
+
+impl Future for Receiving<'_> {
+    type Output = Result<Chunk>;
+
+    #[inline(always)]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Chunk>> {
+        self.0.poll(|conn| match conn.poll_recv(cx) {
+            Poll::Ready(Ok(chunk)) => Poll::Ready(Ok(chunk)),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(conn.failed("recv", error))),
+            Poll::Pending => Poll::Pending,
+        })
+    }
+}
+
+/// See [`Connection::send`].
+struct Sending<'a>(Waits<'a, Connection>, Chunk);
+
+impl Future for Sending<'_> {
+    type Output = Result<()>;
+
+    #[inline(always)]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let Sending(wait, chunk) = &mut *self;
+        wait.poll(|conn| match conn.transport.poll_send(cx, chunk) {
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(conn.failed("send", error))),
+            Poll::Pending => Poll::Pending,
+        })
     }
 }
 

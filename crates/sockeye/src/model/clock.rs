@@ -3,20 +3,22 @@
 //! It is set for the earliest deadline and left alone as long as no earlier one comes. A timeout that is given to each wait
 //! would have the kernel set a timer each time, which a server with one busy connection feels.
 
+use super::timers::{NEVER, Timers, kernel_time};
 use rustix::event::Timespec;
 use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags};
 use rustix::time::{timerfd_create, timerfd_settime};
 use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The shortest time for which it can be set; none at all would unset it.
 const SHORTEST: Duration = Duration::from_nanos(1);
 
 pub(super) struct Clock {
     fd: OwnedFd,
-    set_for: Cell<Option<Instant>>,
+    /// In the nanoseconds of the timers that it is for.
+    set_for: Cell<u64>,
 }
 
 impl Clock {
@@ -24,7 +26,7 @@ impl Clock {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         Ok(Clock {
             fd: timerfd_create(TimerfdClockId::Monotonic, flags)?,
-            set_for: Cell::new(None),
+            set_for: Cell::new(NEVER),
         })
     }
 
@@ -33,19 +35,27 @@ impl Clock {
         self.fd.as_fd()
     }
 
-    /// Makes sure that it goes off at `due`, perhaps also before.
-    pub(super) fn set(&self, due: Option<Instant>) -> io::Result<()> {
-        let Some(due) = due else { return Ok(()) };
-        if self.set_for.get().is_some_and(|set| set <= due) {
+    /// Makes sure that it goes off when the first of these timers is due, perhaps also before. It is for no others.
+    #[inline]
+    pub(super) fn set(&self, timers: &Timers) -> io::Result<()> {
+        if self.set_for.get() <= timers.first() {
             return Ok(());
         }
-        let span = due.saturating_duration_since(Instant::now()).max(SHORTEST);
+        self.set_anew(timers)
+    }
+
+    #[cold]
+    fn set_anew(&self, timers: &Timers) -> io::Result<()> {
+        let Some(due) = timers.next_nanos().filter(|due| *due < self.set_for.get()) else {
+            return Ok(());
+        };
+        let span = due.saturating_sub(timers.exact_nanos());
         let once = Itimerspec {
             it_interval: Timespec::default(),
-            it_value: super::timers::kernel_time(span),
+            it_value: kernel_time(Duration::from_nanos(span).max(SHORTEST)),
         };
         timerfd_settime(&self.fd, TimerfdTimerFlags::empty(), &once)?;
-        self.set_for.set(Some(due));
+        self.set_for.set(due);
         Ok(())
     }
 
@@ -53,7 +63,7 @@ impl Clock {
     pub(super) fn rang(&self) {
         // "Would block" only says that it has been set anew since.
         let _ = rustix::io::read(&self.fd, &mut [0; 8]);
-        self.set_for.set(None);
+        self.set_for.set(NEVER);
     }
 }
 
@@ -61,18 +71,22 @@ impl Clock {
 mod tests {
     use super::*;
     use rustix::event::{PollFd, PollFlags, poll};
+    use std::task::Waker;
 
     #[test]
     fn it_goes_off_for_the_earliest_and_only_once() {
-        let clock = Clock::new().expect("a clock");
-        let now = Instant::now();
-        clock.set(Some(now + Duration::from_secs(3600))).expect("late");
-        clock.set(Some(now)).expect("early");
-        clock.set(Some(now + Duration::from_secs(1800))).expect("later");
+        let (clock, timers) = (Clock::new().expect("a clock"), Timers::new());
+        let set = |seconds| {
+            timers.insert(timers.now() + Duration::from_secs(seconds), Waker::noop());
+            clock.set(&timers).expect("it can be set");
+        };
+        set(3600);
+        set(0);
+        set(1800);
         poll(&mut [PollFd::from_borrowed_fd(clock.fd(), PollFlags::IN)], None).expect("a ring");
         clock.rang();
         assert!(rustix::io::read(clock.fd(), &mut [0; 8]).is_err(), "it rings on");
-        clock.set(Some(now)).expect("set again");
+        set(0);
         poll(&mut [PollFd::from_borrowed_fd(clock.fd(), PollFlags::IN)], None).expect("another ring");
     }
 }

@@ -1,6 +1,7 @@
 //! `coroutine`: single-threaded Tokio runtimes, one per worker. Tokio waits and schedules; what a socket does when it is
 //! ready is the same as in the other models that learn of readiness.
 
+use super::clock::Clock;
 use super::local::each_worker;
 use super::ready::{Done, Packets, Permit, Reactor, Socket, Way, Wish};
 use super::sources::Side;
@@ -31,6 +32,15 @@ impl AsRawFd for Lent {
     }
 }
 
+/// A clock among Tokio's descriptors.
+struct Alarm(Clock);
+
+impl AsRawFd for Alarm {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.fd().as_raw_fd()
+    }
+}
+
 pub(crate) struct Source {
     fd: AsyncFd<Lent>,
     sides: [Side; 2],
@@ -52,21 +62,20 @@ impl Coroutine {
         })
     }
 
-    /// Wakes our timers by Tokio's.
-    async fn keep_time(self: Rc<Self>) {
+    /// Wakes our timers when they are due. A timer of Tokio's would be given to the kernel anew with each wait.
+    async fn keep_time(self: Rc<Self>, clock: AsyncFd<Alarm>) -> io::Result<()> {
         loop {
             // Tokio looks at its sockets before this goes on: what has come in time is not late.
             tokio::task::yield_now().await;
-            self.timers.fire(self.timers.tick());
-            let changed = poll_fn(|cx| self.timers.poll_earlier(cx));
-            match self.timers.next() {
-                Some(due) => {
-                    tokio::select! {
-                        () = tokio::time::sleep_until(due.into()) => {}
-                        () = changed => {}
-                    }
+            self.timers.tick();
+            self.timers.fire();
+            clock.get_ref().0.set(&self.timers)?;
+            tokio::select! {
+                rings = clock.readable() => {
+                    rings?.clear_ready();
+                    clock.get_ref().0.rang();
                 }
-                None => changed.await,
+                () = poll_fn(|cx| self.timers.poll_earlier(cx)) => {}
             }
         }
     }
@@ -159,24 +168,38 @@ impl Driver for Coroutine {
     }
 }
 
-fn runtime() -> io::Result<LocalRuntime> {
-    Builder::new_current_thread()
+/// A runtime, and a clock that it waits for.
+fn runtime() -> io::Result<(LocalRuntime, AsyncFd<Alarm>)> {
+    let runtime = Builder::new_current_thread()
         .enable_io()
-        .enable_time()
-        .build_local(LocalOptions::default())
+        .enable_time() // for handlers
+        .build_local(LocalOptions::default())?;
+    let clock = {
+        let _here = runtime.enter();
+        // SAFETY: the clock has its descriptor for as long as it lives.
+        #[allow(unsafe_code)]
+        unsafe {
+            AsyncFd::register_with_interest(Alarm(Clock::new()?), Interest::READABLE)?
+        }
+    };
+    Ok((runtime, clock))
 }
 
 /// Drives a future on a runtime made for it.
 pub(crate) fn run<F: Future>(future: F) -> io::Result<F::Output> {
-    Ok(drive(&runtime()?, future, Duration::ZERO))
+    Ok(drive(runtime()?, future, Duration::ZERO))
 }
 
-fn drive<F: Future>(runtime: &LocalRuntime, future: F, spin: Duration) -> F::Output {
+fn drive<F: Future>(
+    (runtime, clock): (LocalRuntime, AsyncFd<Alarm>),
+    future: F,
+    spin: Duration,
+) -> F::Output {
     let driver = Coroutine::new();
     super::with_current(driver.clone(), || {
         let mut future = pin!(future);
         runtime.block_on(async {
-            let clock = tokio::task::spawn_local(driver.clone().keep_time());
+            let clock = tokio::task::spawn_local(time_kept(driver.clone(), clock));
             let spinner =
                 (!spin.is_zero()).then(|| tokio::task::spawn_local(look_again(driver.clone(), spin)));
             let output = future.as_mut().await;
@@ -185,6 +208,12 @@ fn drive<F: Future>(runtime: &LocalRuntime, future: F, spin: Duration) -> F::Out
             output
         })
     })
+}
+
+async fn time_kept(driver: Rc<Coroutine>, clock: AsyncFd<Alarm>) {
+    if let Err(error) = driver.keep_time(clock).await {
+        tracing::error!(%error, "a worker's clock can't be set any more: its connections have no deadlines");
+    }
 }
 
 /// Keeps the runtime from sleeping for a while after it had something to do, by going round with it.
@@ -217,6 +246,6 @@ pub(crate) fn launch(job: Job) -> io::Result<Workers> {
             Err(error) => return ready.fail(error),
         };
         let spin = worker.spin();
-        drive(&runtime, worker.serve_here(ready), spin);
+        drive(runtime, worker.serve_here(ready), spin);
     })
 }

@@ -16,7 +16,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Events taken from the kernel in one call. More makes a turn longer for those at its end, fewer makes more calls.
 const EVENTS: usize = 1024;
@@ -187,8 +187,8 @@ impl Turn for Epoll {
         !now.is_empty()
     }
 
-    fn limit(&self, due: Option<Instant>) -> io::Result<Option<Duration>> {
-        self.clock.set(due)?;
+    fn limit(&self) -> io::Result<Option<Duration>> {
+        self.clock.set(self.timers())?;
         Ok(None)
     }
 

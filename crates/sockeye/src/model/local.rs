@@ -26,8 +26,8 @@ pub(crate) trait Turn {
     fn more(&self) -> bool {
         false
     }
-    /// Arranges that a wait ends at `due`; says how long it may then take.
-    fn limit(&self, due: Option<Instant>) -> io::Result<Option<Duration>>;
+    /// Arranges that a wait ends when the next timer is due; says how long it may then take.
+    fn limit(&self) -> io::Result<Option<Duration>>;
     /// Waits until something happens or the limit passes (`None`: for ever), and wakes whom it concerns, or the first
     /// few of them.
     fn turn(&self, limit: Option<Duration>) -> io::Result<()>;
@@ -112,22 +112,26 @@ fn turn<D: Turn>(driver: &D, spin: &mut Spinner) -> io::Result<()> {
     }
     let (tasks, timers) = (driver.tasks(), driver.timers());
     // As late as this: what had come by the end of the last wait has come in time.
-    timers.fire(timers.now());
+    timers.fire();
     let wait = |limit| {
-        // What the last wait told comes first: nothing may be told over it.
-        if !driver.more() {
-            driver.turn(limit)?;
-            timers.tick();
-        }
+        driver.turn(limit)?;
+        timers.tick();
         io::Result::Ok(tasks.has_ready())
     };
     if tasks.has_ready() {
         return wait(Some(Duration::ZERO)).map(drop);
     }
-    if spin.until(|| wait(Some(Duration::ZERO)))? {
-        return Ok(());
+    if !spin.is_off() {
+        // What the last look told comes first: nothing may be told over it.
+        let look = || match driver.more() {
+            true => Ok(tasks.has_ready()),
+            false => wait(Some(Duration::ZERO)),
+        };
+        if spin.until(look)? || driver.more() {
+            return Ok(());
+        }
     }
-    wait(driver.limit(timers.next())?).map(drop)
+    wait(driver.limit()?).map(drop)
 }
 
 /// Looks again and again for a while before a wait, when that has paid lately: a wake-up costs more than a look, but a
@@ -148,11 +152,12 @@ impl Spinner {
         }
     }
 
-    /// True when `look` found something in time.
+    pub(crate) fn is_off(&self) -> bool {
+        self.span.is_zero()
+    }
+
+    /// True when `look` found something in time. Not to be asked of one that is off.
     pub(crate) fn until(&mut self, mut look: impl FnMut() -> io::Result<bool>) -> io::Result<bool> {
-        if self.span.is_zero() {
-            return Ok(false);
-        }
         if self.credit == 0 {
             self.credit = 1; // the next wait may spin again
             return Ok(false);

@@ -135,6 +135,9 @@ impl<R: Reactor> Drop for Socket<R> {
 }
 
 impl<R: Reactor> StreamLink for Socket<R> {
+    // SAFETY: nothing else is in this section; see `model/blocking.rs`.
+    #[allow(unsafe_code)]
+    #[unsafe(link_section = "sockeye_hot")]
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Chunk>> {
         self.poll(Way::Read, true, cx, |fd, permit| {
             let mut spare = Spare::take();
@@ -159,6 +162,9 @@ impl<R: Reactor> StreamLink for Socket<R> {
         Poll::Ready(Ok(()))
     }
 
+    // SAFETY: nothing else is in this section; see `model/blocking.rs`.
+    #[allow(unsafe_code)]
+    #[unsafe(link_section = "sockeye_hot")]
     fn poll_send(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<()>> {
         while !chunk.is_empty() {
             match self.poll_write(cx, chunk) {

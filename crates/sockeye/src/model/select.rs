@@ -9,12 +9,14 @@ use super::ready::Way;
 use super::sources::{Source, Sources, Watch};
 use super::task::Tasks;
 use super::timers::{Timers, kernel_time};
-use rustix::event::{FdSetElement, FdSetIter, fd_set_insert, fd_set_num_elements, fd_set_remove};
-use std::cell::RefCell;
+use rustix::event::{
+    FdSetElement, FdSetIter, fd_set_bound, fd_set_insert, fd_set_num_elements, fd_set_remove,
+};
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What `fd_set` holds, by POSIX and glibc, and how long the sets are at first.
 const FD_SETSIZE: usize = 1024;
@@ -41,8 +43,9 @@ struct Sets {
 
 pub(crate) struct Select {
     sets: RefCell<Sets>,
-    /// What the last call told and has not taken effect yet.
+    /// What the last call told, and how much of it has taken effect.
     told: RefCell<Vec<(RawFd, Way)>>,
+    seen: Cell<usize>,
     sources: Sources,
     tasks: Tasks,
     clock: Clock,
@@ -61,6 +64,7 @@ impl Select {
         Ok(Select {
             sets: RefCell::new(sets),
             told: RefCell::default(),
+            seen: Cell::new(0),
             sources: Sources::new(),
             tasks,
             clock,
@@ -69,8 +73,11 @@ impl Select {
 }
 
 impl Select {
+    fn key(&self, fd: RawFd) -> usize {
+        self.sets.borrow().key_of[fd as usize]
+    }
+
     fn raise(&self, fd: RawFd, way: Way) {
-        let key = self.sets.borrow().key_of[fd as usize];
         if fd == self.tasks.rouse_fd().as_raw_fd() {
             return self.tasks.collect_roused();
         }
@@ -81,7 +88,7 @@ impl Select {
         // waits, it is taken out.
         let waited = self
             .sources
-            .get(key)
+            .get(self.key(fd))
             .is_some_and(|source| source.side(way).rise());
         if !waited || way == Way::Write {
             fd_set_remove(&mut self.sets.borrow_mut().wanted[way as usize], fd);
@@ -97,6 +104,18 @@ impl Sets {
         if count > self.key_of.len() {
             self.grow(count.next_power_of_two());
         }
+    }
+
+    /// What is wanted, as the kernel is asked for it, and where it answers; nothing for a way that nobody wants.
+    fn asked(&mut self) -> [Option<&mut [FdSetElement]>; 2] {
+        let used = fd_set_num_elements(self.key_of.len(), self.highest + 1);
+        let [read, write] = &mut self.answer;
+        let [wants_read, wants_write] = &self.wanted;
+        [(wants_read, read), (wants_write, write)].map(|(wanted, answer)| {
+            let (wanted, answer) = (&wanted[..used], &mut answer[..used]);
+            answer.copy_from_slice(wanted);
+            (fd_set_bound(wanted) > 0).then_some(answer)
+        })
     }
 
     fn grow(&mut self, count: usize) {
@@ -144,48 +163,46 @@ impl Turn for Select {
     }
 
     fn more(&self) -> bool {
-        let mut some = false;
-        for _ in 0..AT_ONCE {
-            let Some((fd, way)) = self.told.borrow_mut().pop() else {
-                break;
-            };
-            some = true;
-            self.raise(fd, way);
-        }
-        some
+        let told = self.told.borrow();
+        let rest = &told[self.seen.get()..];
+        let (now, later) = rest.split_at(rest.len().min(AT_ONCE));
+        later
+            .iter()
+            .take(AT_ONCE)
+            .for_each(|(fd, _)| self.sources.prefetch(self.key(*fd)));
+        self.seen.set(self.seen.get() + now.len());
+        now.iter().for_each(|(fd, way)| self.raise(*fd, *way));
+        !now.is_empty()
     }
 
-    fn limit(&self, due: Option<Instant>) -> io::Result<Option<Duration>> {
-        self.clock.set(due)?;
+    fn limit(&self) -> io::Result<Option<Duration>> {
+        self.clock.set(self.timers())?;
         Ok(None)
     }
 
     fn turn(&self, limit: Option<Duration>) -> io::Result<()> {
         let limit = limit.map(kernel_time);
-        let mut sets = self.sets.borrow_mut();
-        let Sets {
-            wanted,
-            answer,
-            highest,
-            ..
-        } = &mut *sets;
-        answer[0].copy_from_slice(&wanted[0]);
-        answer[1].copy_from_slice(&wanted[1]);
-        let [read, write] = answer;
+        let (mut told, mut sets) = (self.told.borrow_mut(), self.sets.borrow_mut());
+        told.clear();
+        self.seen.set(0);
+        let bound = sets.highest + 1;
+        let [mut read, mut write] = sets.asked();
         // SAFETY: a descriptor is in a set only between `register` and `deregister`, and its link closes it afterwards.
         #[allow(unsafe_code)]
-        let answered =
-            unsafe { rustix::event::select(*highest + 1, Some(read), Some(write), None, limit.as_ref()) };
+        let answered = unsafe {
+            let (read, write) = (read.as_deref_mut(), write.as_deref_mut());
+            rustix::event::select(bound, read, write, None, limit.as_ref())
+        };
         match answered {
             Ok(0) | Err(rustix::io::Errno::INTR) => return Ok(()),
             Ok(_) => {}
             Err(error) => return Err(error.into()),
         }
-        let mut told = self.told.borrow_mut();
-        for way in [Way::Write, Way::Read] {
-            told.extend(FdSetIter::new(&sets.answer[way as usize]).map(|fd| (fd, way)));
+        for (way, answer) in [(Way::Read, read), (Way::Write, write)] {
+            let ready = FdSetIter::new(answer.as_deref().unwrap_or_default());
+            told.extend(ready.map(|fd| (fd, way)));
         }
-        drop((sets, told));
+        drop((told, sets));
         self.more();
         Ok(())
     }

@@ -98,8 +98,11 @@ impl Turn for Spin {
         &self.sources.timers
     }
 
-    fn limit(&self, due: Option<Instant>) -> io::Result<Option<Duration>> {
-        Ok(due.map(|due| due.saturating_duration_since(Instant::now())))
+    fn limit(&self) -> io::Result<Option<Duration>> {
+        Ok(self
+            .timers()
+            .next()
+            .map(|due| due.saturating_duration_since(Instant::now())))
     }
 
     fn turn(&self, limit: Option<Duration>) -> io::Result<()> {

@@ -429,7 +429,7 @@ impl Tasks {
 
     /// Whether the main future is all there is, and nobody keeps a waker of it but the operation that keeps `kept`:
     /// then nothing but that operation can wake it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn main_is_alone(&self, kept: &Waker) -> bool {
         // The caller here, its waker here, and the one that the operation keeps.
         const KNOWN: usize = 3;

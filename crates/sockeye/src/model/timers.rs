@@ -23,6 +23,26 @@ pub(crate) fn kernel_time(span: Duration) -> Timespec {
     })
 }
 
+/// No instant of a clock in nanoseconds.
+pub(super) const NEVER: u64 = u64::MAX;
+
+/// Nanoseconds of the clock that [`Instant`] is of. Its own numbers are of another kind, and cost a hundred instructions in each turn
+/// of a loop.
+fn system_nanos() -> u64 {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the call writes to `now` only; it can't fail with a clock that there always is.
+    #[allow(unsafe_code)]
+    unsafe {
+        libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now)
+    };
+    (now.tv_sec as u64)
+        .wrapping_mul(1_000_000_000)
+        .wrapping_add(now.tv_nsec as u64)
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TimerKey {
     index: usize,
@@ -36,7 +56,7 @@ struct Timer {
 
 #[derive(Default)]
 struct Inner {
-    heap: BinaryHeap<Reverse<(Instant, usize, u64)>>,
+    heap: BinaryHeap<Reverse<(u64, usize, u64)>>,
     live: Slab<Timer>,
     births: u64,
 }
@@ -50,8 +70,11 @@ impl Inner {
 pub(crate) struct Timers {
     inner: RefCell<Inner>,
     epoch: Instant,
-    now: Cell<Instant>,
+    /// The same, as the system tells it.
+    began: u64,
     nanos: Cell<u64>,
+    /// When the first of the heap is due, in the same nanoseconds: a turn in which nothing is due costs one look.
+    first: Cell<u64>,
     /// Who wants to know of a timer that comes before all others.
     keeper: RefCell<Option<Waker>>,
     earlier: Cell<bool>,
@@ -63,26 +86,27 @@ impl Timers {
         Timers {
             inner: RefCell::default(),
             epoch,
-            now: Cell::new(epoch),
+            began: system_nanos(), // not before it, so that nothing is early
             nanos: Cell::new(0),
+            first: Cell::new(NEVER),
             keeper: RefCell::default(),
             earlier: Cell::new(false),
         }
     }
 
-    /// The instant at which this turn of the loop began: exact to the length of a turn, and free.
+    /// The instant at which this turn of the loop began: exact to the length of a turn.
     pub(crate) fn now(&self) -> Instant {
-        self.now.get()
+        self.epoch + Duration::from_nanos(self.nanos())
     }
 
-    /// The same, in nanoseconds since these timers were made (which last for 584 years).
+    /// The same, in nanoseconds since these timers were made (which last for 584 years), and free.
     pub(crate) fn nanos(&self) -> u64 {
         self.nanos.get()
     }
 
     /// The time now, and not at the beginning of the turn.
     pub(crate) fn exact_nanos(&self) -> u64 {
-        u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        system_nanos().wrapping_sub(self.began)
     }
 
     /// An instant that was told in nanoseconds; `None` if it is further off than the clock reaches.
@@ -90,12 +114,10 @@ impl Timers {
         self.epoch.checked_add(Duration::from_nanos(nanos))
     }
 
-    pub(crate) fn tick(&self) -> Instant {
-        let now = Instant::now();
-        self.now.set(now);
-        self.nanos
-            .set(u64::try_from((now - self.epoch).as_nanos()).unwrap_or(u64::MAX));
-        now
+    /// A turn of the loop begins.
+    #[inline]
+    pub(crate) fn tick(&self) {
+        self.nanos.set(self.exact_nanos());
     }
 
     pub(crate) fn insert(&self, when: Instant, waker: &Waker) -> TimerKey {
@@ -106,11 +128,14 @@ impl Timers {
             birth,
             waker: waker.clone(),
         });
-        if inner.heap.peek().is_none_or(|Reverse((first, ..))| when < *first) {
+        let due = when.saturating_duration_since(self.epoch).as_nanos();
+        let due = u64::try_from(due).unwrap_or(NEVER - 1);
+        if due < self.first.get() {
+            self.first.set(due);
             self.earlier.set(true);
             self.keeper.borrow_mut().take().into_iter().for_each(Waker::wake);
         }
-        inner.heap.push(Reverse((when, index, birth)));
+        inner.heap.push(Reverse((due, index, birth)));
         if inner.heap.len() > 2 * inner.live.len() + SLACK {
             let Inner { heap, live, .. } = &mut *inner;
             heap.retain(|Reverse((_, index, birth))| live.get(*index).is_some_and(|t| t.birth == *birth));
@@ -141,16 +166,28 @@ impl Timers {
         }
     }
 
+    /// When the first timer is due, or was to be; [`NEVER`] without one.
+    #[inline]
+    pub(super) fn first(&self) -> u64 {
+        self.first.get()
+    }
+
+    /// When the next live timer is due, in nanoseconds.
+    pub(super) fn next_nanos(&self) -> Option<u64> {
+        let mut inner = self.inner.borrow_mut();
+        let next = loop {
+            match inner.heap.peek().copied() {
+                Some(Reverse((_, index, birth))) if !inner.is_live(index, birth) => drop(inner.heap.pop()),
+                first => break first.map(|Reverse((due, ..))| due),
+            }
+        };
+        self.first.set(next.unwrap_or(NEVER));
+        next
+    }
+
     /// When the next live timer is due.
     pub(crate) fn next(&self) -> Option<Instant> {
-        let mut inner = self.inner.borrow_mut();
-        while let Some(Reverse((when, index, birth))) = inner.heap.peek().copied() {
-            if inner.is_live(index, birth) {
-                return Some(when);
-            }
-            inner.heap.pop();
-        }
-        None
+        self.next_nanos().and_then(|due| self.instant(due))
     }
 
     /// Until a timer has been inserted that comes before all others, since this was last asked.
@@ -162,23 +199,22 @@ impl Timers {
         Poll::Pending
     }
 
-    /// Wakes everything that is due at `now`.
-    pub(crate) fn fire(&self, now: Instant) {
-        loop {
+    /// Wakes everything that was due when this turn of the loop began.
+    #[inline]
+    pub(crate) fn fire(&self) {
+        if self.nanos.get() >= self.first.get() {
+            self.fire_at(self.nanos.get());
+        }
+    }
+
+    #[cold]
+    fn fire_at(&self, now: u64) {
+        while self.next_nanos().is_some_and(|due| due <= now) {
             let mut inner = self.inner.borrow_mut();
-            let Some(Reverse((when, index, birth))) = inner.heap.peek().copied() else {
-                return;
-            };
-            let live = inner.is_live(index, birth);
-            if live && when > now {
-                return;
-            }
-            inner.heap.pop();
-            if live {
-                let timer = inner.live.remove(index);
-                drop(inner);
-                timer.waker.wake();
-            }
+            let due = inner.heap.pop();
+            let timer = due.and_then(|Reverse((_, index, _))| inner.live.try_remove(index));
+            drop(inner); // who is woken may do anything
+            timer.into_iter().for_each(|timer| timer.waker.wake());
         }
     }
 }
@@ -202,18 +238,18 @@ mod tests {
     fn due_timers_fire_once_in_order_and_cancelled_ones_never() {
         let timers = Timers::new();
         let (early, late) = (Arc::new(Count::default()), Arc::new(Count::default()));
-        let start = timers.now();
+        let (start, at) = (timers.now(), |seconds: u64| seconds * 1_000_000_000);
         timers.insert(start + Duration::from_secs(1), &early.clone().into());
         let cancelled = timers.insert(start + Duration::from_secs(2), &late.clone().into());
         timers.insert(start + Duration::from_secs(3), &late.clone().into());
         timers.cancel(cancelled);
-        timers.fire(start + Duration::from_secs(2));
+        timers.fire_at(at(2));
         assert_eq!(
             (early.0.load(Ordering::Relaxed), late.0.load(Ordering::Relaxed)),
             (1, 0)
         );
         assert_eq!(timers.next(), Some(start + Duration::from_secs(3)));
-        timers.fire(start + Duration::from_secs(9));
+        timers.fire_at(at(9));
         assert_eq!(late.0.load(Ordering::Relaxed), 1);
         assert_eq!(timers.next(), None);
     }
@@ -223,7 +259,7 @@ mod tests {
         let timers = Timers::new();
         let count = Arc::new(Count::default());
         let key = timers.insert(timers.now(), &count.clone().into());
-        timers.fire(timers.now());
+        timers.fire();
         timers.insert(timers.now() + Duration::from_secs(1), &count.clone().into());
         assert!(!timers.refresh(key, &count.into()));
     }

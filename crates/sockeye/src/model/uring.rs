@@ -31,7 +31,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Operations that can be handed over in one call; more make more calls.
 const SUBMISSIONS: u32 = 1024;
@@ -109,6 +109,8 @@ struct Ring {
     tasks: Tasks,
     clock: Clock,
     completed: RefCell<VecDeque<Completion>>,
+    /// The last wait has brought one completion only.
+    quiet: Cell<bool>,
     /// Connections that are gone, and something of theirs is still to be sent.
     lingering: Cell<usize>,
 }
@@ -153,6 +155,7 @@ impl Uring {
             tasks: Tasks::new()?,
             clock: Clock::new()?,
             completed: RefCell::default(),
+            quiet: Cell::new(true),
             lingering: Cell::new(0),
         });
         shared.listen(shared.tasks.rouse_fd(), Kind::Rouse)?;
@@ -236,13 +239,13 @@ impl Ring {
     /// Takes the completions that are there.
     fn collect(&self) {
         let mut io = self.io.borrow_mut();
-        self.completed
-            .borrow_mut()
-            .extend(io.completion().map(|entry| Completion {
-                token: entry.user_data(),
-                result: entry.result(),
-                flags: entry.flags(),
-            }));
+        let mut completed = self.completed.borrow_mut();
+        completed.extend(io.completion().map(|entry| Completion {
+            token: entry.user_data(),
+            result: entry.result(),
+            flags: entry.flags(),
+        }));
+        self.quiet.set(completed.len() <= 1);
     }
 
     /// The next completion that was taken, no longer counted as under way.
@@ -308,8 +311,8 @@ impl Turn for Uring {
         next.map(|completion| self.shared.take_effect(completion)).count() > 0
     }
 
-    fn limit(&self, due: Option<Instant>) -> io::Result<Option<Duration>> {
-        self.shared.clock.set(due)?;
+    fn limit(&self) -> io::Result<Option<Duration>> {
+        self.shared.clock.set(&self.shared.sources.timers)?;
         Ok(None)
     }
 

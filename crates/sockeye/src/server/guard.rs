@@ -23,6 +23,7 @@ pub(crate) fn caught<F: Future>(future: F) -> Caught<F> {
 impl<F: Future> Future for Caught<F> {
     type Output = Result<F::Output, String>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let future = self.project().future;
         // What the panic left half-done belongs to the connection, which is closed and never looked at again.

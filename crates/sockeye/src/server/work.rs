@@ -1,7 +1,7 @@
 //! What a worker is given to do, with the handler's type behind it.
 
 use super::accept::{self, Arrival, NoPlace};
-use super::guard::caught;
+use super::guard::{Caught, caught};
 use super::registry::Entry;
 use super::shutdown::Shutdown;
 use super::{Event, Reason, Shared};
@@ -10,10 +10,13 @@ use crate::datagram;
 use crate::error::{Class, Error, Result};
 use crate::handler::{Handler, PacketHandler};
 use crate::model::{LocalFuture, PacketLink, Ready, current};
+use pin_project_lite::pin_project;
 use std::future::Future;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 /// Makes the future of a connection.
@@ -121,7 +124,31 @@ pub(crate) fn packets<H: PacketHandler>(handler: Arc<H>, shared: Arc<Shared>) ->
 struct Place {
     shared: Arc<Shared>,
     entry: Arc<Entry>,
+    opened: bool,
     reason: Reason,
+}
+
+impl Place {
+    #[cold]
+    fn open(&mut self) {
+        self.opened = true;
+        self.shared.tell(&Event::Opened {
+            id: self.entry.id,
+            peer: self.entry.peer.clone(),
+        });
+    }
+
+    /// What has come of it.
+    #[cold]
+    fn note(&mut self, outcome: std::result::Result<Result<()>, String>) {
+        self.reason = match outcome {
+            _ if self.entry.is_cut() => Reason::Cut,
+            Ok(Ok(())) => Reason::Finished,
+            Ok(Err(error)) if error.class() == Class::Timeout => Reason::TimedOut(error.to_string()),
+            Ok(Err(error)) => Reason::Failed(error.to_string()),
+            Err(panic) => Reason::Panicked(panic),
+        };
+    }
 }
 
 impl Drop for Place {
@@ -129,52 +156,63 @@ impl Drop for Place {
         let Entry { id, ref peer, .. } = *self.entry;
         let (received, sent) = (self.entry.received(), self.entry.sent());
         let reason = std::mem::replace(&mut self.reason, Reason::Cut);
-        self.shared.tell(&Event::Closed {
-            id,
-            peer: peer.clone(),
-            received,
-            sent,
-            reason,
-        });
+        if self.opened {
+            self.shared.tell(&Event::Closed {
+                id,
+                peer: peer.clone(),
+                received,
+                sent,
+                reason,
+            });
+        }
         self.shared.registry.remove(&self.entry);
     }
 }
 
-/// All of a connection, from the first word to the books.
-async fn converse<H: Handler>(handler: Arc<H>, arrival: Arrival, shared: Arc<Shared>) {
-    let Arrival { fd, entry } = arrival;
-    shared.tell(&Event::Opened {
-        id: entry.id,
-        peer: entry.peer.clone(),
-    });
-    let mut place = Place {
+pin_project! {
+    /// All of a connection, from the first word to the books.
+    struct Conversation<F> {
+        // In this order: the connection ends before that is told.
+        #[pin]
+        talk: Caught<F>,
+        place: Place,
+    }
+}
+
+impl<F: Future<Output = Result<()>>> Future for Conversation<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        if !this.place.opened {
+            this.place.open();
+        }
+        this.place.note(ready!(this.talk.poll(cx)));
+        Poll::Ready(())
+    }
+}
+
+fn converse<H: Handler>(handler: Arc<H>, arrival: Arrival, shared: Arc<Shared>) -> impl Future<Output = ()> {
+    let place = Place {
         shared: shared.clone(),
-        entry: entry.clone(),
+        entry: arrival.entry.clone(),
+        opened: false,
         reason: Reason::Cut,
     };
-    let accepted = Connection::accepted(fd, entry.clone(), shared.endpoint.scheme());
-    let outcome = caught(talk(handler, accepted, shared)).await;
-    place.reason = match outcome {
-        _ if entry.is_cut() => Reason::Cut,
-        Ok(Ok(())) => Reason::Finished,
-        Ok(Err(error)) if error.class() == Class::Timeout => Reason::TimedOut(error.to_string()),
-        Ok(Err(error)) => Reason::Failed(error.to_string()),
-        Err(panic) => Reason::Panicked(panic),
-    };
+    let talk = caught(talk(handler, arrival, shared));
+    Conversation { talk, place }
 }
 
 /// Not an `async fn`: that would keep each argument twice, as given and as used, in every connection's future.
 #[allow(clippy::manual_async_fn)]
 fn talk<H: Handler>(
     handler: Arc<H>,
-    mut accepted: Result<Connection>,
+    arrival: Arrival,
     shared: Arc<Shared>,
 ) -> impl Future<Output = Result<()>> {
     async move {
-        let conn = match &mut accepted {
-            Ok(conn) => conn,
-            Err(_) => return accepted.map(drop),
-        };
+        let Arrival { fd, entry } = arrival;
+        let mut conn = Connection::accepted(fd, entry, shared.endpoint.scheme())?;
         if let Some(tls) = &shared.tls {
             let limit = shared.limits.handshake;
             crate::time::timeout(limit, conn.accept_tls(tls))
@@ -189,9 +227,9 @@ fn talk<H: Handler>(
         }
         conn.set_read_timeout(shared.limits.idle);
         conn.set_write_timeout(shared.limits.write);
-        handler.setup(conn).await?;
-        let handled = handler.handle(conn).await;
-        handler.finish(conn).await;
+        handler.setup(&mut conn).await?;
+        let handled = handler.handle(&mut conn).await;
+        handler.finish(&mut conn).await;
         handled?;
         conn.end().await.map_err(|error| Error::io("close", error))
     }
