@@ -48,6 +48,8 @@ pub(super) struct Small {
     /// Those before them; while more of it is written, it is there.
     batch: Option<Batch>,
     writing: Option<Begun<Batch>>,
+    /// Some that were written last are in folders that are there.
+    there: bool,
     /// Those before these.
     committing: Option<Begun<Committed>>,
     answers: Answers,
@@ -166,7 +168,8 @@ impl Small {
             if let Some(writing) = &mut self.writing
                 && let Poll::Ready(batch) = writing.as_mut().poll(cx)
             {
-                (self.writing, self.batch) = (None, Some(batch));
+                (self.writing, self.there) = (None, batch.is_held());
+                self.batch = Some(batch);
             }
             if let Some(committing) = &mut self.committing
                 && let Poll::Ready(mut committed) = committing.as_mut().poll(cx)
@@ -188,8 +191,11 @@ impl Small {
         }
         let written = self.batch.as_ref().map_or(0, Batch::len);
         let is_full = self.batch.as_ref().is_some_and(Batch::is_full);
-        // Where a folder ends, and enough with it.
-        let end = self.coming.cut.filter(|cut| written + cut >= ENOUGH);
+        // Where a folder ends, and enough with it. Where it was there, the next one would be shown with its rest, and be there, too.
+        let end = self
+            .coming
+            .cut
+            .filter(|cut| self.there || written + cut >= ENOUGH);
         let is_last = self.pausing && self.coming.len() == 0;
         if (is_full || is_last || end == Some(0))
             && self.committing.is_none()

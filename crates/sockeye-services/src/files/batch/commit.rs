@@ -63,6 +63,11 @@ impl Batch {
         self.answers.len()
     }
 
+    /// Whether some are in memory still.
+    pub(super) fn is_held(&self) -> bool {
+        self.held
+    }
+
     /// Whether nothing is gained when more come.
     pub(super) fn is_full(&self) -> bool {
         self.held || self.answers.len() >= MOST_FILES || self.bytes >= MOST_BYTES

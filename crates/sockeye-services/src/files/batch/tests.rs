@@ -3,7 +3,7 @@
 use super::arriving::{Arriving, Whole};
 use super::coming::Coming;
 use super::commit::{Answers, Batch};
-use super::{ENOUGH, Small, Waiting};
+use super::{ENOUGH, Small, WORTH, Waiting};
 use crate::files::place::Place;
 use crate::files::place::tests::place;
 use crate::files::trouble::Outcome;
@@ -240,6 +240,39 @@ fn a_cut_in_the_middle_of_a_folder_leaves_nothing() {
             .sum();
         assert_eq!((usage.used, usage.reserved), (kept, 0));
     }
+}
+
+#[test]
+fn the_rest_of_a_folder_that_was_there_shows_nothing_of_the_next_one() {
+    let served = Served::new(None);
+    let place = &served.place;
+    fs::create_dir(served.at("a")).expect("a folder");
+    let done = block_on(async {
+        let mut small = Small::default();
+        for (folder, count) in [("a", WORTH), ("a", WORTH / 2), ("b", WORTH)] {
+            for number in 0..count {
+                let path = format!("{folder}/{count}-{number}");
+                let about = upload(&path, false);
+                let path = Path::parse(&path).expect("a path");
+                small.begin(place, &path, &about).await?;
+                small.end(Some(0), place, served.arriving(&about.path), path, &about);
+            }
+            if folder == "a" && count == WORTH {
+                small.look(place).await;
+                assert_eq!(
+                    std::future::poll_fn(|cx| small.poll(place, cx)).await.len(),
+                    WORTH
+                );
+            }
+        }
+        let rest = std::future::poll_fn(|cx| small.poll(place, cx)).await;
+        assert_eq!(rest.len(), WORTH / 2);
+        assert!(!served.at("b").exists(), "it has not come to its end");
+        let last = small.finish(place).await;
+        Ok::<_, sockeye_proto::files::Failure>(last.len())
+    });
+    assert_eq!(done.expect("a model").expect("no failure"), WORTH);
+    assert!(served.is_there(&format!("b/{WORTH}-0")));
 }
 
 #[test]
