@@ -48,11 +48,18 @@ enum Event<T> {
 }
 
 /// What comes first: something from the peer, or the answers of a batch.
-async fn first<T>(coming: impl Future<Output = Result<T>>, small: &mut Small) -> Result<Event<T>> {
+async fn first<T>(
+    coming: impl Future<Output = Result<T>>,
+    small: &mut Small,
+    place: Option<&Place>,
+) -> Result<Event<T>> {
     let mut coming = pin!(coming);
     let either = poll_fn(|cx| match coming.as_mut().poll(cx) {
         Poll::Ready(came) => Poll::Ready(came.map(Event::Came)),
-        Poll::Pending => small.poll(cx).map(|answers| Ok(Event::Committed(answers))),
+        Poll::Pending => match place {
+            Some(place) => small.poll(place, cx).map(|answers| Ok(Event::Committed(answers))),
+            None => Poll::Pending,
+        },
     });
     either.await
 }
@@ -171,7 +178,9 @@ impl<'c> Dialogue<'c> {
         waited: &mut Duration,
     ) -> Result<Event<Waited<Result<Next, frames::BadFrame>>>> {
         // A batch goes on while frames keep coming.
-        if let Some(answers) = self.small.look().await {
+        if let Some(place) = &self.place
+            && let Some(answers) = self.small.look(place).await
+        {
             return Ok(Event::Committed(answers));
         }
         self.wire.watched = !self.live.is_empty();
@@ -186,7 +195,11 @@ impl<'c> Dialogue<'c> {
             }
         }
         self.wire.flush().await?;
-        let event = first(self.wire.frame(true, waited), &mut self.small);
+        let event = first(
+            self.wire.frame(true, waited),
+            &mut self.small,
+            self.place.as_deref(),
+        );
         match self.login.user().is_some() {
             true => event.await,
             false => in_time(self.files.patience, event).await?,

@@ -1,6 +1,7 @@
 //! Where one owner's files are, and what they count. How a complete file gets its name is [`publishing`].
 
 mod entries;
+mod hidden;
 mod holds;
 mod owner;
 mod publishing;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 pub(super) use entries::Naming;
+pub(super) use hidden::{Filling, Hidden};
 pub(super) use owner::Owner;
 pub(super) use publishing::Publishing;
 pub(super) use temporary::{Complete, Temporary};

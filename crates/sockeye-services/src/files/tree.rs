@@ -20,7 +20,7 @@ pub(super) use listing::list;
 pub(super) use removal::{Amount, amount_below, delete_all};
 
 /// What services keep is their owner's business.
-const FOLDER_MODE: Mode = Mode::RWXU;
+pub(super) const FOLDER_MODE: Mode = Mode::RWXU;
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 
 /// A rename elsewhere in the tree can make `openat2` ask for another try; one that never stops is somebody's attack.
@@ -118,7 +118,12 @@ pub(super) fn folder_in(folder: impl AsFd, name: &str) -> Result<OwnedFd> {
         Err(Errno::EXIST) => {}
         Err(error) => return Err(error),
     }
-    open(folder, name, OFlags::RDONLY | OFlags::DIRECTORY)
+    folder_below(folder, name)
+}
+
+/// Opens a folder that is there.
+pub(super) fn folder_below(folder: impl AsFd, path: &str) -> Result<OwnedFd> {
+    open(folder, path, OFlags::RDONLY | OFlags::DIRECTORY)
 }
 
 /// A user's own root.
@@ -163,7 +168,7 @@ impl Tree {
     }
 
     pub(super) fn folder(&self, path: &str) -> Result<OwnedFd> {
-        open(&self.0, path, OFlags::RDONLY | OFlags::DIRECTORY)
+        folder_below(&self.0, path)
     }
 
     /// A file to read.
@@ -203,7 +208,7 @@ impl Tree {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(error) => return Err(error),
             }
-            at = open(&at, name, OFlags::RDONLY | OFlags::DIRECTORY)?;
+            at = folder_below(&at, name)?;
         }
         Ok(())
     }

@@ -16,6 +16,8 @@ struct Break {
     part: &'static str,
     large: bool,
     small: &'static [bool],
+    /// Small ones go into a folder that is there.
+    there: bool,
 }
 
 /// One that a large file meets.
@@ -25,6 +27,7 @@ const fn broken(calls: &'static [&'static str], part: &'static str, small: &'sta
         part,
         large: true,
         small,
+        there: false,
     }
 }
 
@@ -33,7 +36,7 @@ const BREAKS: &[Break] = &[
     broken(
         &["write", "pwrite64", "pwritev", "writev", "splice"],
         "/files/uploads/",
-        &[true],
+        &WAYS,
     ),
     broken(&["pwrite64", "splice"], ".part", &[]),
     // A file without a name: `/files/everybody/#7 (deleted)`.
@@ -41,7 +44,8 @@ const BREAKS: &[Break] = &[
         calls: &["pwrite64"],
         part: "/files/everybody",
         large: false,
-        small: &[false],
+        small: &WAYS,
+        there: true,
     },
     // Bytes, on their way to the disk.
     broken(
@@ -61,7 +65,8 @@ const BREAKS: &[Break] = &[
         calls: &["linkat"],
         part: "/files/everybody",
         large: false,
-        small: &[false],
+        small: &WAYS,
+        there: true,
     },
 ];
 
@@ -165,7 +170,15 @@ fn not_acknowledged_under(model: &str) {
             part,
             large,
             small,
+            there: is_there,
         } = broken;
+        for count in [1, MANY].into_iter().filter(|_| *is_there) {
+            let about = json!({"path": format!("small{at}-{count}")});
+            client
+                .ask("mkdir", about)
+                .expect("an answer")
+                .expect("the disk works");
+        }
         let (there, before) = (listed(&mut client), quota(&mut client));
         faulty.fail(calls, part);
         let name = format!("{at:032x}");

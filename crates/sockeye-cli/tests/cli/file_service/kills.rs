@@ -77,7 +77,9 @@ impl Worker {
         // What a killed server has written is there whether it was forced to the disk or not.
         let sync = (self.next / BURST).is_multiple_of(2);
         for _ in 0..BURST {
-            let path = format!("w{}/{}/f{}", self.number, self.next % 3, self.next);
+            // Every other burst's folders are new ones.
+            let folder = format!("w{}/{}/{}", self.number, self.next / BURST / 2, self.next % 3);
+            let path = format!("{folder}/f{}", self.next);
             self.next += 1;
             self.unsure.insert(path.clone());
             sent.insert(client.send_small(&path, &content(&path), sync)?, path);

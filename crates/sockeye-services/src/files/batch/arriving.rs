@@ -1,14 +1,14 @@
 //! One small file, from its first byte until it is complete but for its name.
 
 use crate::files::budget::{MEMORY, Share};
-use crate::files::place::{Complete, Place, Publishing, Temporary};
+use crate::files::place::{Complete, Filling, Place, Publishing, Temporary};
 use crate::files::record;
 use crate::files::tree::write_at;
 use crate::files::trouble::{self, Outcome};
 use rustix::io::Errno;
 use sockeye_proto::files::{Code, Failure, Hash, Mtime, Path, Receipt, Upload};
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 /// The largest file that comes to be in memory: making a larger one is little beside its bytes.
 const MOST_IN_MEMORY: u64 = 64 << 10;
@@ -19,8 +19,7 @@ pub(in crate::files) struct Arriving {
     target: Target,
 }
 
-/// Where its bytes go. Those that are to be on the disk are written at once, so that it can begin; the others too, where
-/// memory is short.
+/// Where its bytes go. Where memory is short they are written at once.
 enum Target {
     Disk(Box<Writing>),
     Memory(Vec<u8>, Share),
@@ -49,13 +48,16 @@ pub(super) enum New {
 /// One that is in memory.
 pub(super) struct Held {
     path: Path,
-    pub(super) bytes: Vec<u8>,
+    bytes: Vec<u8>,
     /// Of the memory.
     _share: Share,
     mtime: Mtime,
     hash: Hash,
     clobber: bool,
 }
+
+/// A file that is empty still, and where it is.
+type Made = (Arc<File>, Temporary);
 
 fn of_file(error: Errno) -> Failure {
     trouble::of("write the file", error)
@@ -73,8 +75,8 @@ fn check(declared: Option<Hash>, hash: Hash) -> Outcome<()> {
 
 impl Arriving {
     /// Makes its temporary file, unless it is to be in memory.
-    pub(super) fn new(place: &Place, size: u64, sync: bool) -> Outcome<Self> {
-        let in_memory = !sync && size <= MOST_IN_MEMORY;
+    pub(super) fn new(place: &Place, size: u64) -> Outcome<Self> {
+        let in_memory = size <= MOST_IN_MEMORY;
         let target = match in_memory.then(|| MEMORY.take(size)).flatten() {
             Some(share) => Target::Memory(Vec::new(), share), // it grows as they come
             None => {
@@ -150,9 +152,7 @@ impl Writing {
 }
 
 impl Held {
-    /// Writes it to a file that has no name yet; near where it is to be, if that is known, so that the disk keeps them together.
-    fn write(self, place: &Place, folder: Option<&OwnedFd>) -> Outcome<Complete> {
-        let (file, temporary) = place.unnamed(folder).map_err(of_file)?;
+    fn write(self, place: &Place, (file, temporary): Made) -> Outcome<Complete> {
         let written =
             write_at(&file, &self.bytes, 0).and_then(|()| record::write(&file, self.mtime, &self.hash));
         let complete = Complete {
@@ -174,12 +174,64 @@ impl Held {
 }
 
 impl New {
-    /// Has it on the disk, as far as writing does that.
-    pub(super) fn written(self, place: &Place) -> Outcome<Complete> {
+    fn path(&self) -> &Path {
         match self {
-            New::Written(complete) => Ok(complete),
-            New::Held(held) => held.write(place, None),
+            New::Written(complete) => &complete.path,
+            New::Held(held) => &held.path,
         }
+    }
+
+    /// The folder that it is to be in.
+    pub(super) fn folder(&self) -> &str {
+        self.path().split().map_or("", |(parent, _)| parent)
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        match self {
+            New::Written(complete) => complete.size,
+            New::Held(held) => held.bytes.len() as u64,
+        }
+    }
+
+    /// How much of it is in memory.
+    pub(super) fn held_bytes(&self) -> usize {
+        match self {
+            New::Written(_) => 0,
+            New::Held(held) => held.bytes.len(),
+        }
+    }
+
+    /// Makes its file out of sight, if it has none yet and its folder is missing.
+    pub(super) fn make(&self, filling: &mut Filling<'_>) -> Outcome<Option<Made>> {
+        match self {
+            New::Written(_) => Ok(None),
+            New::Held(held) => filling.file(&held.path).map_err(of_file),
+        }
+    }
+
+    /// Writes it to the file that was made for it; elsewhere only with `sync`, to be forced to the disk before it is named.
+    pub(super) fn write(
+        self,
+        made: Option<Made>,
+        place: &Place,
+        filling: &Filling<'_>,
+        sync: bool,
+    ) -> Outcome<Self> {
+        let held = match self {
+            New::Written(complete) => return Ok(New::Written(complete)),
+            New::Held(held) => held,
+        };
+        let written = match made {
+            Some(new) => {
+                let path = held.path.clone();
+                let written = held.write(place, new);
+                filling.note(&path, written.as_ref().ok().map(|complete| complete.size));
+                written?
+            }
+            None if sync => held.write(place, place.unnamed(None).map_err(of_file)?)?,
+            None => return Ok(New::Held(held)),
+        };
+        Ok(New::Written(written))
     }
 
     /// Has it under its name.
@@ -187,9 +239,10 @@ impl New {
         let complete = match self {
             New::Written(complete) => complete,
             New::Held(held) => {
-                let (parent, _) = held.path.split().unwrap_or_default();
-                let folder = publishing.folder(parent)?;
-                held.write(place, Some(folder))?
+                // Near where it is to be, so that the disk keeps them together.
+                let folder = publishing.folder(held.path.split().unwrap_or_default().0)?;
+                let new = place.unnamed(Some(folder)).map_err(of_file)?;
+                held.write(place, new)?
             }
         };
         let named = publishing.name(&complete);
@@ -209,24 +262,20 @@ mod tests {
     fn only_little_files_are_in_memory_and_only_while_there_is_some() {
         let folder = tempfile::tempdir().expect("a folder");
         let place = place(&folder, None);
-        let in_memory = |size, sync| {
-            let arriving = Arriving::new(&place, size, sync).expect("a file");
+        let in_memory = |size| {
+            let arriving = Arriving::new(&place, size).expect("a file");
             let is_held = matches!(arriving.target, Target::Memory(..));
             arriving.undo(&place);
             is_held
         };
-        assert!(in_memory(MOST_IN_MEMORY, false));
-        assert!(!in_memory(MOST_IN_MEMORY, true));
-        assert!(!in_memory(MOST_IN_MEMORY + 1, false));
+        assert!(in_memory(MOST_IN_MEMORY));
+        assert!(!in_memory(MOST_IN_MEMORY + 1));
         let mut stalled = Vec::new();
-        while in_memory(MOST_IN_MEMORY, false) {
-            stalled.push(Arriving::new(&place, MOST_IN_MEMORY, false).expect("a file"));
+        while in_memory(MOST_IN_MEMORY) {
+            stalled.push(Arriving::new(&place, MOST_IN_MEMORY).expect("a file"));
         }
         assert!(stalled.len() as u64 * MOST_IN_MEMORY <= 64 << 20);
         stalled.pop();
-        assert!(
-            in_memory(MOST_IN_MEMORY, false),
-            "what one gives back another has"
-        );
+        assert!(in_memory(MOST_IN_MEMORY), "what one gives back another has");
     }
 }

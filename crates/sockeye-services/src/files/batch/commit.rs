@@ -1,8 +1,9 @@
-//! Files of a batch get their names together.
+//! Files that are written out of sight, and get their names together.
 
-use super::Batch;
 use super::arriving::{New, Whole};
-use crate::files::place::{Complete, Place, Publishing, Temporary};
+use super::coming::Taken;
+use super::{MOST_BYTES, MOST_FILES, WORTH};
+use crate::files::place::{Complete, Hidden, Place, Publishing, Temporary};
 use crate::files::tree::open;
 use crate::files::trouble::{self, Outcome};
 use rustix::fs::{self, OFlags};
@@ -15,8 +16,28 @@ use std::sync::atomic::{AtomicI64, Ordering};
 /// have to wait for others' bytes, too.
 const FEW: usize = 8;
 
+/// Files that are made one after the other before they are written: each is a descriptor meanwhile.
+const AT_ONCE: usize = 16;
+
 /// Answers, in the order of their requests.
 pub(in crate::files) type Answers = Vec<(Option<u64>, Outcome<Receipt>)>;
+
+/// Those that get their names together.
+pub(super) struct Batch {
+    /// What is to be answered; nothing where the next of the files tells.
+    answers: Vec<(Option<u64>, Option<Outcome<Receipt>>)>,
+    files: Files,
+    /// What is reserved for them.
+    pub(super) bytes: u64,
+    sync: bool,
+    /// Some are in memory still: their folders are there, and wait for no more files.
+    held: bool,
+}
+
+struct Files {
+    new: Vec<Outcome<New>>,
+    hidden: Arc<Hidden>,
+}
 
 /// What came of a batch.
 pub(super) struct Committed {
@@ -27,43 +48,152 @@ pub(super) struct Committed {
 }
 
 impl Batch {
+    pub(super) fn new(place: &Place) -> Self {
+        let (new, hidden) = (Vec::new(), Arc::new(Hidden::of(place)));
+        Batch {
+            answers: Vec::new(),
+            files: Files { new, hidden },
+            bytes: 0,
+            sync: false,
+            held: false,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.answers.len()
+    }
+
+    /// Whether some are in memory still.
+    pub(super) fn is_held(&self) -> bool {
+        self.held
+    }
+
+    /// Whether nothing is gained when more come.
+    pub(super) fn is_full(&self) -> bool {
+        self.held || self.answers.len() >= MOST_FILES || self.bytes >= MOST_BYTES
+    }
+
+    /// Writes some more, in the background.
+    pub(super) async fn write(mut self, place: Place, taken: Taken, sync: bool) -> Self {
+        let mut new = Vec::new();
+        for (id, outcome) in taken.waiting {
+            let known = match outcome {
+                Ok(Whole::There(receipt)) => Some(Ok(receipt)),
+                Err(failure) => Some(Err(failure)),
+                Ok(Whole::New(file)) => {
+                    new.push(file);
+                    None
+                }
+            };
+            self.answers.push((id, known));
+        }
+        self.bytes += taken.bytes;
+        self.sync |= sync;
+        if new.is_empty() {
+            return self;
+        }
+        self.files.write(&place, new, self.sync).await;
+        let mut written = self.files.new.iter().flatten();
+        self.held = written.any(|file| matches!(file, New::Held(_)));
+        self
+    }
+
     /// Gives all of them their names; the answers, in order. The books need not be asked where it is known that there is no limit.
     pub(super) async fn commit(self, place: Place, boundless: bool) -> Committed {
-        let mut files = Vec::new();
-        let mut answer = |(id, outcome)| match outcome {
-            Ok(Whole::There(receipt)) => (id, Some(Ok(receipt))),
-            Err(failure) => (id, Some(Err(failure))),
-            Ok(Whole::New(new)) => {
-                files.push(new);
-                (id, None)
-            }
-        };
-        let answers: Vec<_> = self.waiting.into_iter().map(&mut answer).collect();
-        let (receipts, growth) = keep(&place, files, self.sync, boundless).await;
+        let (receipts, growth) = keep(&place, self.files, self.sync, boundless).await;
         let mut receipts = receipts.into_iter();
         let lost = || Err(Failure::new(Code::Io, "nothing came of it"));
         let mut receipt = || receipts.next().unwrap_or_else(lost);
         let whole = |(id, known): (_, Option<_>)| (id, known.unwrap_or_else(&mut receipt));
         Committed {
-            answers: answers.into_iter().map(whole).collect(),
+            answers: self.answers.into_iter().map(whole).collect(),
             freed: self.bytes,
             growth,
         }
     }
+
+    /// Nobody wants them any more; says what was reserved for them.
+    pub(super) fn forget(self, place: &Place) -> u64 {
+        self.files.called().for_each(|name| place.pending.unlink(&name));
+        self.bytes
+    }
+}
+
+impl Files {
+    /// Writes some more out of sight, half of them beside the others.
+    async fn write(&mut self, place: &Place, mut new: Vec<New>, sync: bool) {
+        let more = match new.len() >= WORTH {
+            true => new.split_off(new.len() / 2),
+            false => Vec::new(),
+        };
+        let some = write(place, new, &self.hidden, sync);
+        let (some, others) = match more.is_empty() {
+            true => (some.await, Vec::new()),
+            false => tokio::join!(some, write(place, more, &self.hidden, sync)),
+        };
+        self.new.extend(some.into_iter().chain(others));
+    }
+
+    /// What they are called among the pending, where they have names.
+    fn called(&self) -> impl Iterator<Item = String> {
+        self.new.iter().flatten().filter_map(called)
+    }
+
+    /// Forces them to the disk.
+    fn force(&self, place: &Place) -> Result<(), Errno> {
+        if self.new.len() > FEW {
+            return fs::syncfs(&place.pending);
+        }
+        self.new.iter().flatten().try_for_each(|file| match file {
+            New::Written(Complete { temporary, .. }) => match temporary {
+                Temporary::Called(name) | Temporary::Hidden(name) => {
+                    fs::fsync(open(&place.pending, name, OFlags::RDONLY)?)
+                }
+                Temporary::Open { file, .. } => fs::fsync(file),
+            },
+            New::Held(_) => Ok(()), // what is to be forced is written before
+        })?;
+        self.hidden.force()
+    }
+}
+
+/// Writes files out of sight, in the background; what came of each.
+async fn write(place: &Place, new: Vec<New>, hidden: &Arc<Hidden>, sync: bool) -> Vec<Outcome<New>> {
+    let count = new.len();
+    let called: Vec<String> = new.iter().filter_map(called).collect();
+    let filled = hidden.clone();
+    let write = move |place: &Place| {
+        let (mut filling, mut written) = (filled.fill(place), Vec::with_capacity(count));
+        let mut new = new.into_iter();
+        while written.len() < count {
+            let turn = filled.turn();
+            let making = new.by_ref().take(AT_ONCE);
+            let made: Vec<_> = making.map(|file| (file.make(&mut filling), file)).collect();
+            drop(turn);
+            let write = |(made, file): (Outcome<_>, New)| file.write(made?, place, &filling, sync);
+            written.extend(made.into_iter().map(write));
+        }
+        Ok(written)
+    };
+    place.work(write).await.unwrap_or_else(|failure| {
+        // The background itself may be what has failed, perhaps because too many wait for it: so it is done here.
+        called.iter().for_each(|name| place.pending.unlink(name));
+        hidden.scatter();
+        (0..count).map(|_| Err(failure.clone())).collect()
+    })
 }
 
 /// Gives new files their names; what came of each, and how much more is kept.
-async fn keep(place: &Place, files: Vec<New>, sync: bool, boundless: bool) -> (Vec<Outcome<Receipt>>, i64) {
-    if files.is_empty() {
+async fn keep(place: &Place, files: Files, sync: bool, boundless: bool) -> (Vec<Outcome<Receipt>>, i64) {
+    if files.new.is_empty() {
         return (Vec::new(), 0);
     }
-    let count = files.len();
-    let called: Vec<String> = files.iter().filter_map(called).collect();
+    let count = files.new.len();
+    let called: Vec<String> = files.called().collect();
     let growth = Arc::new(AtomicI64::new(0));
     let kept = publish(place, files, (sync, boundless), growth.clone()).await;
     let receipts = kept.unwrap_or_else(|failure| {
-        // The background itself may be what has failed, perhaps because too many wait for it: so it is done here.
-        called.iter().for_each(|name| place.pending.unlink(name));
+        called.iter().for_each(|name| place.pending.unlink(name)); // as above
         vec![Err(failure); count]
     });
     (receipts, growth.load(Ordering::Acquire))
@@ -72,31 +202,35 @@ async fn keep(place: &Place, files: Vec<New>, sync: bool, boundless: bool) -> (V
 /// The same in the background; `growth` tells how much more is kept even if it fails.
 async fn publish(
     place: &Place,
-    files: Vec<New>,
+    files: Files,
     (sync, boundless): (bool, bool),
     growth: Arc<AtomicI64>,
 ) -> Outcome<Vec<Outcome<Receipt>>> {
     let files = match sync {
-        true => place.work(move |place| forced(place, files)).await?,
-        false => files.into_iter().map(Ok).collect(),
+        true => {
+            let forced = |place: &Place| match files.force(place) {
+                Ok(()) => Ok(files),
+                Err(error) => Err(trouble::of("force the files to the disk", error)),
+            };
+            place.work(forced).await?
+        }
+        false => files,
     };
-    let called: Vec<String> = files.iter().flatten().filter_map(called).collect();
-    let forget = |_: &Failure| called.iter().for_each(|name| place.pending.unlink(name));
     let naming = match boundless {
         true => place.naming_within(None).await,
         false => place.naming().await,
     };
-    let naming = naming.inspect_err(forget)?;
+    let naming = naming?;
     let named = move |place: &Place| {
-        let mut publishing = Publishing::begin(place, sync, naming);
+        let mut publishing = Publishing::begin(place, sync, naming, files.hidden);
         let mut receipts = Vec::new();
-        for file in files {
+        for file in files.new {
             receipts.push(file.and_then(|file| file.publish(place, &mut publishing)));
             growth.store(publishing.growth, Ordering::Release);
         }
         Ok(publishing.end(receipts))
     };
-    place.work_first(named).await.inspect_err(forget)
+    place.work_first(named).await
 }
 
 /// What it is called among the pending, where it has a name.
@@ -105,27 +239,4 @@ fn called(file: &New) -> Option<String> {
         New::Written(complete) => complete.temporary.name(),
         New::Held(_) => None,
     }
-}
-
-/// Forces files to the disk.
-fn forced(place: &Place, files: Vec<New>) -> Outcome<Vec<Outcome<New>>> {
-    let written: Vec<_> = files.into_iter().map(|file| file.written(place)).collect();
-    let files: Vec<&Complete> = written.iter().flatten().collect();
-    let forced = force(place, &files).inspect_err(|_| {
-        let named = files.iter().filter_map(|file| file.temporary.name());
-        named.for_each(|name| place.pending.unlink(&name));
-    });
-    forced.map_err(|error| trouble::of("force the files to the disk", error))?;
-    let new = |file: Outcome<_>| file.map(New::Written);
-    Ok(written.into_iter().map(new).collect())
-}
-
-fn force(place: &Place, files: &[&Complete]) -> Result<(), Errno> {
-    if files.len() > FEW {
-        return fs::syncfs(&place.pending);
-    }
-    files.iter().try_for_each(|file| match &file.temporary {
-        Temporary::Called(name) => fs::fsync(open(&place.pending, name, OFlags::RDONLY)?),
-        Temporary::Open { file, .. } => fs::fsync(file),
-    })
 }

@@ -20,6 +20,10 @@ const AHEAD_BYTES: usize = 64 << 20;
 /// Bytes that are gathered before they are sent: many small files in few system calls.
 const GATHER: usize = 256 << 10;
 
+/// Memory of so much at the most is used for one file after the other: with more of it a few large files would be followed by many
+/// small ones that keep theirs.
+const REUSED: usize = 16 << 10;
+
 /// A file that was read, or a folder with nothing in it.
 #[derive(Debug)]
 pub(super) struct Item {
@@ -37,9 +41,10 @@ pub(super) struct Contents {
 }
 
 impl Item {
-    /// Reads a small file whole.
-    pub(super) fn read(source: &Source, remote: String) -> Result<Self, Failure> {
-        let mut bytes = vec![0; source.identity.size as usize];
+    /// Reads a small file whole; into memory of another that is no longer needed, if there is some.
+    pub(super) fn read(source: &Source, remote: String, spent: &mut Vec<Vec<u8>>) -> Result<Self, Failure> {
+        let mut bytes = spent.pop().unwrap_or_default();
+        bytes.resize(source.identity.size as usize, 0);
         match source.file.read_exact_at(&mut bytes, 0) {
             Ok(()) => source.unchanged()?,
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(source.has_changed()),
@@ -80,8 +85,8 @@ impl Item {
         Ok(())
     }
 
-    fn outcome(self, answer: Result<Begun, Failure>, how: How) -> Outcome {
-        let result = answer.and_then(|answer| match &self.file {
+    fn outcome(&self, answer: Result<Begun, Failure>, how: How) -> Result<Kept, Failure> {
+        answer.and_then(|answer| match &self.file {
             None => Ok(Kept {
                 folder: true,
                 size: 0,
@@ -101,9 +106,7 @@ impl Item {
                 };
                 sent.kept(&receipt, answer.offset.unwrap_or(0))
             }
-        });
-        let (path, local) = (self.remote, self.local);
-        Outcome { path, local, result }
+        })
     }
 }
 
@@ -115,6 +118,8 @@ pub(super) struct Pipeline {
     sent: usize,
     session: u64,
     bytes: usize,
+    /// What was read into for files that are answered: to have memory from the system again and again costs as much as reading them.
+    spent: Vec<Vec<u8>>,
 }
 
 impl Pipeline {
@@ -128,6 +133,11 @@ impl Pipeline {
         self.bytes += items.iter().map(Item::weight).sum::<usize>();
         self.items.extend(items);
         self.pump(client, how, AHEAD, AHEAD_BYTES).await
+    }
+
+    /// Memory that is no longer needed, to read into.
+    pub(super) fn spent(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.spent)
     }
 
     /// Waits until everything is answered.
@@ -180,7 +190,12 @@ impl Pipeline {
         match self.items.pop_front() {
             Some(item) => {
                 self.bytes -= item.weight();
-                item.outcome(answer, how)
+                let result = item.outcome(answer, how);
+                let bytes = item.file.map(|file| file.bytes);
+                self.spent
+                    .extend(bytes.filter(|bytes| bytes.capacity() <= REUSED));
+                let (path, local) = (item.remote, item.local);
+                Outcome { path, local, result }
             }
             // Answers are matched with requests before: this can't be.
             None => Outcome {

@@ -3,7 +3,7 @@
 use super::Client;
 use super::failure::Failure;
 use super::pipeline::{Item, Pipeline};
-use super::source::Source;
+use super::source::{Near, Source};
 use super::upload;
 use super::walk::{Found, Walk};
 use super::watch::Outcome;
@@ -13,6 +13,8 @@ use std::path::PathBuf;
 
 /// Small files that are read together while others are sent: some milliseconds of work.
 const BATCH: usize = 256;
+/// So many at the beginning, so that the service is met while others are read.
+const FIRST: usize = 16;
 /// The same in bytes.
 const BATCH_BYTES: u64 = 8 << 20;
 
@@ -45,7 +47,7 @@ impl Client {
     /// What made it give up before all was tried: the connection was lost for good.
     pub async fn put(&mut self, walk: Walk, how: How) -> Result<(), Failure> {
         let mut pipeline = Pipeline::default();
-        let mut gathered = off_loop(move || gather(walk)).await;
+        let mut gathered = off_loop(move || gather(walk, FIRST, Vec::new())).await;
         loop {
             let (batch, walk) = gathered.map_err(Failure::Ours)?;
             let watch = self.watch.clone();
@@ -54,7 +56,8 @@ impl Client {
                 return pipeline.finish(self, how).await;
             }
             // Begun now: the first wait for the connection may block this thread.
-            let next = begun(off_loop(move || gather(walk))).await;
+            let spent = pipeline.spent();
+            let next = begun(off_loop(move || gather(walk, BATCH, spent))).await;
             let sent = async {
                 pipeline.feed(self, batch.items, how).await?;
                 if let Some((source, path)) = batch.large {
@@ -78,16 +81,20 @@ impl Client {
     }
 }
 
-/// Reads the next small files, up to a large one.
-fn gather(mut walk: Walk) -> (Batch, Walk) {
+/// Reads so many of the next small files, up to a large one.
+fn gather(mut walk: Walk, most: usize, spent: Vec<Vec<u8>>) -> (Batch, Walk) {
+    let mut reading = Reading {
+        near: Near::default(),
+        spent,
+    };
     let mut batch = Batch::default();
     let mut bytes = 0;
-    while batch.items.len() < BATCH && bytes < BATCH_BYTES && batch.large.is_none() {
+    while batch.items.len() < most && bytes < BATCH_BYTES && batch.large.is_none() {
         let Some(found) = walk.next() else {
             batch.last = batch.items.is_empty();
             break;
         };
-        let (local, path, read) = look(found);
+        let (local, path, read) = look(found, &mut reading);
         match read {
             Ok(Read::Item(item)) => {
                 bytes += item.weight() as u64;
@@ -103,12 +110,18 @@ fn gather(mut walk: Walk) -> (Batch, Walk) {
     (batch, walk)
 }
 
+/// What reading one file after the other makes use of.
+struct Reading {
+    near: Near,
+    spent: Vec<Vec<u8>>,
+}
+
 enum Read {
     Item(Item),
     Large(Source),
 }
 
-fn look(found: Result<Found, Failure>) -> (PathBuf, String, Result<Read, Failure>) {
+fn look(found: Result<Found, Failure>, reading: &mut Reading) -> (PathBuf, String, Result<Read, Failure>) {
     match found {
         Err(failure) => (PathBuf::new(), String::new(), Err(failure)),
         Ok(Found::Other { local }) => {
@@ -125,20 +138,20 @@ fn look(found: Result<Found, Failure>) -> (PathBuf, String, Result<Read, Failure
             (PathBuf::new(), remote, item)
         }
         Ok(Found::File { local, remote, named }) => {
-            let read = allowed(&remote).and_then(|()| open(&local, &remote, named));
+            let read = allowed(&remote).and_then(|()| open(&local, &remote, named, reading));
             (local, remote, read)
         }
     }
 }
 
-fn open(local: &std::path::Path, remote: &str, named: bool) -> Result<Read, Failure> {
+fn open(local: &std::path::Path, remote: &str, named: bool, reading: &mut Reading) -> Result<Read, Failure> {
     let source = match named {
         true => Source::named(local)?,
-        false => Source::found(local)?,
+        false => Source::found(local, &mut reading.near)?,
     };
     match source.identity.size > MAX_INLINE {
         true => Ok(Read::Large(source)),
-        false => Item::read(&source, remote.to_owned()).map(Read::Item),
+        false => Item::read(&source, remote.to_owned(), &mut reading.spent).map(Read::Item),
     }
 }
 

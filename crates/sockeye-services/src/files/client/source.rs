@@ -1,10 +1,12 @@
 //! A file of this machine that is to be sent.
 
 use super::failure::Failure;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{CWD, Mode, OFlags};
 use serde::{Deserialize, Serialize};
 use sockeye_proto::files::Mtime;
+use std::ffi::OsStr;
 use std::fs::{File, Metadata};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -39,6 +41,22 @@ impl Identity {
     }
 }
 
+/// The folder that a file was found in last: the next one of it is opened from there, and not from the beginning of its path.
+#[derive(Debug, Default)]
+pub(crate) struct Near(Option<(PathBuf, OwnedFd)>);
+
+impl Near {
+    fn folder<'p>(&mut self, path: &'p Path) -> Option<(BorrowedFd<'_>, &'p OsStr)> {
+        let (parent, name) = path.parent().zip(path.file_name())?;
+        if self.0.as_ref().is_none_or(|(last, _)| last != parent) {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let opened = rustix::fs::open(parent, flags, Mode::empty()).ok()?; // why not is told of the file
+            self.0 = Some((parent.to_owned(), opened));
+        }
+        self.0.as_ref().map(|(_, folder)| (folder.as_fd(), name))
+    }
+}
+
 /// A file that was opened, and what it was then.
 #[derive(Debug)]
 pub struct Source {
@@ -55,18 +73,19 @@ impl Source {
     /// # Errors
     /// When it can't be read, or is no file.
     pub fn named(path: &Path) -> Result<Self, Failure> {
-        Self::open(path, OFlags::empty())
+        Self::open(path, (CWD, path.as_os_str()), OFlags::empty())
     }
 
     /// Opens a file that was found in a folder: what has become a symbolic link meanwhile isn't followed.
-    pub(crate) fn found(path: &Path) -> Result<Self, Failure> {
-        Self::open(path, OFlags::NOFOLLOW)
+    pub(crate) fn found(path: &Path, near: &mut Near) -> Result<Self, Failure> {
+        let at = near.folder(path).unwrap_or((CWD, path.as_os_str()));
+        Self::open(path, at, OFlags::NOFOLLOW)
     }
 
-    fn open(path: &Path, flags: OFlags) -> Result<Self, Failure> {
+    fn open(path: &Path, (folder, name): (BorrowedFd<'_>, &OsStr), flags: OFlags) -> Result<Self, Failure> {
         // Without a wait for the other end of what turns out to be a pipe.
         let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let file: File = rustix::fs::open(path, flags, Mode::empty())
+        let file: File = rustix::fs::openat(folder, name, flags, Mode::empty())
             .map_err(|error| Failure::disk("open", path, error))?
             .into();
         let facts = file
@@ -116,7 +135,20 @@ mod tests {
         let source = Source::named(&link).expect("named");
         assert_eq!(source.identity.size, 3);
         source.unchanged().expect("nobody has written");
-        Source::found(&link).expect_err("a link that was found");
+        let near = &mut Near::default();
+        Source::found(&file, near).expect("found");
+        Source::found(&link, near).expect_err("a link that was found");
+        let other = folder.path().join("b");
+        std::fs::create_dir(&other).expect("a folder");
+        std::fs::write(other.join("a"), "other").expect("write");
+        assert_eq!(
+            Source::found(&other.join("a"), near)
+                .expect("found")
+                .identity
+                .size,
+            5
+        );
+        Source::found(&folder.path().join("none/a"), near).expect_err("no such folder");
         let mut writer = std::fs::OpenOptions::new()
             .append(true)
             .open(&file)

@@ -235,7 +235,8 @@ impl Dialogue<'_> {
             self.small.start(place).await;
         }
         self.wire.flush().await?;
-        first(self.wire.more(true, waited), &mut self.small).await
+        let small = &mut self.small;
+        first(self.wire.more(true, waited), small, self.place.as_deref()).await
     }
 
     async fn commit_if_full(&mut self) -> Step {

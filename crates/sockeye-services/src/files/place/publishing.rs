@@ -1,15 +1,16 @@
 //! How complete files get their names, while nobody else changes any.
 
-use super::{Complete, Naming, Place, now};
+use super::{Complete, Hidden, Naming, Place, Temporary, now};
 use crate::files::record;
 use crate::files::tree::{mtime_of, no_more, open};
 use crate::files::trouble::{self, Outcome};
-use rustix::fs::{self, FileType, OFlags};
+use rustix::fs::{self, FileType, OFlags, RenameFlags};
 use rustix::io::Errno;
 use sockeye_proto::files::{Mtime, Receipt};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 /// Up to so many folders are forced to the disk one by one, each of which may cost a flush of its own; more of them by one call for the
 /// whole file system.
@@ -19,6 +20,7 @@ const FEW: usize = 16;
 pub(in crate::files) struct Publishing<'p> {
     place: &'p Place,
     naming: Option<Naming>,
+    hidden: Arc<Hidden>,
     /// How many more files and folders there may be.
     spare: u64,
     /// Those that files were put into.
@@ -45,7 +47,7 @@ impl Place {
         sync: bool,
         naming: Naming,
     ) -> (Vec<Outcome<Receipt>>, i64) {
-        let mut publishing = Publishing::begin(self, sync, naming);
+        let mut publishing = Publishing::begin(self, sync, naming, Arc::new(Hidden::of(self)));
         let receipts = files.iter().map(|file| publishing.name(file)).collect();
         let growth = publishing.growth;
         (publishing.end(receipts), growth)
@@ -53,9 +55,10 @@ impl Place {
 }
 
 impl<'p> Publishing<'p> {
-    pub(in crate::files) fn begin(place: &'p Place, sync: bool, naming: Naming) -> Self {
+    pub(in crate::files) fn begin(place: &'p Place, sync: bool, naming: Naming, hidden: Arc<Hidden>) -> Self {
         Publishing {
             place,
+            hidden,
             spare: naming.spare,
             naming: Some(naming),
             folders: BTreeMap::new(),
@@ -74,6 +77,9 @@ impl<'p> Publishing<'p> {
         let failed = |error| trouble::at(&file.path, error);
         let place = self.place;
         let (parent, name) = file.path.split().ok_or_else(|| failed(Errno::ISDIR))?;
+        if matches!(file.temporary, Temporary::Hidden(_)) && self.show(parent) {
+            return Ok(receipt(file, file.mtime));
+        }
         let folder = folder(place, &mut self.folders, parent, &mut self.spare)?;
         let given = match self.spare {
             0 => Err(no_more(folder, name)),
@@ -103,6 +109,28 @@ impl<'p> Publishing<'p> {
         self.spare = self.spare.saturating_sub(u64::from(old.is_none()));
         self.growth += file.size as i64 - old.unwrap_or(0) as i64;
         Ok(receipt(file, file.mtime))
+    }
+
+    /// Shows the hidden folder of this path with all that is in it, unless it is shown already; says whether it is. It isn't where there
+    /// is one meanwhile, or there may not be so many more files.
+    fn show(&mut self, path: &str) -> bool {
+        let (place, spare, growth) = (self.place, &mut self.spare, &mut self.growth);
+        let folders = &mut self.folders;
+        self.hidden.is_shown(path, |hidden, content| {
+            let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
+            let Ok(above) = folder(place, folders, above, spare) else {
+                return false; // each file meets the same, and is told of it
+            };
+            let Some(rest) = spare.checked_sub(content.entries + 1) else {
+                return false;
+            };
+            let renamed = fs::renameat_with(&place.pending, hidden, above, name, RenameFlags::NOREPLACE);
+            if renamed.is_ok() {
+                *spare = rest;
+                *growth += content.bytes as i64;
+            }
+            renamed.is_ok()
+        })
     }
 
     /// Lets others change names, and has those that were given forced to the disk, if they are to be. Says in the receipts what

@@ -27,6 +27,8 @@ pub(in crate::files) struct Complete {
 pub(in crate::files) enum Temporary {
     /// Among the pending.
     Called(String),
+    /// In a folder among the pending, which is [hidden](super::Hidden), under its own name: where from the pending on.
+    Hidden(String),
     /// Nowhere: it has no name, and goes with its descriptor, of which there are only so many.
     Open { file: Arc<File>, _share: Share },
 }
@@ -35,7 +37,7 @@ impl Temporary {
     /// What it is called among the pending.
     pub(in crate::files) fn name(&self) -> Option<String> {
         match self {
-            Temporary::Called(name) => Some(name.clone()),
+            Temporary::Called(name) | Temporary::Hidden(name) => Some(name.clone()),
             Temporary::Open { .. } => None,
         }
     }
@@ -51,8 +53,10 @@ impl Place {
         let rename =
             |temporary: &str, flags| fs::renameat_with(&self.pending, temporary, folder, name, flags);
         match &file.temporary {
-            Temporary::Called(temporary) if replace => rename(temporary, RenameFlags::empty()),
-            Temporary::Called(temporary) => rename(temporary, RenameFlags::NOREPLACE),
+            Temporary::Called(temporary) | Temporary::Hidden(temporary) => match replace {
+                true => rename(temporary, RenameFlags::empty()),
+                false => rename(temporary, RenameFlags::NOREPLACE),
+            },
             Temporary::Open { file, .. } if replace => {
                 let temporary = self.temporary_name();
                 link(file, &self.pending, &temporary)?;
@@ -103,14 +107,14 @@ impl Place {
 
     /// Forgets a complete file that gets no name.
     pub(in crate::files) fn forget(&self, file: &Complete) {
-        if let Temporary::Called(name) = &file.temporary {
-            self.pending.unlink(name);
+        if let Some(name) = file.temporary.name() {
+            self.pending.unlink(&name);
         }
     }
 }
 
 /// Whether another way would meet the same.
-fn is_shortage(error: Errno) -> bool {
+pub(super) fn is_shortage(error: Errno) -> bool {
     matches!(
         error,
         Errno::NOSPC | Errno::DQUOT | Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::IO
