@@ -12,9 +12,6 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-/// The shortest time for which it can be set; none at all would unset it.
-const SHORTEST: Duration = Duration::from_nanos(1);
-
 pub(super) struct Clock {
     fd: OwnedFd,
     /// In the nanoseconds of the timers that it is for.
@@ -35,28 +32,32 @@ impl Clock {
         self.fd.as_fd()
     }
 
-    /// Makes sure that it goes off when the first of these timers is due, perhaps also before. It is for no others.
+    /// Makes sure that it goes off when the first of these timers is due, perhaps also before. It is for no others. Says how long a wait may
+    /// take if one is due already, as where somebody only looks what is there.
     #[inline]
-    pub(super) fn set(&self, timers: &Timers) -> io::Result<()> {
+    pub(super) fn set(&self, timers: &Timers) -> io::Result<Option<Duration>> {
         if self.set_for.get() <= timers.first() {
-            return Ok(());
+            return Ok(None);
         }
         self.set_anew(timers)
     }
 
     #[cold]
-    fn set_anew(&self, timers: &Timers) -> io::Result<()> {
+    fn set_anew(&self, timers: &Timers) -> io::Result<Option<Duration>> {
         let Some(due) = timers.next_nanos().filter(|due| *due < self.set_for.get()) else {
-            return Ok(());
+            return Ok(None);
         };
         let span = due.saturating_sub(timers.exact_nanos());
+        if span == 0 {
+            return Ok(Some(Duration::ZERO)); // which would unset it
+        }
         let once = Itimerspec {
             it_interval: Timespec::default(),
-            it_value: kernel_time(Duration::from_nanos(span).max(SHORTEST)),
+            it_value: kernel_time(Duration::from_nanos(span)),
         };
         timerfd_settime(&self.fd, TimerfdTimerFlags::empty(), &once)?;
         self.set_for.set(due);
-        Ok(())
+        Ok(None)
     }
 
     /// It went off.
@@ -76,17 +77,22 @@ mod tests {
     #[test]
     fn it_goes_off_for_the_earliest_and_only_once() {
         let (clock, timers) = (Clock::new().expect("a clock"), Timers::new());
-        let set = |seconds| {
-            timers.insert(timers.now() + Duration::from_secs(seconds), Waker::noop());
-            clock.set(&timers).expect("it can be set");
+        let set = |span| {
+            timers.tick();
+            timers.insert(timers.now() + span, Waker::noop());
+            clock.set(&timers).expect("it can be set")
         };
-        set(3600);
-        set(0);
-        set(1800);
+        let (soon, hour) = (Duration::from_millis(5), Duration::from_secs(3600));
+        assert_eq!(set(hour), None);
+        assert_eq!(set(soon), None);
+        assert_eq!(set(hour / 2), None);
         poll(&mut [PollFd::from_borrowed_fd(clock.fd(), PollFlags::IN)], None).expect("a ring");
         clock.rang();
         assert!(rustix::io::read(clock.fd(), &mut [0; 8]).is_err(), "it rings on");
-        set(0);
+        assert_eq!(set(Duration::ZERO), Some(Duration::ZERO), "it is due already");
+        timers.tick();
+        timers.fire();
+        set(soon);
         poll(&mut [PollFd::from_borrowed_fd(clock.fd(), PollFlags::IN)], None).expect("another ring");
     }
 }

@@ -69,7 +69,9 @@ impl Coroutine {
             tokio::task::yield_now().await;
             self.timers.tick();
             self.timers.fire();
-            clock.get_ref().0.set(&self.timers)?;
+            if clock.get_ref().0.set(&self.timers)?.is_some() {
+                continue;
+            }
             tokio::select! {
                 rings = clock.readable() => {
                     rings?.clear_ready();

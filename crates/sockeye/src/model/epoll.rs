@@ -188,8 +188,7 @@ impl Turn for Epoll {
     }
 
     fn limit(&self) -> io::Result<Option<Duration>> {
-        self.clock.set(self.timers())?;
-        Ok(None)
+        self.clock.set(self.timers())
     }
 
     fn turn(&self, limit: Option<Duration>) -> io::Result<()> {

@@ -176,8 +176,7 @@ impl Turn for Select {
     }
 
     fn limit(&self) -> io::Result<Option<Duration>> {
-        self.clock.set(self.timers())?;
-        Ok(None)
+        self.clock.set(self.timers())
     }
 
     fn turn(&self, limit: Option<Duration>) -> io::Result<()> {

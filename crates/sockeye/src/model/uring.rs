@@ -312,8 +312,7 @@ impl Turn for Uring {
     }
 
     fn limit(&self) -> io::Result<Option<Duration>> {
-        self.shared.clock.set(&self.shared.sources.timers)?;
-        Ok(None)
+        self.shared.clock.set(&self.shared.sources.timers)
     }
 
     fn turn(&self, limit: Option<Duration>) -> io::Result<()> {
