@@ -25,7 +25,8 @@ use std::task::{Context, Poll};
 
 pub(super) use commit::Answers;
 
-/// Files of one batch: their names fit in a megabyte.
+/// Files with which a batch ends, as a rule; up to half as many may come with the last of them. Their names fit in a few megabytes, however
+/// long they are.
 const MOST_FILES: usize = 1000;
 /// Bytes of one batch: a second of a slow disk.
 const MOST_BYTES: u64 = 64 << 20;
@@ -253,7 +254,7 @@ impl Small {
     /// The connection broke: what is not about to get its name is forgotten, for nobody was told of it.
     pub(super) async fn abandon(&mut self, place: &Place) {
         let coming = self.coming.take(self.coming.len());
-        let mut batch = match self.writing.take() {
+        let batch = match self.writing.take() {
             Some(writing) => Some(writing.await),
             None => self.batch.take(),
         };
@@ -262,7 +263,12 @@ impl Small {
                 place.forget(&complete);
             }
         }
-        let forgotten = batch.take().map_or(0, |batch| batch.forget(place));
+        let mut forgotten = 0;
+        if let Some(batch) = batch {
+            forgotten = batch.bytes;
+            // Not on this thread: a thousand files are removed. If nobody takes it, it is done here as it is dropped.
+            let _ = place.work(move |place| Ok(batch.forget(place))).await;
+        }
         self.room.put_back(coming.bytes + forgotten);
         self.finish(place).await;
         self.give_back(place).await;

@@ -39,6 +39,9 @@ const SUBMISSIONS: u32 = 1024;
 /// thousand connections that become active at once.
 const COMPLETIONS: u32 = 16 << 10;
 
+/// Places where there is but one connection: its own, and a listener's.
+const ALONE: usize = 2;
+
 /// What a completion belongs to: four bits of kind, and the place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
@@ -109,7 +112,7 @@ struct Ring {
     tasks: Tasks,
     clock: Clock,
     completed: RefCell<VecDeque<Completion>>,
-    /// The last wait has brought one completion only.
+    /// The last wait has brought one completion only, and there is but one connection.
     quiet: Cell<bool>,
     /// Connections that are gone, and something of theirs is still to be sent.
     lingering: Cell<usize>,
@@ -245,7 +248,8 @@ impl Ring {
             result: entry.result(),
             flags: entry.flags(),
         }));
-        self.quiet.set(completed.len() <= 1);
+        self.quiet
+            .set(completed.len() <= 1 && self.places.borrow().len() <= ALONE);
     }
 
     /// The next completion that was taken, no longer counted as under way.

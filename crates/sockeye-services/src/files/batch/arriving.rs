@@ -57,7 +57,7 @@ pub(super) struct Held {
 }
 
 /// A file that is empty still, and where it is.
-type Made = (Arc<File>, Temporary);
+pub(super) type Made = (Arc<File>, Temporary);
 
 fn of_file(error: Errno) -> Failure {
     trouble::of("write the file", error)
@@ -174,7 +174,7 @@ impl Held {
 }
 
 impl New {
-    fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         match self {
             New::Written(complete) => &complete.path,
             New::Held(held) => &held.path,
@@ -228,7 +228,8 @@ impl New {
                 filling.note(&path, written.as_ref().ok().map(|complete| complete.size));
                 written?
             }
-            None if sync => held.write(place, place.unnamed(None).map_err(of_file)?)?,
+            // With a name: an ext4 without a journal forgets the link of a file that was forced when it had none.
+            None if sync => held.write(place, place.called().map_err(of_file)?)?,
             None => return Ok(New::Held(held)),
         };
         Ok(New::Written(written))

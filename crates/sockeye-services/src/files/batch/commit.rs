@@ -1,14 +1,15 @@
 //! Files that are written out of sight, and get their names together.
 
-use super::arriving::{New, Whole};
+use super::arriving::{Made, New, Whole};
 use super::coming::Taken;
 use super::{MOST_BYTES, MOST_FILES, WORTH};
-use crate::files::place::{Complete, Hidden, Place, Publishing, Temporary};
+use crate::files::place::{Complete, Filling, Hidden, Place, Publishing, Temporary};
 use crate::files::tree::open;
 use crate::files::trouble::{self, Outcome};
 use rustix::fs::{self, OFlags};
 use rustix::io::Errno;
 use sockeye_proto::files::{Code, Failure, Receipt};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -37,6 +38,8 @@ pub(super) struct Batch {
 struct Files {
     new: Vec<Outcome<New>>,
     hidden: Arc<Hidden>,
+    /// The paths that have come.
+    paths: BTreeSet<String>,
 }
 
 /// What came of a batch.
@@ -49,10 +52,14 @@ pub(super) struct Committed {
 
 impl Batch {
     pub(super) fn new(place: &Place) -> Self {
-        let (new, hidden) = (Vec::new(), Arc::new(Hidden::of(place)));
+        let files = Files {
+            new: Vec::new(),
+            hidden: Arc::new(Hidden::of(place)),
+            paths: BTreeSet::new(),
+        };
         Batch {
             answers: Vec::new(),
-            files: Files { new, hidden },
+            files,
             bytes: 0,
             sync: false,
             held: false,
@@ -121,7 +128,12 @@ impl Batch {
 
 impl Files {
     /// Writes some more out of sight, half of them beside the others.
-    async fn write(&mut self, place: &Place, mut new: Vec<New>, sync: bool) {
+    async fn write(&mut self, place: &Place, new: Vec<New>, sync: bool) {
+        let mut entered = |file: New| Next {
+            is_first: self.enter(file.path().as_str()),
+            file,
+        };
+        let mut new: Vec<Next> = new.into_iter().map(&mut entered).collect();
         let more = match new.len() >= WORTH {
             true => new.split_off(new.len() / 2),
             false => Vec::new(),
@@ -132,6 +144,14 @@ impl Files {
             false => tokio::join!(some, write(place, more, &self.hidden, sync)),
         };
         self.new.extend(some.into_iter().chain(others));
+    }
+
+    /// Notes a path; whether nothing before it had this path, or one below it.
+    fn enter(&mut self, path: &str) -> bool {
+        let below = format!("{path}/");
+        let mut behind = self.paths.range(below.clone()..);
+        let is_folder = behind.next().is_some_and(|next| next.starts_with(&below));
+        self.paths.insert(path.to_owned()) && !is_folder
     }
 
     /// What they are called among the pending, where they have names.
@@ -157,10 +177,26 @@ impl Files {
     }
 }
 
+/// A file that is to be written.
+struct Next {
+    file: New,
+    /// It may be in a hidden folder, with which it gets its name before those that have come before it: they don't ask for the same.
+    is_first: bool,
+}
+
+impl Next {
+    fn make(&self, filling: &mut Filling<'_>) -> Outcome<Option<Made>> {
+        match self.is_first {
+            true => self.file.make(filling),
+            false => Ok(None),
+        }
+    }
+}
+
 /// Writes files out of sight, in the background; what came of each.
-async fn write(place: &Place, new: Vec<New>, hidden: &Arc<Hidden>, sync: bool) -> Vec<Outcome<New>> {
+async fn write(place: &Place, new: Vec<Next>, hidden: &Arc<Hidden>, sync: bool) -> Vec<Outcome<New>> {
     let count = new.len();
-    let called: Vec<String> = new.iter().filter_map(called).collect();
+    let called: Vec<String> = new.iter().filter_map(|next| called(&next.file)).collect();
     let filled = hidden.clone();
     let write = move |place: &Place| {
         let (mut filling, mut written) = (filled.fill(place), Vec::with_capacity(count));
@@ -168,7 +204,7 @@ async fn write(place: &Place, new: Vec<New>, hidden: &Arc<Hidden>, sync: bool) -
         while written.len() < count {
             let turn = filled.turn();
             let making = new.by_ref().take(AT_ONCE);
-            let made: Vec<_> = making.map(|file| (file.make(&mut filling), file)).collect();
+            let made: Vec<_> = making.map(|next| (next.make(&mut filling), next.file)).collect();
             drop(turn);
             let write = |(made, file): (Outcome<_>, New)| file.write(made?, place, &filling, sync);
             written.extend(made.into_iter().map(write));
@@ -220,7 +256,18 @@ async fn publish(
         true => place.naming_within(None).await,
         false => place.naming().await,
     };
-    let naming = naming?;
+    let naming = match naming {
+        Ok(naming) => naming,
+        Err(failure) => {
+            // What they leave on the disk is no matter for this thread.
+            let forgotten = move |_: &Place| {
+                drop(files);
+                Ok(())
+            };
+            let _ = place.work(forgotten).await;
+            return Err(failure);
+        }
+    };
     let named = move |place: &Place| {
         let mut publishing = Publishing::begin(place, sync, naming, files.hidden);
         let mut receipts = Vec::new();

@@ -300,3 +300,66 @@ fn what_a_killed_service_has_hidden_goes_when_it_is_counted() {
     assert_eq!(served.pending(), Vec::<String>::new());
     assert!(!served.at("a").exists());
 }
+
+impl Served {
+    /// These, in one go.
+    fn at_once(&self, files: &[(&str, &[u8])], sync: bool, clobber: bool) -> Vec<Outcome<Receipt>> {
+        let mut coming = Coming::default();
+        for (id, (path, bytes)) in (1..).zip(files) {
+            let size = bytes.len() as u64;
+            let about = Upload {
+                clobber,
+                size,
+                ..upload(path, sync)
+            };
+            let mut arriving = Arriving::new(&self.place, size).expect("a file");
+            arriving.take(bytes).expect("it is taken");
+            let new = arriving.finish(&self.place, Path::parse(path).expect("a path"), &about);
+            coming.push((Some(id), new.map(Whole::New)));
+        }
+        let taken = coming.take(coming.len());
+        let written = Batch::new(&self.place).write(self.place.clone(), taken, sync);
+        let committed = block_on(async { written.await.commit(self.place.clone(), false).await });
+        let answers = committed.expect("a model").answers;
+        answers.into_iter().map(|(_, outcome)| outcome).collect()
+    }
+}
+
+#[test]
+fn the_last_of_a_name_is_there_whatever_way_each_goes() {
+    let large = vec![b'1'; (64 << 10) + 1];
+    let second: &[u8] = b"second";
+    for (sync, clobber) in WAYS.into_iter().flat_map(|sync| [(sync, true), (sync, false)]) {
+        let served = Served::new(None);
+        let outcomes = served.at_once(&[("a/0", b"0"), ("a/1", &large), ("a/1", second)], sync, clobber);
+        let (wanted, failed) = match clobber {
+            true => (second, None),
+            false => (&large[..], Some(Code::Exists)),
+        };
+        assert_eq!(codes(&outcomes), [None, None, failed], "sync {sync}");
+        assert_eq!(fs::read(served.at("a/1")).expect("a file"), wanted);
+        // By two that write at the same time.
+        let served = Served::new(None);
+        let names: Vec<String> = (0..WORTH).map(|number| format!("a/{number}")).collect();
+        let mut files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b"x"[..])).collect();
+        (files[WORTH / 3], files[WORTH * 2 / 3]) = (("a/same", &b"first"[..]), ("a/same", second));
+        let outcomes = served.at_once(&files, sync, clobber);
+        let there = fs::read(served.at("a/same")).expect("a file");
+        assert_eq!(codes(&outcomes)[WORTH * 2 / 3], failed, "sync {sync}");
+        assert_eq!(there, if clobber { second } else { b"first" });
+    }
+}
+
+#[test]
+fn a_file_called_as_a_folder_before_it_is_none() {
+    for sync in WAYS {
+        let served = Served::new(None);
+        let outcomes = served.at_once(&[("p/0", b"0"), ("p/a/1", b"1"), ("p/a", b"a")], sync, false);
+        assert_eq!(
+            codes(&outcomes),
+            [None, None, Some(Code::IsFolder)],
+            "sync {sync}"
+        );
+        assert_eq!(fs::read(served.at("p/a/1")).expect("a file"), b"1");
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::{Complete, Hidden, Naming, Place, Temporary, now};
 use crate::files::record;
-use crate::files::tree::{mtime_of, no_more, open};
+use crate::files::tree::{folder_below, mtime_of, no_more, open};
 use crate::files::trouble::{self, Outcome};
 use rustix::fs::{self, FileType, OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -114,8 +114,8 @@ impl<'p> Publishing<'p> {
     /// Shows the hidden folder of this path with all that is in it, unless it is shown already; says whether it is. It isn't where there
     /// is one meanwhile, or there may not be so many more files.
     fn show(&mut self, path: &str) -> bool {
-        let (place, spare, growth) = (self.place, &mut self.spare, &mut self.growth);
-        let folders = &mut self.folders;
+        let (place, sync, folders) = (self.place, self.sync, &mut self.folders);
+        let (spare, growth) = (&mut self.spare, &mut self.growth);
         self.hidden.is_shown(path, |hidden, content| {
             let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
             let Ok(above) = folder(place, folders, above, spare) else {
@@ -124,12 +124,17 @@ impl<'p> Publishing<'p> {
             let Some(rest) = spare.checked_sub(content.entries + 1) else {
                 return false;
             };
-            let renamed = fs::renameat_with(&place.pending, hidden, above, name, RenameFlags::NOREPLACE);
-            if renamed.is_ok() {
-                *spare = rest;
-                *growth += content.bytes as i64;
+            let shown = folder_below(&place.pending, hidden).and_then(|folder| {
+                fs::renameat_with(&place.pending, hidden, above, name, RenameFlags::NOREPLACE)?;
+                Ok(folder)
+            });
+            let Ok(shown) = shown else { return false };
+            *spare = rest;
+            *growth += content.bytes as i64;
+            if sync {
+                folders.insert(path.to_owned(), shown); // to be forced, too: it knows which folder it is in
             }
-            renamed.is_ok()
+            true
         })
     }
 

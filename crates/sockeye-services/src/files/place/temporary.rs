@@ -99,7 +99,8 @@ impl Place {
         }
     }
 
-    fn called(&self) -> rustix::io::Result<(Arc<File>, Temporary)> {
+    /// A new file with a temporary name.
+    pub(in crate::files) fn called(&self) -> rustix::io::Result<(Arc<File>, Temporary)> {
         let name = self.temporary_name();
         let file = self.pending.temporary(&name)?;
         Ok((Arc::new(file), Temporary::Called(name)))

@@ -135,8 +135,8 @@ impl Stream {
         started
     }
 
-    /// Sends what the socket takes at once; nothing of it if the ring is better. That saves calls where it has several operations for
-    /// one, and otherwise costs as many, and its own work.
+    /// Sends what the socket takes at once; nothing of it if the ring is better. That saves calls where it has something else to tell by
+    /// then; with one connection it costs as many, and its own work.
     fn send_now(&self, bytes: &[u8], cx: &Context<'_>) -> io::Result<usize> {
         // Who sends without end waits for the ring now and then, and others have their turn.
         if bytes.is_empty() || !self.ring.quiet.get() || !task::spend(cx) {
