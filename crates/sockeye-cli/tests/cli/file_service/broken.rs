@@ -44,7 +44,14 @@ const BREAKS: &[Break] = &[
         calls: &["pwrite64"],
         part: "/files/everybody",
         large: false,
-        small: &WAYS,
+        small: &[false],
+        there: true,
+    },
+    Break {
+        calls: &["pwrite64"],
+        part: "/files/uploads/",
+        large: false,
+        small: &[true],
         there: true,
     },
     // Bytes, on their way to the disk.
@@ -65,7 +72,14 @@ const BREAKS: &[Break] = &[
         calls: &["linkat"],
         part: "/files/everybody",
         large: false,
-        small: &WAYS,
+        small: &[false],
+        there: true,
+    },
+    Break {
+        calls: &["renameat2", "renameat"],
+        part: "/files/everybody",
+        large: false,
+        small: &[true],
         there: true,
     },
 ];
