@@ -239,7 +239,7 @@ impl Server {
     }
 
     /// How long a worker that has nothing to do looks again and again before it sleeps: an answer comes sooner, and a
-    /// core is busy. Zero unless set.
+    /// core is busy. Zero unless set; the model `spin` does so anyhow.
     #[must_use]
     pub fn spin(mut self, span: Duration) -> Self {
         self.spin = span;

@@ -267,7 +267,11 @@ impl Small {
         if let Some(batch) = batch {
             forgotten = batch.bytes;
             // Not on this thread: a thousand files are removed. If nobody takes it, it is done here as it is dropped.
-            let _ = place.work(move |place| Ok(batch.forget(place))).await;
+            let forget = move |place: &Place| {
+                batch.forget(place);
+                Ok(())
+            };
+            let _ = place.work(forget).await;
         }
         self.room.put_back(coming.bytes + forgotten);
         self.finish(place).await;

@@ -119,10 +119,9 @@ impl Batch {
         }
     }
 
-    /// Nobody wants them any more; says what was reserved for them.
-    pub(super) fn forget(self, place: &Place) -> u64 {
+    /// Nobody wants them any more.
+    pub(super) fn forget(self, place: &Place) {
         self.files.called().for_each(|name| place.pending.unlink(&name));
-        self.bytes
     }
 }
 
