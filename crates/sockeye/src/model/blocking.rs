@@ -18,6 +18,7 @@ use super::ready::{Done, Packets, Permit, Reactor, Socket, Way, Wish};
 use super::task::{self, LocalFuture, Remote, Tasks};
 use super::timers::{Timers, kernel_time};
 use super::{AcceptLink, Driver, PacketLink, StreamLink};
+use crate::buffer::Spare;
 use half::Half;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::OFlags;
@@ -67,7 +68,10 @@ pub(crate) struct Blocking {
     latest: Cell<Option<(usize, Way)>>,
     /// The operation that may block now.
     turn: Cell<Option<(usize, Way)>>,
+    /// Of who accepts here.
     gate: Option<Arc<Gate>>,
+    /// Of who has been accepted, and hasn't passed it.
+    ahead: Cell<Option<Arc<Gate>>>,
     /// The one descriptor whose calls can be ended from outside, so that they may block; any, if nobody is outside.
     own: Option<RawFd>,
 }
@@ -87,14 +91,16 @@ impl Blocking {
             latest: Cell::new(None),
             turn: Cell::new(None),
             gate: None,
+            ahead: Cell::new(None),
             own: None,
         }
     }
 
-    /// For a thread that serves one connection, and is stopped by shutting that down.
-    pub(crate) fn serving(own: RawFd, remote: Arc<Remote>) -> Self {
+    /// For a thread that serves one connection behind a gate, and is stopped by shutting that down.
+    pub(crate) fn serving(own: RawFd, remote: Arc<Remote>, gate: Arc<Gate>) -> Self {
         Blocking {
             own: Some(own),
+            ahead: Cell::new(Some(gate)),
             ..Self::reached_by(remote)
         }
     }
@@ -413,6 +419,14 @@ impl Driver for Blocking {
 
     fn spawn(&self, future: LocalFuture) {
         self.tasks.spawn(future);
+    }
+
+    #[cold]
+    fn settled(&self) {
+        if let Some(gate) = self.ahead.take() {
+            drop(Spare::take()); // so that the first receive finds a buffer in this thread's pool
+            gate.pass();
+        }
     }
 }
 

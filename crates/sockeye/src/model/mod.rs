@@ -188,6 +188,9 @@ pub(crate) trait Driver {
     fn packets(self: Rc<Self>, fd: OwnedFd) -> io::Result<Box<dyn PacketLink>>;
     fn timers(&self) -> &Timers;
     fn spawn(&self, future: LocalFuture);
+    /// A connection that was accepted has what it begins with, and no clock runs yet. Where it has a thread of its own, this returns when it is
+    /// to be served.
+    fn settled(&self) {}
 }
 
 thread_local! {

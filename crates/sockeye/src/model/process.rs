@@ -365,8 +365,7 @@ impl Nursery {
         let pid = fork(|| {
             self.acceptors.into_iter().for_each(signals::close);
             signals::child(self.voice.acceptor);
-            self.gate.pass();
-            live(work, arrival, remote, &self.shared, spin);
+            live(work, arrival, remote, &self.shared, spin, self.gate.clone());
             self.voice.last_word()
         })
         .map_err(|error| {
@@ -444,7 +443,14 @@ impl Nursery {
 }
 
 /// A child's life: one connection.
-fn live(work: &StreamWork, arrival: Arrival, remote: Arc<Remote>, shared: &Arc<Shared>, spin: Duration) {
+fn live(
+    work: &StreamWork,
+    arrival: Arrival,
+    remote: Arc<Remote>,
+    shared: &Arc<Shared>,
+    spin: Duration,
+    gate: Arc<Gate>,
+) {
     shared.alone_with(&arrival.entry);
     let entry = arrival.entry.clone();
     entry.let_go();
@@ -459,5 +465,5 @@ fn live(work: &StreamWork, arrival: Arrival, remote: Arc<Remote>, shared: &Arc<S
         }
         entry.is_cut()
     };
-    thread::converse(work, arrival, remote, spin, over);
+    thread::converse(work, arrival, remote, spin, gate, over);
 }

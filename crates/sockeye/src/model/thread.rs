@@ -50,10 +50,7 @@ fn accept_on_this_thread(worker: Worker, ready: Ready) {
         let thread = std::thread::Builder::new()
             .name(format!("sockeye-c{}", arrival.entry.id))
             .stack_size(STACK);
-        thread.spawn(move || {
-            gate.pass();
-            converse(&work, arrival, remote, spin, || false);
-        })?;
+        thread.spawn(move || converse(&work, arrival, remote, spin, gate, || false))?;
         Ok(())
     };
     let serve = worker.serve(ready, place);
@@ -64,16 +61,21 @@ fn accept_on_this_thread(worker: Worker, ready: Ready) {
 
 /// A connection's whole life on this thread, unless it is cut, or `over` before. Its `remote` was made before, by who
 /// can still refuse the connection when no descriptor is left.
+///
+/// It passes the gate when it has what it begins with (see [`Driver::settled`](super::Driver::settled)). Behind that, hundreds are served
+/// already: a newcomer that loses the processor to them while it holds a lock of the allocator's would stop the rest of the crowd, some of them
+/// for seconds.
 pub(super) fn converse(
     work: &StreamWork,
     arrival: Arrival,
     remote: Arc<Remote>,
     spin: Duration,
+    gate: Arc<Gate>,
     over: impl Fn() -> bool,
 ) {
     let entry: Arc<Entry> = arrival.entry.clone();
     let own = arrival.fd.as_raw_fd();
-    let driver = Rc::new(Blocking::serving(own, remote.clone()));
+    let driver = Rc::new(Blocking::serving(own, remote.clone(), gate));
     let socket = SocketGrip(own);
     entry.hold(|| Box::new(ThreadGrip { socket, remote }));
     let over = || over() || entry.is_cut();

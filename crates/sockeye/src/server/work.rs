@@ -213,6 +213,7 @@ fn talk<H: Handler>(
     async move {
         let Arrival { fd, entry } = arrival;
         let mut conn = Connection::accepted(fd, entry, shared.endpoint.scheme())?;
+        current()?.settled();
         if let Some(tls) = &shared.tls {
             let limit = shared.limits.handshake;
             crate::time::timeout(limit, conn.accept_tls(tls))
