@@ -4,6 +4,9 @@
 //! the processor, each of them as an equal; hundreds of busy ones leave it so little that the last of a crowd would not
 //! be let in for seconds. So newcomers wait at a gate until the acceptor has found nobody else at the door.
 //!
+//! They come to it with what they begin with, and before any clock of theirs runs (`Driver::settled`): one that lost the processor to those who
+//! are served, while it holds a lock of the allocator's, would stop the rest of the crowd.
+//!
 //! And nobody is let in who couldn't be served: what a newcomer needs besides its socket is there before it is accepted.
 //! Until then it waits in the backlog.
 

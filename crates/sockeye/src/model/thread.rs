@@ -61,10 +61,6 @@ fn accept_on_this_thread(worker: Worker, ready: Ready) {
 
 /// A connection's whole life on this thread, unless it is cut, or `over` before. Its `remote` was made before, by who
 /// can still refuse the connection when no descriptor is left.
-///
-/// It passes the gate when it has what it begins with (see [`Driver::settled`](super::Driver::settled)). Behind that, hundreds are served
-/// already: a newcomer that loses the processor to them while it holds a lock of the allocator's would stop the rest of the crowd, some of them
-/// for seconds.
 pub(super) fn converse(
     work: &StreamWork,
     arrival: Arrival,
