@@ -16,7 +16,7 @@ use tokio::io::ReadBuf;
 /// that the socket is empty and saves the call that would only say "would block".
 pub(crate) const RECEIVE: usize = 64 << 10;
 
-/// Buffers that a thread keeps for its next receives; more are given back to the allocator. One is in use per
+/// Buffers that a thread keeps for its next receives, beside the one it uses most; more are given back to the allocator. One is in use per
 /// handler that is sending just now, so a few serve thousands of connections.
 const KEPT: usize = 32;
 
@@ -27,7 +27,29 @@ const SHRINK_BELOW: usize = RECEIVE / 2;
 type Buffer = Box<[u8; RECEIVE]>;
 
 thread_local! {
-    static POOL: RefCell<Vec<Buffer>> = const { RefCell::new(Vec::new()) };
+    static POOL: RefCell<Pool> = const { RefCell::new(Pool { top: None, rest: Vec::new() }) };
+}
+
+/// What a thread keeps. As a rule it is one buffer, which is taken and given back without a look at other memory.
+struct Pool {
+    top: Option<Buffer>,
+    rest: Vec<Buffer>,
+}
+
+impl Pool {
+    #[inline]
+    fn take(&mut self) -> Option<Buffer> {
+        self.top.take().or_else(|| self.rest.pop())
+    }
+
+    #[inline]
+    fn keep(&mut self, buffer: Buffer) {
+        if self.top.is_none() {
+            self.top = Some(buffer);
+        } else if self.rest.len() < KEPT {
+            self.rest.push(buffer);
+        }
+    }
 }
 
 /// Without a detour over the stack, which an array would take.
@@ -42,7 +64,7 @@ pub(crate) struct Spare(Option<Buffer>);
 impl Spare {
     #[inline]
     pub(crate) fn take() -> Spare {
-        Spare(POOL.with_borrow_mut(Vec::pop).or_else(allocate))
+        Spare(POOL.with_borrow_mut(Pool::take).or_else(allocate))
     }
 
     #[inline]
@@ -90,12 +112,7 @@ impl Spare {
     fn give_back(&mut self) {
         if let Some(bytes) = self.0.take() {
             // A thread that is ending has no pool any more; its last buffers go to the allocator.
-            let _ = POOL.try_with(|pool| {
-                let mut pool = pool.borrow_mut();
-                if pool.len() < KEPT {
-                    pool.push(bytes);
-                }
-            });
+            let _ = POOL.try_with(|pool| pool.borrow_mut().keep(bytes));
         }
     }
 }

@@ -202,6 +202,18 @@ impl Connection {
         Receiving(Waits::new(self, Way::Read))
     }
 
+    #[inline(never)]
+    // SAFETY: nothing else is in this section; see `model/blocking.rs`.
+    #[allow(unsafe_code)]
+    #[unsafe(link_section = "sockeye_hot")]
+    fn poll_received(&mut self, cx: &mut Context<'_>) -> Poll<Result<Chunk>> {
+        match self.poll_recv(cx) {
+            Poll::Ready(Ok(chunk)) => Poll::Ready(Ok(chunk)),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(self.failed("recv", error))),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
     #[inline(always)]
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Chunk>> {
         if !self.held.is_empty() {
@@ -372,11 +384,7 @@ impl Future for Receiving<'_> {
 
     #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Chunk>> {
-        self.0.poll(|conn| match conn.poll_recv(cx) {
-            Poll::Ready(Ok(chunk)) => Poll::Ready(Ok(chunk)),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(conn.failed("recv", error))),
-            Poll::Pending => Poll::Pending,
-        })
+        self.0.poll(|conn| conn.poll_received(cx))
     }
 }
 

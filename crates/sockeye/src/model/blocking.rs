@@ -438,11 +438,22 @@ pub(crate) fn run<F: Future>(future: F) -> io::Result<F::Output> {
     }
 }
 
-/// Drives a future until it is ready, or until `over` says so: asked after every wait, interrupted ones too.
+/// [`drive`] for a connection of a server: of all the futures that are driven so, these are the many.
 #[inline(never)]
-// SAFETY: nothing else is in this section; see `model/blocking.rs`.
+// SAFETY: nothing else is in this section; see above.
 #[allow(unsafe_code)]
 #[unsafe(link_section = "sockeye_hot")]
+pub(crate) fn drive_connection(
+    driver: &Rc<Blocking>,
+    future: LocalFuture,
+    spin: Duration,
+    over: impl Fn() -> bool,
+) -> io::Result<Option<()>> {
+    drive(driver, future, spin, over)
+}
+
+/// Drives a future until it is ready, or until `over` says so: asked after every wait, interrupted ones too.
+#[inline(always)] // it stands where its caller does then
 pub(crate) fn drive<F: Future>(
     driver: &Rc<Blocking>,
     future: F,

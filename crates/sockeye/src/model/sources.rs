@@ -123,6 +123,16 @@ impl Side {
         }
     }
 
+    /// Where something else tells what is ready, one attempt may be made without asking it.
+    pub(crate) fn grant(&self) {
+        self.ready.set(true);
+    }
+
+    /// Whether it was granted, and hasn't been made yet.
+    pub(crate) fn is_granted(&self) -> bool {
+        self.ready.replace(false)
+    }
+
     /// Something came through, and more is waited for: the clock of the wait starts anew.
     pub(crate) fn progress(&self) {
         self.since.set(NEVER);

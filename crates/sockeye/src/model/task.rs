@@ -437,9 +437,9 @@ impl Tasks {
             && self.main.waker.will_wake(kept)
             && Arc::strong_count(&self.main.caller) == KNOWN;
         // Another thread may have woken it and let go of its waker just now. Whoever sees that it has let go must see
-        // its news as well.
+        // that it has been woken as well.
         fence(Ordering::Acquire);
-        alone && !self.remote.news.load(Ordering::Acquire)
+        alone && !self.main.caller.queued.load(Ordering::Acquire)
     }
 
     /// Drops every task where it stands.

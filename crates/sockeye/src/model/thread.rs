@@ -75,7 +75,7 @@ pub(super) fn converse(
     let socket = SocketGrip(own);
     entry.hold(|| Box::new(ThreadGrip { socket, remote }));
     let over = || over() || entry.is_cut();
-    if let Err(error) = blocking::drive(&driver, work(arrival), spin, over) {
+    if let Err(error) = blocking::drive_connection(&driver, work(arrival), spin, over) {
         tracing::error!(%error, peer = %entry.peer, "a connection's thread can't wait and has ended");
     }
 }
