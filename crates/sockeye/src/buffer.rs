@@ -44,10 +44,10 @@ impl Pool {
 
     #[inline]
     fn keep(&mut self, buffer: Buffer) {
-        if self.top.is_none() {
-            self.top = Some(buffer);
-        } else if self.rest.len() < KEPT {
-            self.rest.push(buffer);
+        if let Some(before) = self.top.replace(buffer)
+            && self.rest.len() < KEPT
+        {
+            self.rest.push(before);
         }
     }
 }

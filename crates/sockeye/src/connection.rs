@@ -376,7 +376,8 @@ impl Connection {
     }
 }
 
-/// See [`Connection::recv`]. Named, so that all of it stands where it is awaited.
+/// See [`Connection::recv`]. Named, so that the wait stands where it is awaited; the receive stands with what else each message passes
+/// through.
 struct Receiving<'a>(Waits<'a, Connection>);
 
 impl Future for Receiving<'_> {

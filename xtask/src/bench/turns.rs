@@ -74,7 +74,7 @@ fn may_go_first() -> bool {
 }
 
 /// How a server of this name is started.
-fn command(name: &str, what: &str, programs: &Path, port: u16) -> Command {
+fn command(name: &str, what: &str, programs: &Path, port: u16, may_go_first: bool) -> Command {
     let scheme = if what == "udp" { "udp" } else { "tcp" };
     let (program, words): (_, Vec<String>) = match name.strip_prefix("sockeye-") {
         Some(model) => {
@@ -99,7 +99,7 @@ fn command(name: &str, what: &str, programs: &Path, port: u16) -> Command {
     };
     let mut command = step::program("taskset");
     command.args(["-c", CORES[0]]);
-    if accepts_late(name) && may_go_first() {
+    if accepts_late(name) && may_go_first {
         command.args(FIRST);
     }
     command.arg(program).args(words);
@@ -115,9 +115,9 @@ struct Server {
 }
 
 impl Server {
-    fn start(name: &str, what: &str, programs: &Path) -> Result<Self> {
+    fn start(name: &str, what: &str, programs: &Path, may_go_first: bool) -> Result<Self> {
         let at = free_port()?;
-        let child = command(name, what, programs, at.port())
+        let child = command(name, what, programs, at.port(), may_go_first)
             .spawn()
             .with_context(|| format!("start {name}"))?;
         let name = name.to_owned();
@@ -203,6 +203,12 @@ pub(super) fn measure(
     let rounds: usize = options.value("--rounds").unwrap_or(ROUNDS).parse()?;
     let secs = options.value("--secs").unwrap_or(SECS);
     let mut file = File::create(out).with_context(|| format!("create {}", out.display()))?;
+    let may_go_first = may_go_first();
+    if !may_go_first {
+        step::announce(
+            "no right to real-time priorities: c-thread and c-fork may leave some of a crowd unserved",
+        );
+    }
     for case in cases {
         for (model, references) in &comparison.pairs {
             step::announce(&format!("{case}: {model} and {}", references.join(", ")));
@@ -213,7 +219,7 @@ pub(super) fn measure(
                 .map(|name| (*name).to_owned());
             let servers: Vec<Server> = names
                 .chain(others)
-                .map(|name| Server::start(&name, comparison.what, programs))
+                .map(|name| Server::start(&name, comparison.what, programs, may_go_first))
                 .collect::<Result<_>>()?;
             if never_rests(model) {
                 servers.iter().try_for_each(|server| server.signal("-STOP"))?;

@@ -23,6 +23,14 @@ use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 
 const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
 
+/// It only has to be tried again, now or later.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
+}
+
 /// What Tokio knows a descriptor by; its link owns it and outlives this.
 struct Lent(RawFd);
 
@@ -60,6 +68,11 @@ impl Coroutine {
             attempts: Cell::new(0),
             idle: RefCell::default(),
         })
+    }
+
+    fn came_through(&self) {
+        self.attempts.set(self.attempts.get().wrapping_add(1));
+        self.idle.borrow_mut().take().into_iter().for_each(Waker::wake);
     }
 
     /// Wakes our timers when they are due. A timer of Tokio's would be given to the kernel anew with each wait.
@@ -113,16 +126,17 @@ impl Reactor for Coroutine {
         let side = &source.sides[wish.way as usize];
         // Who answers can send as a rule, and Tokio is asked only if not. It counts what a task does in one turn by what it is asked,
         // so this is for one send after each receive.
-        if wish.way == Way::Write && side.is_granted() {
+        if wish.way == Way::Write && side.take_grant() {
             match attempt(Permit::Try) {
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-                    ) => {}
-                ended => {
+                Ok(done) => {
                     side.done();
-                    return Poll::Ready(ended.map(|done| done.value));
+                    self.came_through();
+                    return Poll::Ready(Ok(done.value));
+                }
+                Err(error) if is_passing(&error) => {}
+                Err(error) => {
+                    side.done();
+                    return Poll::Ready(Err(error));
                 }
             }
         }
@@ -150,8 +164,7 @@ impl Reactor for Coroutine {
                     if wish.way == Way::Read {
                         source.sides[Way::Write as usize].grant();
                     }
-                    self.attempts.set(self.attempts.get().wrapping_add(1));
-                    self.idle.borrow_mut().take().into_iter().for_each(Waker::wake);
+                    self.came_through();
                     return Poll::Ready(Ok(done.value));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => guard.clear_ready(),

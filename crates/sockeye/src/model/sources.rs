@@ -128,8 +128,8 @@ impl Side {
         self.ready.set(true);
     }
 
-    /// Whether it was granted, and hasn't been made yet.
-    pub(crate) fn is_granted(&self) -> bool {
+    /// Whether it was granted; it is made now.
+    pub(crate) fn take_grant(&self) -> bool {
         self.ready.replace(false)
     }
 

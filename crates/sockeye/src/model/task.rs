@@ -163,7 +163,8 @@ impl Remote {
         }))
     }
 
-    /// Makes the thread look around, though none of its tasks has been woken.
+    /// Makes the thread look around, though none of its tasks has been woken. It ends no call that has begun, or is about to: who blocks in
+    /// one is reached by its socket, which is to be shut down before.
     pub(crate) fn rouse(&self) {
         self.news.store(true, Ordering::Release);
         // It fails only when its count is at the maximum, and then the thread is roused already.
@@ -187,6 +188,14 @@ struct Caller {
     ticket: Ticket,
     queued: AtomicBool,
     home: Arc<Remote>,
+}
+
+impl Caller {
+    /// It is out of the queue, and its task about to be polled. Not a mere store: whoever finds that it is queued still, and so leaves
+    /// it at that, did before what the poll is to see.
+    fn taken(&self) {
+        self.queued.swap(false, Ordering::AcqRel);
+    }
 }
 
 impl Wake for Caller {
@@ -399,7 +408,7 @@ impl Tasks {
             return self.main_called(ticket);
         };
         if by_waker {
-            task.caller.queued.store(false, Ordering::Release);
+            task.caller.taken();
         }
         let Some((mut future, waker)) = task.future.take() else {
             return;
@@ -422,7 +431,7 @@ impl Tasks {
 
     fn main_called(&self, ticket: Ticket) {
         if ticket == Ticket::MAIN {
-            self.main.caller.queued.store(false, Ordering::Release);
+            self.main.caller.taken();
             self.main_ready.set(true);
         }
     }
