@@ -202,6 +202,7 @@ impl Connection {
         Receiving(Waits::new(self, Way::Read))
     }
 
+    /// [`poll_recv`](Self::poll_recv), with the error as the handler is told it.
     #[inline(never)]
     // SAFETY: nothing else is in this section; see `model/blocking.rs`.
     #[allow(unsafe_code)]

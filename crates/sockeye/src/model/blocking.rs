@@ -10,15 +10,16 @@
 //! of its pages known to the processor, and each costs it as much as a hundred instructions: under `process` an echo goes through 7 pages of
 //! code so, 5 of them of this section, and touches 14 of data, 7 of them its own. (Their `allow(unsafe_code)` is for that attribute only.)
 
+mod drive;
 mod half;
 
 use super::gate::{Gate, Gated};
-use super::local::Spinner;
 use super::ready::{Done, Packets, Permit, Reactor, Socket, Way, Wish};
 use super::task::{self, LocalFuture, Remote, Tasks};
 use super::timers::{Timers, kernel_time};
 use super::{AcceptLink, Driver, PacketLink, StreamLink};
 use crate::buffer::Spare;
+pub(crate) use drive::{drive, drive_connection, run};
 use half::Half;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::OFlags;
@@ -29,7 +30,7 @@ use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -68,10 +69,8 @@ pub(crate) struct Blocking {
     latest: Cell<Option<(usize, Way)>>,
     /// The operation that may block now.
     turn: Cell<Option<(usize, Way)>>,
-    /// Of who accepts here.
-    gate: Option<Arc<Gate>>,
-    /// Of who has been accepted, and hasn't passed it.
-    ahead: Cell<Option<Arc<Gate>>>,
+    /// Of a thread that accepts, until it opens its door; of one that serves who was accepted, until that one passes.
+    gate: Cell<Option<Arc<Gate>>>,
     /// The one descriptor whose calls can be ended from outside, so that they may block; any, if nobody is outside.
     own: Option<RawFd>,
 }
@@ -90,8 +89,7 @@ impl Blocking {
             waiting: Cell::new(0),
             latest: Cell::new(None),
             turn: Cell::new(None),
-            gate: None,
-            ahead: Cell::new(None),
+            gate: Cell::new(None),
             own: None,
         }
     }
@@ -100,7 +98,7 @@ impl Blocking {
     pub(crate) fn serving(own: RawFd, remote: Arc<Remote>, gate: Arc<Gate>) -> Self {
         Blocking {
             own: Some(own),
-            ahead: Cell::new(Some(gate)),
+            gate: Cell::new(Some(gate)),
             ..Self::reached_by(remote)
         }
     }
@@ -108,7 +106,7 @@ impl Blocking {
     /// For a thread that accepts, and has others wait at the gate meanwhile.
     pub(crate) fn accepting(gate: Arc<Gate>) -> io::Result<Self> {
         Ok(Blocking {
-            gate: Some(gate),
+            gate: Cell::new(Some(gate)),
             ..Self::new()?
         })
     }
@@ -401,7 +399,7 @@ impl Driver for Blocking {
 
     fn acceptor(self: Rc<Self>, fd: OwnedFd) -> io::Result<Box<dyn AcceptLink>> {
         rustix::io::ioctl_fionbio(&fd, true)?;
-        let gate = self.gate.clone();
+        let gate = self.gate.take();
         let door = Socket::new(self, fd)?;
         Ok(match gate {
             Some(gate) => Box::new(Gated::new(door, gate)),
@@ -423,89 +421,9 @@ impl Driver for Blocking {
 
     #[cold]
     fn settled(&self) {
-        if let Some(gate) = self.ahead.take() {
+        if let Some(gate) = self.gate.take() {
             drop(Spare::take()); // so that the first receive finds a buffer in this thread's pool
             gate.pass();
         }
-    }
-}
-
-/// Drives a future on this thread.
-pub(crate) fn run<F: Future>(future: F) -> io::Result<F::Output> {
-    match drive(&Rc::new(Blocking::new()?), future, Duration::ZERO, || false)? {
-        Some(output) => Ok(output),
-        None => Err(io::ErrorKind::Interrupted.into()),
-    }
-}
-
-/// [`drive`] for a connection of a server: of all the futures that are driven so, these are the many.
-#[inline(never)]
-// SAFETY: nothing else is in this section; see above.
-#[allow(unsafe_code)]
-#[unsafe(link_section = "sockeye_hot")]
-pub(crate) fn drive_connection(
-    driver: &Rc<Blocking>,
-    future: LocalFuture,
-    spin: Duration,
-    over: impl Fn() -> bool,
-) -> io::Result<Option<()>> {
-    drive(driver, future, spin, over)
-}
-
-/// Drives a future until it is ready, or until `over` says so: asked after every wait, interrupted ones too.
-#[inline(always)] // it stands where its caller does then
-pub(crate) fn drive<F: Future>(
-    driver: &Rc<Blocking>,
-    future: F,
-    spin: Duration,
-    over: impl Fn() -> bool,
-) -> io::Result<Option<F::Output>> {
-    let tasks = &driver.tasks;
-    let _entered = tasks.enter();
-    super::with_current(driver.clone(), || {
-        let mut future = pin!(future);
-        let mut spin = Spinner::new(spin);
-        let ended = loop {
-            // The tasks first: it may be that the main future is among those who are ready.
-            tasks.run_ready();
-            if let Poll::Ready(output) = tasks.poll_main(future.as_mut()) {
-                break Ok(Some(output));
-            }
-            if over() {
-                break Ok(None);
-            }
-            match step(driver, future.as_mut(), &mut spin) {
-                Ok(Poll::Ready(output)) => break Ok(Some(output)),
-                Ok(Poll::Pending) => {}
-                Err(error) => break Err(error),
-            }
-        };
-        tasks.drop_all();
-        ended
-    })
-}
-
-#[inline(always)]
-fn step<F: Future>(
-    driver: &Blocking,
-    future: Pin<&mut F>,
-    spin: &mut Spinner,
-) -> io::Result<Poll<F::Output>> {
-    if driver.tasks.has_ready() {
-        return driver.wait(Some(Duration::ZERO)).map(|()| Poll::Pending);
-    }
-    if !spin.is_off() {
-        let look = || {
-            driver
-                .wait(Some(Duration::ZERO))
-                .map(|()| driver.tasks.has_ready())
-        };
-        if spin.until(look)? {
-            return Ok(Poll::Pending);
-        }
-    }
-    match driver.alone() {
-        Some(only) => driver.block(only, future),
-        None => driver.wait(None).map(|()| Poll::Pending),
     }
 }
