@@ -5,13 +5,23 @@
 
 use blake3::Hasher;
 use blake3::hazmat::{ChainingValue, HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
+use rustix::buffer::spare_capacity;
+use rustix::io::{Errno, pread, retry_on_intr};
 use sockeye_proto::files::{Hash, UNIT};
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::sync::LazyLock;
+use std::thread::available_parallelism;
 
 /// How much is read at once: enough for BLAKE3 to hash 16 chunks side by side many times, and within a core's own cache.
-const READ: usize = 256 << 10;
+pub(crate) const READ: usize = 256 << 10;
+
+/// With no more cores than this, those at both ends of a transfer are all there are: a thread that hashes beside them takes one away from who
+/// receives, and finds nothing in its cache (docs/performance.md).
+const FEW_CORES: usize = 2;
+
+static FEW: LazyLock<bool> =
+    LazyLock::new(|| available_parallelism().is_ok_and(|cores| cores.get() <= FEW_CORES));
 
 /// What is kept of a unit. For a file of one unit it is the file's hash.
 pub type Value = ChainingValue;
@@ -65,7 +75,7 @@ impl Unit {
     }
 }
 
-/// The unit whose bytes are just passing through memory, hashed as long as none of them goes by another way.
+/// The unit whose bytes are just passing, hashed as long as none of them is missed.
 #[derive(Debug)]
 pub(crate) struct Passing {
     /// The file's size.
@@ -74,23 +84,70 @@ pub(crate) struct Passing {
     unit: Option<Box<Unit>>,
     /// Up to where it is hashed.
     end: u64,
+    /// Bytes that weren't shown are read again at once.
+    again: bool,
 }
 
 impl Passing {
     /// None yet, of a file of this size.
     pub(crate) fn new(size: u64) -> Self {
+        Self::with(size, *FEW)
+    }
+
+    fn with(size: u64, again: bool) -> Self {
         let (unit, end) = (None, 0);
-        Passing { size, unit, end }
+        Passing {
+            size,
+            unit,
+            end,
+            again,
+        }
     }
 
     /// Some bytes, which are at `at` in the file and within one unit.
     pub(crate) fn update(&mut self, at: u64, bytes: &[u8]) {
-        if at.is_multiple_of(UNIT) {
-            (self.unit, self.end) = (Some(Box::new(Unit::new(at / UNIT, self.size))), at);
-        }
+        self.begin(at);
         if let Some(unit) = self.unit.as_mut().filter(|_| self.end == at) {
             unit.update(bytes);
             self.end += bytes.len() as u64;
+        }
+    }
+
+    fn begin(&mut self, at: u64) {
+        if at.is_multiple_of(UNIT) {
+            (self.unit, self.end) = (Some(Box::new(Unit::new(at / UNIT, self.size))), at);
+        }
+    }
+
+    /// Bytes that have just been written to a file, at `at` and within one unit. If they weren't shown as they came, they are read again: at
+    /// once where that is better than to leave the unit to the background.
+    pub(crate) fn written(&mut self, file: &File, at: u64, count: u64) {
+        let end = at + count;
+        if self.end != end && self.again {
+            self.begin(at);
+            self.read(file, end);
+        }
+    }
+
+    /// Reads up to there, once that is enough for a read.
+    fn read(&mut self, file: &File, end: u64) {
+        let is_last = end.is_multiple_of(UNIT) || end == self.size;
+        let Some(unit) = self
+            .unit
+            .as_mut()
+            .filter(|_| is_last || end - self.end >= READ as u64)
+        else {
+            return;
+        };
+        let mut buffer = Vec::new();
+        while self.end < end {
+            match read_some(file, self.end, end, &mut buffer) {
+                Ok(1..) => {
+                    unit.update(&buffer);
+                    self.end += buffer.len() as u64;
+                }
+                _ => return self.unit = None, // whoever reads all of it meets that again
+            }
         }
     }
 
@@ -105,20 +162,29 @@ impl Passing {
 pub(crate) fn of_file(file: &File, number: u64, size: u64) -> io::Result<Option<Value>> {
     let mut unit = Unit::new(number, size);
     let (mut at, end) = (number * UNIT, size.min((number + 1) * UNIT));
-    let mut buffer = vec![0; READ.min((end - at) as usize)];
+    let mut buffer = Vec::new();
     while at < end {
-        let room = buffer.len().min((end - at) as usize);
-        match file.read_at(&mut buffer[..room], at) {
-            Ok(0) => return Ok(None),
-            Ok(count) => {
-                unit.update(&buffer[..count]);
-                at += count as u64;
+        match read_some(file, at, end, &mut buffer)? {
+            0 => return Ok(None),
+            count => {
+                unit.update(&buffer);
+                at += count;
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
         }
     }
     Ok(Some(unit.finish()))
+}
+
+/// Puts some of the bytes between `at` and `end` into the buffer, in place of what is in it, [`READ`] at the most; says how many.
+pub(crate) fn read_some(file: &File, at: u64, end: u64, buffer: &mut Vec<u8>) -> Result<u64, Errno> {
+    let room = usize::try_from(end - at).unwrap_or(READ).min(READ);
+    buffer.clear();
+    if buffer.capacity() != room {
+        *buffer = Vec::with_capacity(room); // nothing behind them is to be read
+    }
+    retry_on_intr(|| pread(file, spare_capacity(buffer), at))?;
+    buffer.truncate(room);
+    Ok(buffer.len() as u64)
 }
 
 /// The same of one that may have passed through memory on its way into the file: its bytes aren't read again then.
@@ -165,6 +231,55 @@ fn left_part(count: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::FileExt;
+
+    /// Some of the bytes are shown, the others read again.
+    #[test]
+    fn what_is_written_is_hashed_however_it_came() {
+        const SIZE: usize = UNIT as usize + 300_000;
+        let mut rng = fastrand::Rng::with_seed(11);
+        let mut bytes = vec![0; SIZE];
+        rng.fill(&mut bytes);
+        let file = tempfile::tempfile().expect("a file");
+        file.write_all_at(&bytes, 0).expect("written");
+        let expected = of_file(&file, 0, SIZE as u64).expect("readable");
+        for largest in [1 << 12, 100_000, 1 << 20] {
+            let mut passing = Passing::with(SIZE as u64, true);
+            let (mut at, mut values) = (0, Vec::new());
+            while at < SIZE {
+                let unit_end = (at / UNIT as usize + 1) * UNIT as usize;
+                let end = (at + rng.usize(1..=largest)).min(unit_end).min(SIZE);
+                if rng.bool() {
+                    passing.update(at as u64, &bytes[at..end]);
+                }
+                passing.written(&file, at as u64, (end - at) as u64);
+                at = end;
+                if at == unit_end || at == SIZE {
+                    values.push(passing.finish(at as u64).expect("all of it"));
+                }
+            }
+            assert_eq!(Some(values[0]), expected, "{largest}");
+            let hash = Hash(*blake3::hash(&bytes).as_bytes());
+            assert_eq!(whole(&values), hash, "{largest}");
+        }
+    }
+
+    #[test]
+    fn a_unit_that_is_missed_or_cut_is_left_to_who_reads_all_of_it() {
+        let file = tempfile::tempfile().expect("a file");
+        file.write_all_at(&[7; 5000], 0).expect("written");
+        let mut beside = Passing::with(5000, false);
+        beside.written(&file, 0, 5000);
+        assert_eq!(beside.finish(5000), None);
+        let mut cut = Passing::with(6000, true);
+        cut.written(&file, 0, 6000);
+        assert_eq!(cut.finish(6000), None, "it ends before");
+        let mut missed = Passing::with(5000, true);
+        missed.update(1000, &[7; 4000]);
+        missed.written(&file, 1000, 4000);
+        assert_eq!(missed.finish(5000), None, "its beginning came before");
+        assert_eq!(of_file(&file, 0, 6000).expect("readable"), None);
+    }
 
     #[test]
     fn merged_units_are_the_hash_of_the_whole() {

@@ -2,7 +2,7 @@
 //!
 //! Bytes go into the part as they come. Each unit that is complete is forced to the disk in the background while the next one
 //! comes, and then noted: from then on it need not be sent again. It is hashed as it comes, or, if it went past this program's
-//! memory, read again in the background.
+//! memory, read again, at once or in the background.
 
 mod completion;
 
@@ -224,6 +224,7 @@ impl Live {
         let Waited::For(Ok(count)) = came else {
             return Ok(came);
         };
+        self.passing.written(&self.files.part, at, count);
         self.offset += count;
         let pushed = match self.offset.is_multiple_of(UNIT) || self.left() == 0 {
             true => self.push().await,

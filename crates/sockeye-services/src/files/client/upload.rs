@@ -23,6 +23,8 @@ const PIECE: u64 = 64 << 20;
 const AHEAD: usize = 2;
 /// Bytes that are sent between two looks at how far it is.
 const STEP: u64 = 4 << 20;
+/// Bytes that are hashed and then sent: what was read is in the processor's cache still when it goes.
+const BLOCK: u64 = units::READ as u64;
 /// Units that are hashed between two looks at how far it is.
 const UNITS: u64 = PIECE / UNIT;
 
@@ -294,7 +296,7 @@ impl Uploading {
     async fn pieces(&mut self, session: &mut Session, mut at: u64, watch: &dyn Watch) -> Result<(), Failure> {
         let size = self.size();
         let known = self.note.units.len() as u64;
-        let mut hashing = Hashing::new(&self.source, known, at, session.conn.sees_files());
+        let mut hashing = Hashing::new(size, known, at);
         while at < size {
             let count = PIECE.min(size - at);
             self.piece(session, at, count, &mut hashing, watch).await?;
@@ -326,21 +328,37 @@ impl Uploading {
         let mut done = 0;
         while done < count {
             let step = STEP.min(count - done);
-            let seen = |bytes: &[u8]| hashing.see(bytes);
-            let sending = session
-                .conn
-                .send_file_seen(&self.source.file, at + done, step, seen);
-            let sent = sending.await;
-            if sent.map_err(Failure::Lost)? < step {
-                return Err(self.source.has_changed());
-            }
+            self.step(session, at + done, step, hashing).await?;
             watch.moved(step);
             done += step;
-            let known = hashing.on(at + done).await?;
-            self.note.add(known)?;
+            self.note.add(hashing.known())?;
         }
         session.midway = false;
         heard(session, AHEAD).await
+    }
+
+    /// Sends some bytes of one unit. What doesn't pass through memory anyhow is read a block before it is sent.
+    async fn step(
+        &self,
+        session: &mut Session,
+        mut at: u64,
+        count: u64,
+        hashing: &mut Hashing,
+    ) -> Result<(), Failure> {
+        let (end, passes) = (at + count, session.conn.sees_files());
+        while at < end {
+            let block = if passes { end - at } else { BLOCK.min(end - at) };
+            if !passes {
+                hashing.read(&self.source, block)?;
+            }
+            let seen = |bytes: &[u8]| hashing.see(bytes);
+            let sending = session.conn.send_file_seen(&self.source.file, at, block, seen);
+            if sending.await.map_err(Failure::Lost)? < block {
+                return Err(self.source.has_changed());
+            }
+            at += block;
+        }
+        Ok(())
     }
 }
 
