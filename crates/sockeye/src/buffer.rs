@@ -258,6 +258,19 @@ impl Chunk {
         }
     }
 
+    /// None of its bytes is needed any more: the memory goes back now, and not where the chunk is dropped.
+    #[inline(always)]
+    pub(crate) fn release(&mut self) {
+        self.count = 0;
+        match &mut *self.owner.0 {
+            Whose::Pool { bytes } => {
+                bytes.give_back();
+                self.owner.0 = ManuallyDrop::new(Whose::Program); // nothing was left of it that had to be dropped
+            }
+            _ => self.owner = Owner::PROGRAM,
+        }
+    }
+
     /// Keeps the first `count` bytes only.
     pub fn truncate(&mut self, count: usize) {
         self.count = self.count.min(count);

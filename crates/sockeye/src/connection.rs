@@ -203,7 +203,7 @@ impl Connection {
     }
 
     /// [`poll_recv`](Self::poll_recv), with the error as the handler is told it.
-    #[inline(never)]
+    #[inline]
     // SAFETY: nothing else is in this section; see `model/blocking.rs`.
     #[allow(unsafe_code)]
     #[unsafe(link_section = "sockeye_hot")]

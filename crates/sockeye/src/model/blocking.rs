@@ -7,11 +7,14 @@
 //! Such a thread is reached from outside by shutting its socket down, by its [`Remote`], or by a signal.
 //!
 //! What each message passes through stands side by side in a section of its own, `sockeye_hot`. A process that has been asleep finds none
-//! of its pages known to the processor, and each costs it as much as a hundred instructions: under `process` an echo goes through 7 pages of
-//! code so, 5 of them of this section, and touches 14 of data, 7 of them its own. (Their `allow(unsafe_code)` is for that attribute only.)
+//! of its pages known to the processor, and each costs it as much as a hundred instructions: under `process` an echo goes through 4 or 5 pages
+//! of code so, 2 or 3 of them of this section, and touches 11 of data, 7 of them its own. So what is rare is `#[cold]` and stands elsewhere, and
+//! what is small is `#[inline]`: a function of another crate is called by way of a table, which is one more page. (Their
+//! `allow(unsafe_code)` is for that attribute only.)
 
 mod drive;
 mod half;
+mod link;
 
 use super::gate::{Gate, Gated};
 use super::ready::{Done, Packets, Permit, Reactor, Socket, Way, Wish};
@@ -21,6 +24,7 @@ use super::{AcceptLink, Driver, PacketLink, StreamLink};
 use crate::buffer::Spare;
 pub(crate) use drive::{drive, drive_connection, run};
 use half::Half;
+use link::Link;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -64,8 +68,9 @@ pub(crate) struct Blocking {
     sources: RefCell<Slab<Rc<Source>>>,
     timers: Timers,
     tasks: Tasks,
-    /// How many operations wait, and the one that began to wait last.
+    /// How many operations wait.
     waiting: Cell<usize>,
+    /// The one that began to wait last, if its call may block for the main future, and none has ceased to wait since.
     latest: Cell<Option<(usize, Way)>>,
     /// The operation that may block now.
     turn: Cell<Option<(usize, Way)>>,
@@ -112,6 +117,7 @@ impl Blocking {
     }
 
     /// How long the call of the operation whose turn it is may take.
+    #[inline]
     // SAFETY: nothing else is in this section; see `model/blocking.rs`.
     #[allow(unsafe_code)]
     #[unsafe(link_section = "sockeye_hot")]
@@ -119,9 +125,8 @@ impl Blocking {
         self.turn.set(None);
         let half = &source.halves[way as usize];
         let rest = half.rest();
-        if rest != Some(Duration::ZERO) && half.given.get() != rest {
+        if half.given.get() != rest {
             give_timeout(source, way, rest)?;
-            half.given.set(rest);
         }
         Ok(rest)
     }
@@ -155,18 +160,20 @@ impl Blocking {
         Err(error)
     }
 
+    #[inline]
     // SAFETY: nothing else is in this section; see `model/blocking.rs`.
     #[allow(unsafe_code)]
     #[unsafe(link_section = "sockeye_hot")]
     fn begin(&self, source: &Source, wish: Wish, cx: &Context<'_>) {
         let half = &source.halves[wish.way as usize];
         half.wait(wish, cx);
-        half.may_block.set(wish.may_block);
         half.paused.set(false);
         if !half.waiting.replace(true) {
             self.waiting.set(self.waiting.get() + 1);
         }
-        self.latest.set(Some((source.key, wish.way)));
+        let reachable = self.own.is_none_or(|own| own == source.fd);
+        let may_block = wish.may_block && reachable && self.tasks.are_led_by(cx.waker()) && source.waits();
+        self.latest.set(may_block.then_some((source.key, wish.way)));
     }
 
     /// The operation is over: the next wait begins anew.
@@ -176,10 +183,21 @@ impl Blocking {
         self.roused(half);
     }
 
+    /// Whether the limit has passed, and so the operation is over.
+    #[cold]
+    fn is_late(&self, half: &Half) -> bool {
+        let late = half.due.get().is_some_and(|due| due <= self.timers.now());
+        if late {
+            self.over(half);
+        }
+        late
+    }
+
     /// The operation is about to be tried again; when its limit passes stays as it was.
     fn roused(&self, half: &Half) {
         if half.waiting.replace(false) {
             self.waiting.set(self.waiting.get() - 1);
+            self.latest.set(None);
         }
     }
 
@@ -187,34 +205,13 @@ impl Blocking {
     #[inline]
     fn alone(&self) -> Option<(usize, Way)> {
         let only = self.latest.get().filter(|_| self.waiting.get() == 1)?;
-        if !self.is_alone(only)? {
-            self.forget_wakers();
-            if !self.is_alone(only)? {
-                return None;
-            }
-        }
-        Some(only)
+        let alone = self.tasks.main_is_alone() || self.forget_wakers();
+        alone.then_some(only)
     }
 
-    /// Whether nothing but this operation can wake the main future; `None` if its call couldn't block.
-    // SAFETY: nothing else is in this section; see `model/blocking.rs`.
-    #[allow(unsafe_code)]
-    #[unsafe(link_section = "sockeye_hot")]
-    fn is_alone(&self, (key, way): (usize, Way)) -> Option<bool> {
-        let sources = self.sources.borrow();
-        let source = sources.get(key)?;
-        let half = &source.halves[way as usize];
-        let reachable = self.own.is_none_or(|own| own == source.fd);
-        if !half.waiting.get() || !half.may_block.get() || !reachable || !source.waits() {
-            return None;
-        }
-        let waker = half.waker.borrow();
-        Some(self.tasks.main_is_alone(waker.as_ref()?))
-    }
-
-    /// The wakers of earlier waits are nobody's any more.
+    /// The wakers of earlier waits are nobody's any more; whether the main future is alone then.
     #[cold]
-    fn forget_wakers(&self) {
+    fn forget_wakers(&self) -> bool {
         let sources = self.sources.borrow();
         let idle = sources.iter().flat_map(|(_, source)| &source.halves);
         let wakers: Vec<_> = idle
@@ -223,22 +220,36 @@ impl Blocking {
             .collect();
         drop(sources); // a waker's drop may run anything
         drop(wakers);
+        self.tasks.main_is_alone()
     }
 
     /// Lets the one operation block, by polling the future again.
-    fn block<F: Future>(&self, (key, way): (usize, Way), future: Pin<&mut F>) -> io::Result<Poll<F::Output>> {
+    #[inline(always)]
+    fn block<F: Future + ?Sized>(&self, (key, way): (usize, Way), future: Pin<&mut F>) -> Poll<F::Output> {
         self.turn.set(Some((key, way)));
         let polled = self.tasks.repoll_main(future);
         if self.turn.take().is_some() && polled.is_pending() {
-            // The future has given that operation up.
-            if let Some(source) = self.sources.borrow().get(key) {
-                self.over(&source.halves[way as usize]);
-            }
+            self.given_up(key, way);
         }
-        Ok(polled)
+        polled
+    }
+
+    /// The future had no use for the turn of its operation.
+    #[cold]
+    fn given_up(&self, key: usize, way: Way) {
+        if let Some(source) = self.sources.borrow().get(key) {
+            self.over(&source.halves[way as usize]);
+        }
+    }
+
+    /// What has happened by now.
+    #[cold]
+    fn look(&self) -> io::Result<()> {
+        self.wait(Some(Duration::ZERO))
     }
 
     /// Waits by `poll(2)` for everything that can happen.
+    #[cold]
     fn wait(&self, limit: Option<Duration>) -> io::Result<()> {
         self.timers.tick();
         let now = self.timers.now();
@@ -298,7 +309,12 @@ impl Blocking {
     }
 }
 
+/// None where there is no time left: the call won't wait then.
+#[cold]
 fn give_timeout(source: &Source, way: Way, limit: Option<Duration>) -> io::Result<()> {
+    if limit == Some(Duration::ZERO) {
+        return Ok(());
+    }
     // SAFETY: the descriptor belongs to the link whose operation this is.
     #[allow(unsafe_code)]
     let socket = unsafe { BorrowedFd::borrow_raw(source.fd) };
@@ -306,7 +322,9 @@ fn give_timeout(source: &Source, way: Way, limit: Option<Duration>) -> io::Resul
         Way::Read => Timeout::Recv,
         Way::Write => Timeout::Send,
     };
-    Ok(set_socket_timeout(socket, kind, limit)?)
+    set_socket_timeout(socket, kind, limit)?;
+    source.halves[way as usize].given.set(limit);
+    Ok(())
 }
 
 impl Reactor for Blocking {
@@ -383,8 +401,7 @@ impl Reactor for Blocking {
             }
             is_turn = false;
         }
-        if half.due.get().is_some_and(|due| due <= self.timers.now()) {
-            self.over(half);
+        if half.due.get().is_some() && self.is_late(half) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         self.begin(source, wish, cx);
@@ -394,7 +411,7 @@ impl Reactor for Blocking {
 
 impl Driver for Blocking {
     fn stream(self: Rc<Self>, fd: OwnedFd) -> io::Result<Box<dyn StreamLink>> {
-        Ok(Box::new(Socket::new(self, fd)?))
+        Ok(Box::new(Link(Socket::new(self, fd)?)))
     }
 
     fn acceptor(self: Rc<Self>, fd: OwnedFd) -> io::Result<Box<dyn AcceptLink>> {

@@ -364,7 +364,7 @@ impl Nursery {
         self.shared.tell(&Event::Opened { id, peer });
         let pid = fork(|| {
             self.acceptors.into_iter().for_each(signals::close);
-            signals::child(self.voice.acceptor);
+            signals::child(self.voice.acceptor, arrival.entry.clone());
             live(work, arrival, remote, &self.shared, spin, self.gate.clone());
             self.voice.last_word()
         })
@@ -457,13 +457,14 @@ fn live(
     let shutdown = Shutdown {
         shared: shared.clone(),
     };
-    let over = move || {
-        match signals::told() {
-            signals::Told::Nothing => {}
-            signals::Told::Drain => shutdown.stop(),
-            signals::Told::Cut => entry.cut(),
+    let look = move || {
+        if entry.is_called() {
+            match signals::told() {
+                signals::Told::Nothing => {}
+                signals::Told::Drain => shutdown.stop(),
+                signals::Told::Cut => entry.cut(),
+            }
         }
-        entry.is_cut()
     };
-    thread::converse(work, arrival, remote, spin, gate, over);
+    thread::converse(work, arrival, remote, spin, gate, look);
 }

@@ -126,6 +126,46 @@ impl<R: Reactor> Socket<R> {
         self.reactor
             .poll_io(&self.place, wish, cx, |permit| Ok(attempt(&self.fd, permit)?))
     }
+
+    /// [`StreamLink::poll_recv`], to stand where its caller does.
+    #[inline(always)]
+    pub(super) fn receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Chunk>> {
+        self.poll(Way::Read, true, cx, |fd, permit| {
+            let mut spare = Spare::take();
+            let (count, _) = rustix::net::recv(fd, spare.bytes(), permit.receive())?;
+            Ok(Done {
+                value: spare.filled(count),
+                spent: count < RECEIVE,
+            })
+        })
+    }
+
+    /// [`StreamLink::poll_send`], to stand where its caller does.
+    #[inline(always)]
+    pub(super) fn send_all(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<()>> {
+        while !chunk.is_empty() {
+            match self.write(cx, chunk) {
+                Poll::Ready(count) => chunk.advance(count?),
+                Poll::Pending => {
+                    chunk.settle();
+                    return Poll::Pending;
+                }
+            }
+        }
+        chunk.release();
+        Poll::Ready(Ok(()))
+    }
+
+    #[inline(always)]
+    fn write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll(Way::Write, true, cx, |fd, permit| {
+            let count = rustix::net::send(fd, bytes, permit.send())?;
+            Ok(Done {
+                value: count,
+                spent: count < bytes.len(),
+            })
+        })
+    }
 }
 
 impl<R: Reactor> Drop for Socket<R> {
@@ -135,18 +175,8 @@ impl<R: Reactor> Drop for Socket<R> {
 }
 
 impl<R: Reactor> StreamLink for Socket<R> {
-    // SAFETY: nothing else is in this section; see `model/blocking.rs`.
-    #[allow(unsafe_code)]
-    #[unsafe(link_section = "sockeye_hot")]
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Chunk>> {
-        self.poll(Way::Read, true, cx, |fd, permit| {
-            let mut spare = Spare::take();
-            let (count, _) = rustix::net::recv(fd, spare.bytes(), permit.receive())?;
-            Ok(Done {
-                value: spare.filled(count),
-                spent: count < RECEIVE,
-            })
-        })
+        self.receive(cx)
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -162,30 +192,12 @@ impl<R: Reactor> StreamLink for Socket<R> {
         Poll::Ready(Ok(()))
     }
 
-    // SAFETY: nothing else is in this section; see `model/blocking.rs`.
-    #[allow(unsafe_code)]
-    #[unsafe(link_section = "sockeye_hot")]
     fn poll_send(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<()>> {
-        while !chunk.is_empty() {
-            match self.poll_write(cx, chunk) {
-                Poll::Ready(count) => chunk.advance(count?),
-                Poll::Pending => {
-                    chunk.settle();
-                    return Poll::Pending;
-                }
-            }
-        }
-        Poll::Ready(Ok(()))
+        self.send_all(cx, chunk)
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll(Way::Write, true, cx, |fd, permit| {
-            let count = rustix::net::send(fd, bytes, permit.send())?;
-            Ok(Done {
-                value: count,
-                spent: count < bytes.len(),
-            })
-        })
+        self.write(cx, bytes)
     }
 
     fn poll_write_all_of(&mut self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {

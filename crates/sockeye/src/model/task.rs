@@ -322,7 +322,7 @@ impl Tasks {
     }
 
     /// Polls the thread's main future, if it has been woken (as it is at the beginning).
-    pub(crate) fn poll_main<F: Future>(&self, future: Pin<&mut F>) -> Poll<F::Output> {
+    pub(crate) fn poll_main<F: Future + ?Sized>(&self, future: Pin<&mut F>) -> Poll<F::Output> {
         if self.main_ready.replace(false) {
             self.repoll_main(future)
         } else {
@@ -331,7 +331,8 @@ impl Tasks {
     }
 
     /// Polls the main future, woken or not.
-    pub(crate) fn repoll_main<F: Future>(&self, future: Pin<&mut F>) -> Poll<F::Output> {
+    #[inline(always)]
+    pub(crate) fn repoll_main<F: Future + ?Sized>(&self, future: Pin<&mut F>) -> Poll<F::Output> {
         let _polled = Polled::now(&self.main.waker, Ticket::MAIN);
         future.poll(&mut Context::from_waker(&self.main.waker))
     }
@@ -436,15 +437,18 @@ impl Tasks {
         }
     }
 
-    /// Whether the main future is all there is, and nobody keeps a waker of it but the operation that keeps `kept`:
-    /// then nothing but that operation can wake it.
+    /// Whether this waker is the main future's own.
     #[inline(always)]
-    pub(crate) fn main_is_alone(&self, kept: &Waker) -> bool {
+    pub(crate) fn are_led_by(&self, waker: &Waker) -> bool {
+        self.main.waker.will_wake(waker)
+    }
+
+    /// Whether the main future is all there is, and nobody keeps a waker of it but one operation: then nothing but that can wake it.
+    #[inline(always)]
+    pub(crate) fn main_is_alone(&self) -> bool {
         // The caller here, its waker here, and the one that the operation keeps.
         const KNOWN: usize = 3;
-        let alone = self.all.borrow().is_empty()
-            && self.main.waker.will_wake(kept)
-            && Arc::strong_count(&self.main.caller) == KNOWN;
+        let alone = self.all.borrow().is_empty() && Arc::strong_count(&self.main.caller) == KNOWN;
         // Another thread may have woken it and let go of its waker just now. Whoever sees that it has let go must see
         // that it has been woken as well.
         fence(Ordering::Acquire);

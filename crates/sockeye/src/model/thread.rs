@@ -50,7 +50,7 @@ fn accept_on_this_thread(worker: Worker, ready: Ready) {
         let thread = std::thread::Builder::new()
             .name(format!("sockeye-c{}", arrival.entry.id))
             .stack_size(STACK);
-        thread.spawn(move || converse(&work, arrival, remote, spin, gate, || false))?;
+        thread.spawn(move || converse(&work, arrival, remote, spin, gate, || ()))?;
         Ok(())
     };
     let serve = worker.serve(ready, place);
@@ -59,22 +59,25 @@ fn accept_on_this_thread(worker: Worker, ready: Ready) {
     }
 }
 
-/// A connection's whole life on this thread, unless it is cut, or `over` before. Its `remote` was made before, by who
-/// can still refuse the connection when no descriptor is left.
+/// A connection's whole life on this thread, unless it is cut. `look` is called after each wait, as what cuts it may be. Its `remote` was
+/// made before, by who can still refuse the connection when no descriptor is left.
 pub(super) fn converse(
     work: &StreamWork,
     arrival: Arrival,
     remote: Arc<Remote>,
     spin: Duration,
     gate: Arc<Gate>,
-    over: impl Fn() -> bool,
+    look: impl Fn(),
 ) {
     let entry: Arc<Entry> = arrival.entry.clone();
     let own = arrival.fd.as_raw_fd();
     let driver = Rc::new(Blocking::serving(own, remote.clone(), gate));
     let socket = SocketGrip(own);
     entry.hold(|| Box::new(ThreadGrip { socket, remote }));
-    let over = || over() || entry.is_cut();
+    let over = || {
+        look();
+        entry.is_cut()
+    };
     if let Err(error) = blocking::drive_connection(&driver, work(arrival), spin, over) {
         tracing::error!(%error, peer = %entry.peer, "a connection's thread can't wait and has ended");
     }

@@ -70,6 +70,7 @@ pub(crate) struct Entry {
     leaving: AtomicBool,
     input_ended: AtomicBool,
     cut: AtomicBool,
+    called: AtomicBool,
     pub(crate) id: u64,
     pub(crate) peer: Address,
     grip: Mutex<Option<Box<dyn Grip>>>,
@@ -88,6 +89,7 @@ impl Entry {
             leaving: AtomicBool::new(false),
             input_ended: AtomicBool::new(false),
             cut: AtomicBool::new(false),
+            called: AtomicBool::new(false),
             grip: Mutex::new(None),
         })
     }
@@ -176,6 +178,15 @@ impl Entry {
 
     pub(crate) fn is_cut(&self) -> bool {
         self.cut.load(Ordering::Acquire)
+    }
+
+    /// From a signal's handler: there is something to look for.
+    pub(crate) fn call(&self) {
+        self.called.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_called(&self) -> bool {
+        self.called.load(Ordering::Acquire)
     }
 
     /// Hands over a hold, unless there is one; a connection that has been stopped or cut meanwhile is so now.

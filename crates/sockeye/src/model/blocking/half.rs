@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 pub(super) struct Half {
     pub(super) ready: Cell<bool>,
     pub(super) waiting: Cell<bool>,
-    pub(super) may_block: Cell<bool>,
     pub(super) waker: RefCell<Option<Waker>>,
     pub(super) limit: Cell<Option<Duration>>,
     /// When the limit passes; known once the thread waits by `poll(2)`, or a signal has come.
@@ -25,16 +24,22 @@ pub(super) struct Half {
 }
 
 impl Half {
+    #[inline(always)]
     pub(super) fn wait(&self, wish: Wish, cx: &Context<'_>) {
         let known = matches!(&*self.waker.borrow(), Some(waker) if waker.will_wake(cx.waker()));
         if !known {
-            // Dropped when nothing is borrowed any more, for a waker's drop may run anything.
-            let _before = self.waker.replace(Some(cx.waker().clone()));
+            self.keep_waker(cx);
         }
         if self.limit.replace(wish.limit) != wish.limit {
             self.due.set(None);
             self.left.set(None);
         }
+    }
+
+    #[cold]
+    fn keep_waker(&self, cx: &Context<'_>) {
+        // Dropped when nothing is borrowed any more, for a waker's drop may run anything.
+        let _before = self.waker.replace(Some(cx.waker().clone()));
     }
 
     /// The wait begins, if it hasn't yet.
@@ -46,10 +51,16 @@ impl Half {
     }
 
     /// How long the call itself may take.
+    #[inline]
     pub(super) fn rest(&self) -> Option<Duration> {
         match self.due.get() {
-            Some(due) => Some(due.saturating_duration_since(Instant::now())),
+            Some(due) => Some(until(due)),
             None => self.left.get().or(self.limit.get()),
         }
     }
+}
+
+#[cold]
+fn until(due: Instant) -> Duration {
+    due.saturating_duration_since(Instant::now())
 }

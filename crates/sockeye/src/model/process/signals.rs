@@ -1,10 +1,12 @@
 //! Signals among the processes of a server.
 
+use crate::server::registry::Entry;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 use std::io;
 use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU8, Ordering};
 
 /// What a child has been told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub(super) enum Told {
 }
 
 static TOLD: AtomicU8 = AtomicU8::new(0);
+/// A child's connection. What a child looks at after each wait stands there, beside what each message touches anyhow.
+static OWN: AtomicPtr<Entry> = AtomicPtr::new(std::ptr::null_mut());
 static DIED: AtomicI32 = AtomicI32::new(-1);
 
 pub(super) fn told() -> Told {
@@ -25,12 +29,21 @@ pub(super) fn told() -> Told {
     }
 }
 
+#[allow(unsafe_code)]
+fn tell(what: u8) {
+    TOLD.fetch_max(what, Ordering::AcqRel);
+    // SAFETY: it is null, or has been given away for as long as the process lives.
+    if let Some(entry) = unsafe { OWN.load(Ordering::Acquire).as_ref() } {
+        entry.call();
+    }
+}
+
 extern "C" fn on_term(_: libc::c_int) {
-    TOLD.fetch_max(1, Ordering::AcqRel);
+    tell(1);
 }
 
 extern "C" fn on_cut(_: libc::c_int) {
-    TOLD.fetch_max(2, Ordering::AcqRel);
+    tell(2);
 }
 
 #[allow(unsafe_code)]
@@ -76,8 +89,9 @@ pub(super) fn acceptor() -> io::Result<OwnedFd> {
     Ok(read)
 }
 
-/// A child: `SIGTERM` says that the server drains, or that the acceptor has died, `SIGUSR2` that it is over.
-pub(super) fn child(acceptor: Pid) {
+/// A child, which serves `own`: `SIGTERM` says that the server drains, or that the acceptor has died, `SIGUSR2` that it is over.
+pub(super) fn child(acceptor: Pid, own: Arc<Entry>) {
+    OWN.store(Arc::into_raw(own).cast_mut(), Ordering::Release);
     handle(libc::SIGCHLD, libc::SIG_DFL);
     handle(libc::SIGTERM, on_term as *const () as libc::sighandler_t);
     handle(libc::SIGUSR2, on_cut as *const () as libc::sighandler_t);
