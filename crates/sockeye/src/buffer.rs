@@ -1,7 +1,7 @@
 //! Bytes on their way: a [`Chunk`] is what one receive brought, owned, and handed on without a copy.
 //!
 //! Nothing here belongs to an idle connection. A chunk borrows its memory from a pool of its thread (or from the
-//! buffers that an io_uring fills) at the moment when bytes arrive, and gives it back when it is dropped.
+//! buffers that an io_uring fills) at the moment when bytes arrive, and gives it back when it is dropped, or has been sent.
 
 use std::cell::RefCell;
 use std::fmt;

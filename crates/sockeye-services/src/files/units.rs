@@ -7,6 +7,7 @@ use blake3::Hasher;
 use blake3::hazmat::{ChainingValue, HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
 use rustix::buffer::spare_capacity;
 use rustix::io::{Errno, pread, retry_on_intr};
+use sockeye::Address;
 use sockeye_proto::files::{Hash, UNIT};
 use std::fs::File;
 use std::io;
@@ -16,12 +17,17 @@ use std::thread::available_parallelism;
 /// How much is read at once: enough for BLAKE3 to hash 16 chunks side by side many times, and within a core's own cache.
 pub(crate) const READ: usize = 256 << 10;
 
-/// With no more cores than this, those at both ends of a transfer are all there are: a thread that hashes beside them takes one away from who
-/// receives, and finds nothing in its cache (docs/performance.md).
+/// With no more cores than this, both ends of a transfer within a machine need all there are: a thread that hashes beside takes one away from
+/// who receives, and finds nothing in its cache (docs/performance.md).
 const FEW_CORES: usize = 2;
 
 static FEW: LazyLock<bool> =
     LazyLock::new(|| available_parallelism().is_ok_and(|cores| cores.get() <= FEW_CORES));
+
+/// Whether who receives from this peer had better hash what comes, instead of leaving that to the background.
+pub(crate) fn hashes_itself(peer: &Address) -> bool {
+    *FEW && peer.ip().is_none_or(|ip| ip.to_canonical().is_loopback())
+}
 
 /// What is kept of a unit. For a file of one unit it is the file's hash.
 pub type Value = ChainingValue;
@@ -84,24 +90,13 @@ pub(crate) struct Passing {
     unit: Option<Box<Unit>>,
     /// Up to where it is hashed.
     end: u64,
-    /// Bytes that weren't shown are read again at once.
-    again: bool,
 }
 
 impl Passing {
     /// None yet, of a file of this size.
     pub(crate) fn new(size: u64) -> Self {
-        Self::with(size, *FEW)
-    }
-
-    fn with(size: u64, again: bool) -> Self {
         let (unit, end) = (None, 0);
-        Passing {
-            size,
-            unit,
-            end,
-            again,
-        }
+        Passing { size, unit, end }
     }
 
     /// Some bytes, which are at `at` in the file and within one unit.
@@ -119,14 +114,17 @@ impl Passing {
         }
     }
 
-    /// Bytes that have just been written to a file, at `at` and within one unit. If they weren't shown as they came, they are read again: at
-    /// once where that is better than to leave the unit to the background.
-    pub(crate) fn written(&mut self, file: &File, at: u64, count: u64) {
+    /// Bytes that have just been written to a file, at `at` and within one unit. If they weren't shown as they came, they are read again.
+    /// Says how many were read.
+    pub(crate) fn written(&mut self, file: &File, at: u64, count: u64) -> u64 {
         let end = at + count;
-        if self.end != end && self.again {
-            self.begin(at);
-            self.read(file, end);
+        if self.end == end {
+            return 0;
         }
+        self.begin(at);
+        let before = self.end;
+        self.read(file, end);
+        self.end - before
     }
 
     /// Reads up to there, once that is enough for a read.
@@ -187,7 +185,7 @@ pub(crate) fn read_some(file: &File, at: u64, end: u64, buffer: &mut Vec<u8>) ->
     Ok(buffer.len() as u64)
 }
 
-/// The same of one that may have passed through memory on its way into the file: its bytes aren't read again then.
+/// The same of one that may have been hashed as it came: its bytes aren't read then.
 pub(crate) fn of_written(
     file: &File,
     number: u64,
@@ -233,32 +231,34 @@ mod tests {
     use super::*;
     use std::os::unix::fs::FileExt;
 
-    /// Some of the bytes are shown, the others read again.
+    /// Some of the bytes are shown, the others read again. What is behind them in the file has yet to be written.
     #[test]
     fn what_is_written_is_hashed_however_it_came() {
         const SIZE: usize = UNIT as usize + 300_000;
         let mut rng = fastrand::Rng::with_seed(11);
         let mut bytes = vec![0; SIZE];
         rng.fill(&mut bytes);
-        let file = tempfile::tempfile().expect("a file");
-        file.write_all_at(&bytes, 0).expect("written");
-        let expected = of_file(&file, 0, SIZE as u64).expect("readable");
         for largest in [1 << 12, 100_000, 1 << 20] {
-            let mut passing = Passing::with(SIZE as u64, true);
-            let (mut at, mut values) = (0, Vec::new());
+            let file = tempfile::tempfile().expect("a file");
+            file.write_all_at(&vec![0xee; SIZE], 0).expect("written");
+            let mut passing = Passing::new(SIZE as u64);
+            let (mut at, mut values, mut read) = (0, Vec::new(), 0);
             while at < SIZE {
                 let unit_end = (at / UNIT as usize + 1) * UNIT as usize;
                 let end = (at + rng.usize(1..=largest)).min(unit_end).min(SIZE);
                 if rng.bool() {
                     passing.update(at as u64, &bytes[at..end]);
                 }
-                passing.written(&file, at as u64, (end - at) as u64);
+                file.write_all_at(&bytes[at..end], at as u64).expect("written");
+                read += passing.written(&file, at as u64, (end - at) as u64);
                 at = end;
                 if at == unit_end || at == SIZE {
                     values.push(passing.finish(at as u64).expect("all of it"));
                 }
             }
-            assert_eq!(Some(values[0]), expected, "{largest}");
+            assert!(read > 0 && read < SIZE as u64, "{read} bytes were read");
+            let unit = of_file(&file, 0, SIZE as u64).expect("readable");
+            assert_eq!(Some(values[0]), unit, "{largest}");
             let hash = Hash(*blake3::hash(&bytes).as_bytes());
             assert_eq!(whole(&values), hash, "{largest}");
         }
@@ -268,13 +268,10 @@ mod tests {
     fn a_unit_that_is_missed_or_cut_is_left_to_who_reads_all_of_it() {
         let file = tempfile::tempfile().expect("a file");
         file.write_all_at(&[7; 5000], 0).expect("written");
-        let mut beside = Passing::with(5000, false);
-        beside.written(&file, 0, 5000);
-        assert_eq!(beside.finish(5000), None);
-        let mut cut = Passing::with(6000, true);
+        let mut cut = Passing::new(6000);
         cut.written(&file, 0, 6000);
         assert_eq!(cut.finish(6000), None, "it ends before");
-        let mut missed = Passing::with(5000, true);
+        let mut missed = Passing::new(5000);
         missed.update(1000, &[7; 4000]);
         missed.written(&file, 1000, 4000);
         assert_eq!(missed.finish(5000), None, "its beginning came before");

@@ -19,11 +19,17 @@ use rustix::io::Errno;
 use sockeye_proto::files::{Code, Failure, Hash, Path, Receipt, Received, UNIT, UploadName};
 use std::collections::VecDeque;
 use std::fs::File;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
-/// Units that may be under way to the disk while more is received: one is hashed while another is forced.
+/// Units that may be under way to the disk while more is received: one may be hashed while another is forced.
 const AHEAD: usize = 2;
+
+/// How much is read again to be hashed before the other connections of this thread have their turn: a few milliseconds' work with its
+/// receiving.
+const TURN: u64 = 4 << 20;
 
 /// What the background has to know; its claim ends with the last of it.
 #[derive(Debug)]
@@ -44,6 +50,8 @@ pub(super) struct Live {
     /// Where the next byte goes.
     offset: u64,
     passing: Passing,
+    /// How much was read again in this turn.
+    read: u64,
     /// Units that are on the disk.
     done: usize,
     /// Units that are on their way there, the oldest first.
@@ -176,6 +184,7 @@ impl Live {
             party: place.party.clone(),
             offset: offset_after(done, files.plan.size),
             passing: Passing::new(files.plan.size),
+            read: 0,
             files: Arc::new(files),
             done,
             ahead: VecDeque::new(),
@@ -224,7 +233,13 @@ impl Live {
         let Waited::For(Ok(count)) = came else {
             return Ok(came);
         };
-        self.passing.written(&self.files.part, at, count);
+        if units::hashes_itself(wire.conn.peer()) {
+            self.read += self.passing.written(&self.files.part, at, count);
+            if self.read >= TURN {
+                self.read = 0;
+                others().await;
+            }
+        }
         self.offset += count;
         let pushed = match self.offset.is_multiple_of(UNIT) || self.left() == 0 {
             true => self.push().await,
@@ -326,6 +341,19 @@ impl Live {
         }
         discarded
     }
+}
+
+/// Lets the others of this thread have their turn.
+async fn others() {
+    let mut had = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut had, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 fn of_part(error: Errno) -> Failure {

@@ -9,8 +9,8 @@
 //! What each message passes through stands side by side in a section of its own, `sockeye_hot`. A process that has been asleep finds none
 //! of its pages known to the processor, and each costs it as much as a hundred instructions: under `process` an echo goes through 4 or 5 pages
 //! of code so, 2 or 3 of them of this section, and touches 11 of data, 7 of them its own. So what is rare is `#[cold]` and stands elsewhere, and
-//! what is small is `#[inline]`: a function of another crate is called by way of a table, which is one more page. (Their
-//! `allow(unsafe_code)` is for that attribute only.)
+//! what is small is `#[inline]`: a call from one crate into another looks its target up in the global offset table, which is one more page.
+//! (Their `allow(unsafe_code)` is for that attribute only.)
 
 mod drive;
 mod half;
@@ -77,8 +77,11 @@ pub(crate) struct Blocking {
     /// Of a thread that accepts, until it opens its door; of one that serves who was accepted, until that one passes.
     gate: Cell<Option<Arc<Gate>>>,
     /// The one descriptor whose calls can be ended from outside, so that they may block; any, if nobody is outside.
-    own: Option<RawFd>,
+    own: Cell<Option<RawFd>>,
 }
+
+/// No descriptor: the own one is closed, and its number may come to be another's.
+const CLOSED: RawFd = -1;
 
 impl Blocking {
     pub(crate) fn new() -> io::Result<Self> {
@@ -95,14 +98,14 @@ impl Blocking {
             latest: Cell::new(None),
             turn: Cell::new(None),
             gate: Cell::new(None),
-            own: None,
+            own: Cell::new(None),
         }
     }
 
     /// For a thread that serves one connection behind a gate, and is stopped by shutting that down.
     pub(crate) fn serving(own: RawFd, remote: Arc<Remote>, gate: Arc<Gate>) -> Self {
         Blocking {
-            own: Some(own),
+            own: Cell::new(Some(own)),
             gate: Cell::new(Some(gate)),
             ..Self::reached_by(remote)
         }
@@ -171,7 +174,7 @@ impl Blocking {
         if !half.waiting.replace(true) {
             self.waiting.set(self.waiting.get() + 1);
         }
-        let reachable = self.own.is_none_or(|own| own == source.fd);
+        let reachable = self.own.get().is_none_or(|own| own == source.fd);
         let may_block = wish.may_block && reachable && self.tasks.are_led_by(cx.waker()) && source.waits();
         self.latest.set(may_block.then_some((source.key, wish.way)));
     }
@@ -205,7 +208,7 @@ impl Blocking {
     #[inline]
     fn alone(&self) -> Option<(usize, Way)> {
         let only = self.latest.get().filter(|_| self.waiting.get() == 1)?;
-        let alone = self.tasks.main_is_alone() || self.forget_wakers();
+        let alone = self.tasks.main_is_alone() || self.forget_wakers() && self.latest.get() == Some(only);
         alone.then_some(only)
     }
 
@@ -337,7 +340,7 @@ impl Reactor for Blocking {
         let source = Rc::new(Source {
             fd: fd.as_raw_fd(),
             key: place.key(),
-            waits: Cell::new(self.own.filter(|own| *own == fd.as_raw_fd()).map(|_| true)),
+            waits: Cell::new((self.own.get() == Some(fd.as_raw_fd())).then_some(true)),
             halves: Default::default(),
         });
         // A socket can be written to until it says otherwise, but rarely has something to read at once.
@@ -348,6 +351,9 @@ impl Reactor for Blocking {
 
     fn deregister(&self, source: &Rc<Source>, _: BorrowedFd<'_>) {
         source.halves.iter().for_each(|half| self.over(half));
+        if self.own.get() == Some(source.fd) {
+            self.own.set(Some(CLOSED));
+        }
         let gone = self.sources.borrow_mut().remove(source.key);
         drop(gone);
     }
@@ -376,7 +382,9 @@ impl Reactor for Blocking {
         while is_turn || half.ready.get() {
             let (mut permit, mut rest) = (Permit::Try, None);
             if is_turn {
-                rest = self.take_turn(source, wish.way)?;
+                rest = self
+                    .take_turn(source, wish.way)
+                    .inspect_err(|_| self.over(half))?;
                 if rest != Some(Duration::ZERO) {
                     permit = Permit::Block; // else what has come by now has come in time
                 }

@@ -1,5 +1,6 @@
 //! Sockets over anything that tells when a descriptor is ready: spin, select, epoll, Tokio and the blocking wait all
-//! share the links of this file and differ in their [`Reactor`].
+//! share the links of this file and differ in their [`Reactor`]. (That of the blocking wait says where its code stands, too:
+//! `blocking/link.rs`.)
 //!
 //! Descriptors stay in blocking mode; each call says for itself that it must not wait (`MSG_DONTWAIT`). So a model
 //! that may block does it in the very call, and no model pays an `fcntl` per connection.

@@ -443,7 +443,8 @@ impl Tasks {
         self.main.waker.will_wake(waker)
     }
 
-    /// Whether the main future is all there is, and nobody keeps a waker of it but one operation: then nothing but that can wake it.
+    /// Whether the main future is all there is, and nobody keeps a waker of it but one operation, which is known to: then nothing but that can
+    /// wake it.
     #[inline(always)]
     pub(crate) fn main_is_alone(&self) -> bool {
         // The caller here, its waker here, and the one that the operation keeps.

@@ -59,8 +59,8 @@ fn accept_on_this_thread(worker: Worker, ready: Ready) {
     }
 }
 
-/// A connection's whole life on this thread, unless it is cut. `look` is called after each wait, as what cuts it may be. Its `remote` was
-/// made before, by who can still refuse the connection when no descriptor is left.
+/// A connection's whole life on this thread, unless it is cut. `look` is called after each wait, and may cut it. Its `remote` was made
+/// before, by who can still refuse the connection when no descriptor is left.
 pub(super) fn converse(
     work: &StreamWork,
     arrival: Arrival,

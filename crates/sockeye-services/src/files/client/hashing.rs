@@ -21,10 +21,9 @@ pub(crate) fn whole(file: &File, size: u64, known: &mut Units) -> io::Result<Opt
     Ok(Some(units::whole(known)))
 }
 
-/// The hashes of a source's units while it is sent: each block is hashed just before it goes, and so is read from the disk once and from memory
-/// once more. A thread that hashes beside takes longer where it takes a core from who receives, and gains little elsewhere, for a file is hashed
-/// faster than it is received. That the source has changed meanwhile shows in its times and its size, in units that were noted before, or
-/// in the hash of what has come.
+/// The hashes of a source's units while it is sent: each block is hashed just before it goes. A thread that hashes beside takes longer where it
+/// takes a core from who receives. That the source has changed meanwhile shows in its times and its size, in units that were noted before,
+/// or in the hash of what has come.
 pub(crate) struct Hashing {
     passing: Passing,
     size: u64,
@@ -100,4 +99,40 @@ pub(crate) fn of_source(source: &Source, first: u64, end: u64) -> Result<Units, 
         Err(error) => Err(Failure::disk("read", &source.path, error)),
     };
     (first..end).map(unit).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_the_same_read_or_seen_and_known_ones_are_passed_over() {
+        const SIZE: u64 = 2 * UNIT + 300_000;
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("source");
+        let mut bytes = vec![0; SIZE as usize];
+        fastrand::Rng::with_seed(12).fill(&mut bytes);
+        std::fs::write(&path, &bytes).expect("written");
+        let source = Source::named(&path).expect("a source");
+        let all = of_source(&source, 0, 3).expect("readable");
+
+        let mut seen = Hashing::new(SIZE, 0, 0);
+        bytes.chunks(100_003).for_each(|piece| seen.see(piece));
+        assert_eq!(seen.known(), all);
+
+        for first in 0..=3 {
+            let mut read = Hashing::new(SIZE, first as u64, 0);
+            let (mut at, mut known) = (0, Units::new());
+            while at < SIZE {
+                let block = (SIZE - at).min(4 << 20);
+                read.read(&source, block).expect("readable");
+                known.extend(read.known());
+                at += block;
+            }
+            assert_eq!(known, all[first..], "from unit {first}");
+        }
+
+        let mut longer = Hashing::new(SIZE + 1, 2, 2 * UNIT);
+        longer.read(&source, 300_001).expect_err("it ends before");
+    }
 }

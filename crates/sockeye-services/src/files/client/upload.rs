@@ -17,7 +17,7 @@ use sockeye_proto::files::{
 use sockeye_proto::harmless;
 use std::sync::Arc;
 
-/// Bytes of a piece: a unit of hashing for each of a few threads of the service, and a tenth of a second of sending.
+/// Bytes of a piece: some units of hashing, and a tenth of a second of sending.
 const PIECE: u64 = 64 << 20;
 /// Pieces that may be sent ahead of their answers: so the line is never idle, and what is refused is noticed soon.
 const AHEAD: usize = 2;
