@@ -167,6 +167,16 @@ fn nobody_talks_to_itself_even_where_every_port_is_answered() {
     );
 }
 
+/// A peer elsewhere, whose port isn't by chance that of the service: one that is gets no answer.
+fn connected(served: SocketAddr) -> UdpSocket {
+    let mut peer = client(at(2));
+    while peer.local_addr().expect("bound").port() == served.port() {
+        peer = client(at(2));
+    }
+    peer.connect(served).expect("connect");
+    peer
+}
+
 #[test]
 fn ports_of_services_get_no_answer() {
     inside("shield::ports_of_services_get_no_answer", || {
@@ -180,8 +190,7 @@ fn ports_of_services_get_no_answer() {
                         socket.send_to(b"dog", served.address()).expect("send");
                     }
                     // Served after them, and so answered after them.
-                    let peer = client(at(2));
-                    peer.connect(served.address()).expect("connect");
+                    let peer = connected(served.address());
                     ask(&peer, "dog");
                 }
             }
@@ -206,8 +215,7 @@ fn a_source_has_its_rate_and_not_more() {
             for _ in 0..100 {
                 flood.send_to(b"x", echo.address()).expect("send");
             }
-            let peer = client(at(2));
-            peer.connect(echo.address()).expect("connect");
+            let peer = connected(echo.address());
             assert_eq!(ask(&peer, "?"), b"?");
             echo.answers(6);
             assert!(echo.answered.try_recv().is_err(), "more than the rate");
@@ -221,8 +229,7 @@ fn an_answer_is_no_greater_than_its_question_allows() {
         each_model(|model| {
             let beyond = |service: &str, settings: Settings| {
                 let served = serve(service, &format!("udp://{}:0", HOSTS[0]), model, settings);
-                let peer = client(at(2));
-                peer.connect(served.address()).expect("connect");
+                let peer = connected(served.address());
                 (served, peer)
             };
             let (_served, peer) = beyond("chargen", Settings::new());
