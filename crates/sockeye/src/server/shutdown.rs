@@ -106,7 +106,10 @@ pub(crate) struct Until {
 }
 
 impl Until {
-    pub(crate) fn new(watch: watch::Receiver<Stage>, stage: Stage) -> Self {
+    pub(crate) fn new(mut watch: watch::Receiver<Stage>, stage: Stage) -> Self {
+        if *watch.borrow() != Stage::Running {
+            watch.mark_changed(); // and waits may yet be told of that: see `poll`
+        }
         Until {
             wait: Some(wait(&watch, stage)),
             watch,
@@ -140,10 +143,11 @@ impl Until {
             .asked
             .as_ref()
             .is_some_and(|asked| asked.will_wake(cx.waker()));
+        // A change is seen here before waits are told of it. So once there was one the wait itself is asked, at each look: what it is told
+        // later would be taken from it for nothing otherwise. (The watch is never marked as unchanged.)
         if is_asked && matches!(self.watch.has_changed(), Ok(false)) {
             return Poll::Pending;
         }
-        self.watch.mark_unchanged(); // a change from here on is met by the wait, or by the next look
         self.asked = Some(cx.waker().clone());
         let polled = wait.as_mut().poll(cx);
         self.over = polled.is_ready();
@@ -167,6 +171,8 @@ pub(crate) async fn reached(watch: &mut watch::Receiver<Stage>, stage: Stage) {
 mod tests {
     use super::*;
     use std::future::poll_fn;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::Wake;
     use tokio::sync::mpsc::unbounded_channel;
 
     /// A task of Tokio's that has done much in one turn finds that nothing of Tokio's is ready any more, be it so or not.
@@ -187,5 +193,42 @@ mod tests {
             Poll::Ready(until.poll(cx))
         }));
         assert_eq!(seen, Poll::Ready(()));
+    }
+
+    #[derive(Default)]
+    struct Called(AtomicBool);
+
+    impl Wake for Called {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Release);
+        }
+    }
+
+    /// Looks again and again, as `spin` does, while another thread tells of a stop.
+    #[test]
+    fn a_stop_is_seen_though_the_look_comes_while_it_is_told() {
+        for _ in 0..4_000 {
+            let called = Arc::new(Called::default());
+            let waker = Waker::from(called.clone());
+            let cx = &mut Context::from_waker(&waker);
+            let (stage, watch) = watch::channel(Stage::Running);
+            let mut stop = Until::new(watch.clone(), Stage::Draining);
+            let mut cut = Until::new(watch, Stage::Cut);
+            let mut look = || (stop.poll(cx), cut.poll(cx));
+            let _ = look();
+            let teller = std::thread::spawn(move || stage.send(Stage::Draining).map(|()| stage));
+            while !teller.is_finished() {
+                let _ = look();
+            }
+            let stage = teller.join().expect("it is told").expect("somebody waits");
+            assert_eq!(look(), (Poll::Ready(()), Poll::Pending));
+            called.0.store(false, Ordering::Release);
+            stage.send(Stage::Cut).expect("somebody waits");
+            assert!(
+                called.0.load(Ordering::Acquire),
+                "whoever waits for the next stage is called"
+            );
+            assert_eq!(look(), (Poll::Ready(()), Poll::Ready(())));
+        }
     }
 }
