@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 
 use super::comparisons::{Comparison, Told};
 use super::results::{Run, Spread, figure, of, ratio, with_model};
+use super::turns::AGAIN;
 use crate::step;
 
 const PAGE: &str = "docs/performance.md";
@@ -16,8 +17,8 @@ const END: &str = "<!-- /bench -->";
 pub(super) fn table(comparison: &Comparison, cases: &[&str], runs: &[Run]) -> String {
     let head = match comparison.told {
         Told::Work => {
-            "| case | model | beside | CPU per request, ratio | CPU per request, ns | requests/s, ratio | \
-             unserved connections | errors | others' load, cores |\n|---|---|---|---|---|---|---|---|---|\n"
+            "| case | model | beside | CPU per request, ratio | the other's to itself | CPU per request, ns | requests/s, ratio | \
+             unserved connections | errors | others' load, cores |\n|---|---|---|---|---|---|---|---|---|---|\n"
         }
         Told::Memory => {
             "| case | model | beside | bytes per connection | of the other | errors |\n|---|---|---|---|---|---|\n"
@@ -58,13 +59,14 @@ fn row(told: Told, runs: &[Run], [case, model, ours, reference]: [&str; 4]) -> S
         }
     };
     let most = |s: Spread| format!("{:.0}", s.max);
-    let ratio = |name: &str| spread(ratio(runs, ours, reference, case, name), 2);
+    let ratio = |server: &str, name: &str| spread(ratio(runs, server, reference, case, name), 2);
     match told {
         Told::Work => format!(
-            "| {case} | {model} | {reference} | {} | {} | {} | {} | {} | {} |\n",
-            ratio("server_ns_per_req"),
+            "| {case} | {model} | {reference} | {} | {} | {} | {} | {} | {} | {} |\n",
+            ratio(ours, "server_ns_per_req"),
+            ratio(&format!("{reference}{AGAIN}"), "server_ns_per_req"),
             both(&|s| format!("{:.0}", s.median), "server_ns_per_req"),
-            ratio("rps"),
+            ratio(ours, "rps"),
             both(&most, "silent_conns"),
             both(&most, "errors"),
             spread(of_ours("foreign_util").map(Spread::not_below_zero), 2),
@@ -169,11 +171,12 @@ mod tests {
         let comparison = &comparisons::chosen(Some("echo"), Some("spin,select")).unwrap()[0];
         let runs = results::read(
             r#"{"server":"sockeye-spin","case":"c1","round":0,"server_ns_per_req":110,"rps":9,"silent_conns":0,"errors":0,"foreign_util":0.1}
-               {"server":"c-busy","case":"c1","round":0,"server_ns_per_req":100,"rps":10,"silent_conns":2,"errors":0}"#,
+               {"server":"c-busy","case":"c1","round":0,"server_ns_per_req":100,"rps":10,"silent_conns":2,"errors":0}
+               {"server":"c-busy again","case":"c1","round":0,"server_ns_per_req":97,"rps":10,"silent_conns":0,"errors":0}"#,
         )
         .unwrap();
         let table = table(comparison, &["c1"], &runs);
-        let row = "| c1 | spin | c-busy | 1.10 (1.10..1.10) | 110 / 100 | 0.90 (0.90..0.90) | 0 / 2 | 0 / 0 | 0.10 (0.10..0.10) |";
+        let row = "| c1 | spin | c-busy | 1.10 (1.10..1.10) | 0.97 (0.97..0.97) | 110 / 100 | 0.90 (0.90..0.90) | 0 / 2 | 0 / 0 | 0.10 (0.10..0.10) |";
         assert!(table.contains(row), "{table}");
         assert!(table.contains("| c1 | select | did not run |"), "{table}");
     }

@@ -1,7 +1,9 @@
-//! Servers that stay up while the load generator asks one after the other, for a moment each, again and again.
+//! Servers that stay up for a while, in which the load generator asks one after the other, for a moment each, again and again.
 //!
 //! The speed of a machine that others use, too, drifts within seconds by more than what is to be measured. So the turns of those
-//! that are compared are short and many, and their order is turned around each time.
+//! that are compared are short and many, and their order is turned around each time. Where in memory a server comes to stand is chance,
+//! and makes it faster or slower for as long as it lives: so it is started anew now and then. And each reference stands there twice: what it
+//! differs from itself is what the measurement can't tell.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -22,6 +24,10 @@ use crate::step;
 /// Turns of each server, and seconds of each.
 pub(super) const ROUNDS: &str = "25";
 pub(super) const SECS: &str = "0.3";
+/// Turns of a server before it is started anew.
+const SITTING: usize = 5;
+/// What the second one of a reference is called, after its name.
+pub(super) const AGAIN: &str = " again";
 /// The cores of the servers and of the load generator.
 const CORES: [&str; 2] = ["0", "1"];
 /// How long a server may take until it answers.
@@ -75,6 +81,7 @@ fn may_go_first() -> bool {
 
 /// How a server of this name is started.
 fn command(name: &str, what: &str, programs: &Path, port: u16, may_go_first: bool) -> Command {
+    let name = name.strip_suffix(AGAIN).unwrap_or(name);
     let scheme = if what == "udp" { "udp" } else { "tcp" };
     let (program, words): (_, Vec<String>) = match name.strip_prefix("sockeye-") {
         Some(model) => {
@@ -212,30 +219,30 @@ pub(super) fn measure(
     for case in cases {
         for (model, references) in &comparison.pairs {
             step::announce(&format!("{case}: {model} and {}", references.join(", ")));
-            let names = std::iter::once(format!("sockeye-{model}"));
-            let others = references
-                .iter()
-                .filter(|name| built(name))
-                .map(|name| (*name).to_owned());
-            let servers: Vec<Server> = names
-                .chain(others)
-                .map(|name| Server::start(&name, comparison.what, programs, may_go_first))
-                .collect::<Result<_>>()?;
-            if never_rests(model) {
-                servers.iter().try_for_each(|server| server.signal("-STOP"))?;
-            }
-            for round in 0..rounds {
-                let mut order: Vec<&Server> = servers.iter().collect();
-                if round % 2 == 1 {
-                    order.reverse();
+            let references = references.iter().filter(|name| built(name));
+            let both = references.flat_map(|name| [(*name).to_owned(), format!("{name}{AGAIN}")]);
+            let names: Vec<String> = std::iter::once(format!("sockeye-{model}")).chain(both).collect();
+            for first in (0..rounds).step_by(SITTING) {
+                let servers = names
+                    .iter()
+                    .map(|name| Server::start(name, comparison.what, programs, may_go_first))
+                    .collect::<Result<Vec<_>>>()?;
+                if never_rests(model) {
+                    servers.iter().try_for_each(|server| server.signal("-STOP"))?;
                 }
-                for server in order {
-                    let mut said = server.turn(comparison.what, (case, model), secs, programs)?;
-                    said["server"] = json!(server.name);
-                    said["beside"] = json!(model);
-                    said["case"] = json!(case);
-                    said["round"] = json!(round);
-                    writeln!(file, "{said}").with_context(|| format!("write {}", out.display()))?;
+                for round in first..rounds.min(first + SITTING) {
+                    let mut order: Vec<&Server> = servers.iter().collect();
+                    if round % 2 == 1 {
+                        order.reverse();
+                    }
+                    for server in order {
+                        let mut said = server.turn(comparison.what, (case, model), secs, programs)?;
+                        said["server"] = json!(server.name);
+                        said["beside"] = json!(model);
+                        said["case"] = json!(case);
+                        said["round"] = json!(round);
+                        writeln!(file, "{said}").with_context(|| format!("write {}", out.display()))?;
+                    }
                 }
             }
         }
