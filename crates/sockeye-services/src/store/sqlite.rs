@@ -106,7 +106,7 @@ impl Sqlite {
 
     fn with_engine(&self, send: impl FnOnce(&Engine) -> Result<(), Failure>) -> Result<(), Failure> {
         let mut engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
-        if engine.as_ref().is_none_or(|engine| !engine.is_of_this_process()) {
+        if engine.as_ref().is_none_or(|engine| !engine.is_at_work()) {
             *engine = Some(Engine::start(&self.path)?);
         }
         engine.as_ref().map_or(Ok(()), send)

@@ -18,7 +18,10 @@ use super::task::Remote;
 use super::{StreamLink, Workers, current, thread};
 use crate::buffer::{Chunk, Spare};
 use crate::server::registry::{Entry, Grip, lock};
-use crate::server::{Arrival, Event, Job, NoPlace, Reason, Shared, Shutdown, Stage, StreamWork, Worker};
+use crate::server::{
+    Arrival, BACKOFF, Event, Job, NoPlace, Reason, Shared, Shutdown, Stage, StreamWork, Worker,
+};
+use crate::time::sleep;
 use counts::Pool;
 pub(crate) use inherited::keep_to_itself;
 use report::{Report, Reporter, Voice};
@@ -160,7 +163,7 @@ fn start_relay(ends: Ends, shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
     let started = relay.spawn(move || {
         if let Err(error) = blocking::run(relay_all(ends, &shared)).flatten() {
             tracing::error!(%error, "the events of forked processes are no longer told");
-            bury_acceptor(acceptor, &shared);
+            bury_acceptor(acceptor, &shared, WaitOptions::empty());
         }
         shared.close();
         OURS.fetch_sub(1, Ordering::AcqRel);
@@ -182,8 +185,10 @@ async fn relay_all(ends: Ends, shared: &Arc<Shared>) -> io::Result<()> {
     let (mut reports, mut helm) = (driver.clone().stream(reports)?, driver.stream(helm)?);
     let mut stage = shared.stage.subscribe();
     stage.mark_changed(); // the server may have been stopped before this thread began to look
-    let mut steered = true;
+    let (mut steered, mut buried) = (true, false);
     loop {
+        // While it ends it may have much to tell, and waits until that is read.
+        buried = buried || !steered && bury_acceptor(acceptor, shared, WaitOptions::NOHANG);
         tokio::select! {
             received = recv(&mut reports) => match received {
                 Some(bytes) => {
@@ -194,10 +199,8 @@ async fn relay_all(ends: Ends, shared: &Arc<Shared>) -> io::Result<()> {
                 }
                 None => break, // the last of its processes is gone
             },
-            _ = recv(&mut helm), if steered => {
-                steered = false;
-                bury_acceptor(acceptor, shared);
-            }
+            _ = recv(&mut helm), if steered => steered = false,
+            _ = sleep(BACKOFF), if !steered && !buried => {}
             Ok(()) = stage.changed() => {
                 let word = match *stage.borrow_and_update() {
                     Stage::Running => continue,
@@ -209,8 +212,8 @@ async fn relay_all(ends: Ends, shared: &Arc<Shared>) -> io::Result<()> {
             }
         }
     }
-    if steered {
-        bury_acceptor(acceptor, shared);
+    if !buried {
+        bury_acceptor(acceptor, shared, WaitOptions::empty());
     }
     Ok(())
 }
@@ -221,15 +224,18 @@ async fn recv(link: &mut Box<dyn StreamLink>) -> Option<Chunk> {
     received.ok().filter(|bytes| !bytes.is_empty())
 }
 
-fn bury_acceptor(acceptor: Pid, shared: &Shared) {
-    let how = match waitpid(Some(acceptor), WaitOptions::empty()) {
+/// Whether it has died.
+fn bury_acceptor(acceptor: Pid, shared: &Shared, options: WaitOptions) -> bool {
+    let how = match waitpid(Some(acceptor), options) {
+        Ok(None) => return false,
         Ok(Some((_, status))) => died(status),
-        _ => "is gone".to_owned(),
+        Err(_) => "is gone".to_owned(),
     };
     let _busy = QUIET.read().unwrap_or_else(PoisonError::into_inner);
     if *shared.stage.borrow() == Stage::Running {
         shared.fail(&format!("the process that accepts {how}"));
     }
+    true
 }
 
 fn died(status: WaitStatus) -> String {

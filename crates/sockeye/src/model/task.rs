@@ -463,8 +463,10 @@ impl Tasks {
         drop(tasks);
     }
 
-    /// Drops those that needn't come to their end; whether there are others.
+    /// Drops those that needn't come to their end; whether there are others. The main future has ended: that it is called means nothing any
+    /// more.
     pub(crate) fn drop_passing(&self) -> bool {
+        self.main_ready.set(false);
         let mut all = self.all.borrow_mut();
         let passing: Vec<usize> = all
             .iter()

@@ -67,9 +67,11 @@ impl Shutdown {
         let deadline = begun.checked_add(self.shared.limits.drain).unwrap_or(begun + far);
         let mut seen: HashMap<u64, u64> = HashMap::new();
         loop {
+            // The acceptors may still be admitting their last; they say when they are through. To be asked before the books are looked at: who
+            // is booked in between would be nobody's.
+            let closed = self.shared.is_closed();
             let entries = self.shared.registry.all();
-            // The acceptors may still be admitting their last; they say when they are through.
-            if (entries.is_empty() && self.shared.is_closed()) || *self.shared.stage.borrow() == Stage::Cut {
+            if (entries.is_empty() && closed) || *self.shared.stage.borrow() == Stage::Cut {
                 return;
             }
             for entry in &entries {

@@ -115,8 +115,13 @@ impl Engine {
         })
     }
 
-    pub(super) fn is_of_this_process(&self) -> bool {
+    fn is_of_this_process(&self) -> bool {
         self.process == std::process::id()
+    }
+
+    /// Whether it is this process' own, and its thread hasn't died of a job.
+    pub(super) fn is_at_work(&self) -> bool {
+        self.is_of_this_process() && !self.writes.is_closed() && !self.reads.is_closed()
     }
 
     pub(super) fn write(&self, job: Box<dyn Job>) -> Outcome<()> {

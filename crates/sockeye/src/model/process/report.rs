@@ -3,6 +3,7 @@
 use crate::address::Address;
 use crate::endpoint::UnixName;
 use crate::server::{Event, Reason};
+use rustix::io::retry_on_intr;
 use rustix::net::SendFlags;
 use rustix::process::{Pid, getpid, getppid};
 use std::ffi::OsString;
@@ -33,9 +34,11 @@ impl Reporter {
         Reporter(Arc::new(socket))
     }
 
-    pub(super) fn send(&self, report: &Report) {
-        // When the process that wanted to know is gone, nobody misses it.
-        let _ = rustix::net::send(&*self.0, &report.written(), SendFlags::NOSIGNAL);
+    /// Whether it has been told. When the process that wanted to know is gone, nobody misses it.
+    pub(super) fn send(&self, report: &Report) -> bool {
+        let words = report.written();
+        // A child's end, or a word from the server, is no reason to leave it untold, however long its reader takes.
+        retry_on_intr(|| rustix::net::send(&*self.0, &words, SendFlags::NOSIGNAL)).is_ok()
     }
 }
 
@@ -59,18 +62,21 @@ impl Voice {
     }
 
     pub(super) fn tell(&self, event: &Event) {
-        if getpid() != self.acceptor {
+        let is_child = getpid() != self.acceptor;
+        if is_child {
             match event {
                 Event::Opened { .. } => return,
                 Event::Closed {
                     reason: Reason::Finished,
                     ..
                 } if getppid() == Some(self.acceptor) => return, // its acceptor sees it leave, and knows the counts
-                Event::Closed { .. } => self.told.store(true, Ordering::Relaxed),
                 _ => {}
             }
         }
-        self.reporter.send(&Report::Event(event.clone()));
+        let told = self.reporter.send(&Report::Event(event.clone()));
+        if told && is_child && matches!(event, Event::Closed { .. }) {
+            self.told.store(true, Ordering::Relaxed);
+        }
     }
 
     /// How a child is to leave.

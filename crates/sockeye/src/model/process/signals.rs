@@ -86,7 +86,19 @@ pub(super) fn acceptor() -> io::Result<OwnedFd> {
         handle(signal, libc::SIG_IGN);
     }
     handle(libc::SIGCHLD, on_died as *const () as libc::sighandler_t);
+    let_all_through();
     Ok(read)
+}
+
+/// Whatever the calling program has blocked, to wait for it by signalfd(2) or sigwait(3), is not blocked here, nor in the children.
+#[allow(unsafe_code, clippy::multiple_unsafe_ops_per_block)]
+fn let_all_through() {
+    // SAFETY: an all-zero set is made an empty one before it is used.
+    unsafe {
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+    }
 }
 
 /// A child, which serves `own`: `SIGTERM` says that the server drains, or that the acceptor has died, `SIGUSR2` that it is over.
