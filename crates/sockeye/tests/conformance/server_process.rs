@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | `stop`, `cut` | stops accepting and drains, or cuts | `stopping`, `cutting` |
 //! | `join` | waits until the server is through | `through`, and why if it failed |
+//! | `heed` | whoever is told of the server's events goes on | - |
 
 use crate::handlers;
 use crate::spec::Spec;
@@ -17,6 +18,7 @@ use std::fs::File;
 use std::io::BufRead;
 use std::net::TcpListener;
 use std::process::ExitCode;
+use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 /// Says a line in one call, so that threads and processes don't mix theirs.
@@ -24,6 +26,23 @@ pub(crate) fn say(words: impl std::fmt::Display) {
     let line = format!("{}\n", words.to_string().replace('\n', " "));
     // Without a reader there is nobody to tell.
     let _ = rustix::io::write(std::io::stdout(), line.as_bytes());
+}
+
+/// What an observer waits for that is to be held.
+struct Held(Mutex<bool>, Condvar);
+
+static HELD: Held = Held(Mutex::new(true), Condvar::new());
+
+impl Held {
+    fn wait(&self) {
+        let held = self.0.lock().expect("nobody panics with it");
+        drop(self.1.wait_while(held, |held| *held));
+    }
+
+    fn heed(&self) {
+        *self.0.lock().expect("nobody panics with it") = false;
+        self.1.notify_all();
+    }
 }
 
 pub(crate) fn run(spec: &str) -> ExitCode {
@@ -86,6 +105,12 @@ fn start(spec: &Spec) -> sockeye::Result<Running> {
     let mut server = bind(spec)?.limits(limits(spec));
     server = match spec.text("observer") {
         None => server.observe(tell),
+        Some("held") => server.observe(|event| {
+            tell(event);
+            if let Event::Closed { .. } = event {
+                HELD.wait();
+            }
+        }),
         Some(panics) => {
             let panics = panics.to_owned();
             server.observe(move |event| {
@@ -175,6 +200,7 @@ fn obey(running: Running) {
                 Some(Err(error)) => say(format_args!("through {error}")),
                 _ => say("through"),
             },
+            "heed" => HELD.heed(),
             _ => say(format_args!("unknown command {command}")),
         }
     }

@@ -6,7 +6,7 @@ use crate::client::{
 };
 use crate::dice::Dice;
 use crate::handlers::banquet;
-use crate::process_facts::eventually;
+use crate::process_facts::{self, eventually};
 use crate::served::Served;
 use crate::spec::Spec;
 use sockeye::Model;
@@ -20,6 +20,7 @@ behaviours![
     stopping_keeps_the_last_answer_to_who_goes_on_talking,
     stopping_cuts_at_the_deadline,
     cutting_ends_all_at_once,
+    cutting_ends_a_crowd_whose_ends_are_slowly_told,
     stopping_an_idle_server_leaves_nothing,
 ];
 
@@ -160,6 +161,28 @@ fn cutting_ends_all_at_once(model: Model) {
     served.join();
     expect_refused(&served);
     served.expect_back_at(before);
+}
+
+/// More than the ends that wait in a socket between processes until somebody reads them.
+const CROWD: usize = 400;
+
+fn cutting_ends_a_crowd_whose_ends_are_slowly_told(model: Model) {
+    let spec = Spec::new(model, "echo").with("observer", "held");
+    let mut served = Served::of(&spec);
+    let clients: Vec<_> = (0..CROWD).map(|_| served.connect()).collect();
+    clients.iter().for_each(|client| exchange(client, b"hello"));
+    served.cut();
+    // The server's, and under `process` the one that accepts, which tells the ends of those that had to be killed.
+    let alive = || {
+        let family = process_facts::family(served.pid());
+        family.iter().filter(|pid| !process_facts::is_over(**pid)).count()
+    };
+    eventually("left by those who serve", alive, |alive| *alive <= 2);
+    served.tell("heed");
+    for _ in &clients {
+        served.wait_for_closed();
+    }
+    served.join();
 }
 
 fn stopping_an_idle_server_leaves_nothing(model: Model) {
