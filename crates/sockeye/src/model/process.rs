@@ -114,8 +114,9 @@ fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 fn fork_acceptor(job: Job) -> io::Result<Ends> {
     let ((reports, reporter), (helm, rudder)) = (pair()?, pair()?);
     let reporter = Reporter::new(reporter);
-    let _quiet = QUIET.write().unwrap_or_else(PoisonError::into_inner);
+    let quiet = QUIET.write().unwrap_or_else(PoisonError::into_inner);
     let acceptor = fork(move || {
+        drop(quiet); // a handler may start a server of its own
         let own: Vec<RawFd> = job.listeners.iter().map(AsRawFd::as_raw_fd).collect();
         inherited::close_all_but(&own);
         accept(job, &reporter, rudder);

@@ -61,6 +61,9 @@ pub(crate) fn run(spec: &str) -> ExitCode {
     let _held: Vec<File> = held
         .map(|_| File::open("/dev/null").expect("a descriptor"))
         .collect();
+    if spec.text("blocks").is_some() {
+        block_signals();
+    }
     match start(&spec) {
         Ok(running) => {
             if let Some(der) = running.certificate_der() {
@@ -92,6 +95,18 @@ fn be_somebody_with_few_processes(count: u64) {
     setrlimit(Resource::Nproc, few).expect("a limit");
     let nobody_else = Uid::from_raw(0x4000_0000 | std::process::id());
     set_thread_uid(nobody_else).expect("only root asks for it");
+}
+
+/// As a program does that waits for them by signalfd(2) or sigwait(3).
+#[allow(unsafe_code)]
+fn block_signals() {
+    // SAFETY: an all-zero set is made a full one before it is used.
+    #[allow(clippy::multiple_unsafe_ops_per_block)]
+    unsafe {
+        let mut all: libc::sigset_t = std::mem::zeroed();
+        libc::sigfillset(&raw mut all);
+        libc::sigprocmask(libc::SIG_BLOCK, &raw const all, std::ptr::null_mut());
+    }
 }
 
 /// As many as the test says, else as many as there can be.

@@ -30,6 +30,7 @@ pub(crate) fn own_address() -> Ipv4Addr {
 /// | `nofile` | how many descriptors the process may have |
 /// | `held` | how many it has before it begins |
 /// | `processes` | how many processes and threads it may have, as a user who has no others |
+/// | `blocks` | it blocks all signals before it begins |
 /// | `beside` | a second server like this one |
 /// | `observer` | what it panics with at each event; or `held`: it waits at each end until it is told `heed` |
 /// | `adopt` | the socket is made by the test's means and adopted |

@@ -22,6 +22,7 @@ behaviours![
     cutting_ends_all_at_once,
     cutting_ends_a_crowd_whose_ends_are_slowly_told,
     stopping_an_idle_server_leaves_nothing,
+    a_program_that_blocks_signals_is_served_and_stopped_as_others_are,
 ];
 
 /// Far off: what must not wait for it.
@@ -198,4 +199,16 @@ fn stopping_an_idle_server_leaves_nothing(model: Model) {
     );
     assert_eq!(facts.processes, 1);
     assert_eq!(facts.descriptors.to_string(), served.wait_for_words("born "));
+}
+
+fn a_program_that_blocks_signals_is_served_and_stopped_as_others_are(model: Model) {
+    let spec = Spec::new(model, "echo").with("blocks", true);
+    let mut served = Served::of(&spec.with("drain", NEVER).with("quiet", 100));
+    exchange(&served.connect(), b"hello");
+    assert_eq!(served.wait_for_closed().reason, "finished");
+    let quiet = served.connect();
+    exchange(&quiet, b"hello");
+    served.stop();
+    assert!(receive_to_end(&quiet).is_empty());
+    served.join();
 }
