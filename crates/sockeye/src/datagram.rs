@@ -17,17 +17,13 @@ use crate::listen::{self, SocketFile, socket_for};
 use crate::model::{self, PacketLink, Peer, Received, Route, Waits, Way};
 use crate::options::Options;
 use crate::resolve::resolve;
-use crate::time::{shortest, sleep, timeout};
+use crate::time::shortest;
 use rustix::net::SocketAddrAny;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
-
-/// How soon a packet that has met the full queue of a Unix socket is tried again. The kernel calls the sender writable all the while, and
-/// tells it of room only if it is connected to that socket: who waited for it would try again at once and for ever.
-const AGAIN: Duration = Duration::from_millis(5);
 
 /// A socket for packets: UDP, Unix datagrams, or a descriptor made elsewhere (`SOCK_RAW`, CAN, …).
 ///
@@ -256,38 +252,13 @@ impl Datagram {
     }
 
     async fn send_by(&mut self, bytes: &[u8], route: &Route) -> Result<()> {
-        let sent = if let Peer::Other(_) = route.to {
-            self.send_again_and_again(bytes, route).await
-        } else {
-            let mut wait = Waits::new(&mut self.link, Way::Write);
-            let sent = poll_fn(|cx| wait.poll(|link| link.poll_send(cx, bytes, Some(route)))).await;
-            sent.map(drop)
-        };
-        sent.map_err(|error| {
+        let mut wait = Waits::new(&mut self.link, Way::Write);
+        let sent = poll_fn(|cx| wait.poll(|link| link.poll_send(cx, bytes, Some(route)))).await;
+        drop(wait);
+        sent.map(drop).map_err(|error| {
             let to = route.to.address();
             self.failed("send", error).at(to.endpoint(self.endpoint.scheme()))
         })
-    }
-
-    /// Until the peer has room for it.
-    async fn send_again_and_again(&mut self, bytes: &[u8], route: &Route) -> io::Result<()> {
-        let packet = [(Chunk::from(bytes.to_vec()), route.clone())];
-        let link = &mut self.link;
-        let sent = async {
-            loop {
-                match link.send_batch(&packet) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(AGAIN).await?,
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    sent => return sent.map(drop),
-                }
-            }
-        };
-        match self.limits[1] {
-            Some(limit) => timeout(shortest(limit), sent)
-                .await
-                .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
-            None => sent.await,
-        }
     }
 
     /// Sends one packet to the dialled peer.
@@ -340,40 +311,5 @@ impl AsFd for Datagram {
 impl AsRawFd for Datagram {
     fn as_raw_fd(&self) -> RawFd {
         self.as_fd().as_raw_fd()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Model, run};
-    use std::os::unix::net::UnixDatagram;
-
-    #[test]
-    fn who_has_met_a_queue_that_others_have_filled_goes_on_when_there_is_room() {
-        for model in Model::ALL {
-            let folder = tempfile::tempdir().expect("a folder");
-            let at = |name: &str| folder.path().join(name);
-            let sink = UnixDatagram::bind(at("sink")).expect("a socket");
-            sink.set_nonblocking(true).expect("a mode");
-            let other = UnixDatagram::unbound().expect("a socket");
-            other.set_nonblocking(true).expect("a mode");
-            while other.send_to(b"full", at("sink")).is_ok() {}
-            let sent = run(model, async {
-                let mut ours = Datagram::bind(&format!("unixgram://{}", at("ours").display())).await?;
-                ours.set_timeout(Some(Duration::from_secs(60)));
-                let to = Address::Unix(Some(crate::endpoint::UnixName::Path(at("sink"))));
-                // What the loop is told of a new socket is told now.
-                assert!(crate::time::at_once(ours.recv()).await?.is_none());
-                let empty = async { while sink.recv(&mut [0; 9]).is_ok_and(|count| count == 4) {} };
-                // In this order: the packet meets the full queue first.
-                let (sent, ()) = tokio::join!(ours.send_to(b"and one more", &to), empty);
-                sent
-            });
-            sent.expect("the model")
-                .unwrap_or_else(|error| panic!("{model}: {error}"));
-            let mut last = [0; 20];
-            assert_eq!(sink.recv(&mut last).expect("it has come"), 12, "{model}");
-        }
     }
 }

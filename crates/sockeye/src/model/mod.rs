@@ -137,7 +137,6 @@ pub(crate) struct Received {
 }
 
 /// Where a datagram goes to, and where it leaves from if the routes aren't to say.
-#[derive(Clone)]
 pub(crate) struct Route {
     pub(crate) to: Peer,
     pub(crate) from: Option<LocalEnd>,

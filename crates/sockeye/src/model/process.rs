@@ -25,11 +25,11 @@ use crate::time::sleep;
 use counts::Pool;
 pub(crate) use inherited::keep_to_itself;
 use report::{Report, Reporter, Voice};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, waitpid};
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -117,6 +117,7 @@ fn fork_acceptor(job: Job) -> io::Result<Ends> {
     let quiet = QUIET.write().unwrap_or_else(PoisonError::into_inner);
     let acceptor = fork(move || {
         drop(quiet); // a handler may start a server of its own
+        OURS.store(0, Ordering::Release); // those threads are not here
         let own: Vec<RawFd> = job.listeners.iter().map(AsRawFd::as_raw_fd).collect();
         inherited::close_all_but(&own);
         accept(job, &reporter, rudder);
@@ -136,7 +137,7 @@ fn fork_acceptor(job: Job) -> io::Result<Ends> {
 fn wait_until_ready(reports: &OwnedFd) -> io::Result<()> {
     let mut first = vec![0; report::LARGEST];
     let receive = || rustix::net::recv(reports, &mut first[..], rustix::net::RecvFlags::empty());
-    let (count, _) = rustix::io::retry_on_intr(receive)?;
+    let (count, _) = retry_on_intr(receive)?;
     match Report::read(&first[..count]) {
         Some(Report::Ready) => Ok(()),
         Some(Report::Failed(why)) => Err(io::Error::other(why)),
@@ -187,6 +188,7 @@ async fn relay_all(ends: Ends, shared: &Arc<Shared>) -> io::Result<()> {
     let mut stage = shared.stage.subscribe();
     stage.mark_changed(); // the server may have been stopped before this thread began to look
     let (mut steered, mut buried) = (true, false);
+    let mut open = HashSet::new();
     loop {
         // While it ends it may have much to tell, and waits until that is read.
         buried = buried || !steered && bury_acceptor(acceptor, shared, WaitOptions::NOHANG);
@@ -194,7 +196,9 @@ async fn relay_all(ends: Ends, shared: &Arc<Shared>) -> io::Result<()> {
             received = recv(&mut reports) => match received {
                 Some(bytes) => {
                     let _busy = QUIET.read().unwrap_or_else(PoisonError::into_inner);
-                    if let Some(Report::Event(event)) = Report::read(&bytes) {
+                    if let Some(Report::Event(event)) = Report::read(&bytes)
+                        && is_news(&event, &mut open)
+                    {
                         shared.tell(&event);
                     }
                 }
@@ -219,6 +223,15 @@ async fn relay_all(ends: Ends, shared: &Arc<Shared>) -> io::Result<()> {
     Ok(())
 }
 
+/// A child that has told its end may be killed before it has left, and then its acceptor tells it, too.
+fn is_news(event: &Event, open: &mut HashSet<u64>) -> bool {
+    match event {
+        Event::Opened { id, .. } => open.insert(*id),
+        Event::Closed { id, .. } => open.remove(id),
+        _ => true,
+    }
+}
+
 /// The next packet; `None` when the other end is gone.
 async fn recv(link: &mut Box<dyn StreamLink>) -> Option<Chunk> {
     let received = poll_fn(|cx| link.poll_recv(cx)).await;
@@ -227,7 +240,7 @@ async fn recv(link: &mut Box<dyn StreamLink>) -> Option<Chunk> {
 
 /// Whether it has died.
 fn bury_acceptor(acceptor: Pid, shared: &Shared, options: WaitOptions) -> bool {
-    let how = match waitpid(Some(acceptor), options) {
+    let how = match retry_on_intr(|| waitpid(Some(acceptor), options)) {
         Ok(None) => return false,
         Ok(Some((_, status))) => died(status),
         Err(_) => "is gone".to_owned(),

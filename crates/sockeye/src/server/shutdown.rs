@@ -145,12 +145,14 @@ impl Until {
             .asked
             .as_ref()
             .is_some_and(|asked| asked.will_wake(cx.waker()));
-        // A change is seen here before waits are told of it. So once there was one the wait itself is asked, at each look: what it is told
-        // later would be taken from it for nothing otherwise. (The watch is never marked as unchanged.)
+        // A change is seen here before the waits are woken for it, and that late wake uses up what the wait has registered: so from the first
+        // change on it is asked at each look. (The watch is never marked as unchanged.)
         if is_asked && matches!(self.watch.has_changed(), Ok(false)) {
             return Poll::Pending;
         }
-        self.asked = Some(cx.waker().clone());
+        if !is_asked {
+            self.asked = Some(cx.waker().clone());
+        }
         let polled = wait.as_mut().poll(cx);
         self.over = polled.is_ready();
         polled

@@ -86,18 +86,19 @@ pub(super) fn acceptor() -> io::Result<OwnedFd> {
         handle(signal, libc::SIG_IGN);
     }
     handle(libc::SIGCHLD, on_died as *const () as libc::sighandler_t);
-    let_all_through();
+    let_through(libc::SIGCHLD);
     Ok(read)
 }
 
-/// Whatever the calling program has blocked, to wait for it by signalfd(2) or sigwait(3), is not blocked here, nor in the children.
+/// The calling program may have blocked it, to wait for it by signalfd(2) or sigwait(3); what else it has blocked stays so.
 #[allow(unsafe_code, clippy::multiple_unsafe_ops_per_block)]
-fn let_all_through() {
+fn let_through(signal: libc::c_int) {
     // SAFETY: an all-zero set is made an empty one before it is used.
     unsafe {
-        let mut none: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&raw mut none);
-        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, signal);
+        libc::sigprocmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut());
     }
 }
 
@@ -107,6 +108,8 @@ pub(super) fn child(acceptor: Pid, own: Arc<Entry>) {
     handle(libc::SIGCHLD, libc::SIG_DFL);
     handle(libc::SIGTERM, on_term as *const () as libc::sighandler_t);
     handle(libc::SIGUSR2, on_cut as *const () as libc::sighandler_t);
+    let_through(libc::SIGTERM);
+    let_through(libc::SIGUSR2);
     let _ = set_parent_process_death_signal(Some(Signal::TERM));
     if getppid() != Some(acceptor) {
         on_term(libc::SIGTERM); // it has died already

@@ -180,10 +180,11 @@ fn cutting_ends_a_crowd_whose_ends_are_slowly_told(model: Model) {
     };
     eventually("left by those who serve", alive, |alive| *alive <= 2);
     served.tell("heed");
-    for _ in &clients {
-        served.wait_for_closed();
+    for id in 1..=CROWD as u64 {
+        served.wait_for_closed_of(id);
     }
     served.join();
+    assert_eq!(served.count("event closed "), CROWD, "each is told once");
 }
 
 fn stopping_an_idle_server_leaves_nothing(model: Model) {
