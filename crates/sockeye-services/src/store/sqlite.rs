@@ -143,3 +143,30 @@ fn on_this_thread<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
     let runtime = runtime.map_err(|error| Failure::new(format!("start the store's runtime: {error}")))?;
     Ok(runtime.block_on(future))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_that_panics_ends_its_thread_and_not_the_store() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Sqlite {
+            path: folder.path().join("store"),
+            engine: Mutex::new(None),
+        };
+        let panics = store.read(|_| -> Doing<'_, ()> { panic!("as the test wants it") });
+        let told = sockeye::block_on(panics).expect("the model runs");
+        assert!(told.expect_err("nothing was read").is_uncertain());
+        // What comes while the thread is on its way out is told the same.
+        loop {
+            let one = store.read(|conn| {
+                Box::pin(async move { sqlx::query_scalar::<_, i64>("SELECT 1").fetch_one(conn).await })
+            });
+            match sockeye::block_on(one).expect("the model runs") {
+                Ok(one) => break assert_eq!(one, 1),
+                Err(failure) => assert!(failure.is_uncertain(), "{failure:?}"),
+            }
+        }
+    }
+}
