@@ -19,10 +19,9 @@ use rustix::io::Errno;
 use sockeye_proto::files::{Code, Failure, Hash, Path, Receipt, Received, UNIT, UploadName};
 use std::collections::VecDeque;
 use std::fs::File;
-use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
 use std::time::Duration;
+use tokio::task::yield_now;
 
 /// Units that may be under way to the disk while more is received: one may be hashed while another is forced.
 const AHEAD: usize = 2;
@@ -237,7 +236,7 @@ impl Live {
             self.read += self.passing.written(&self.files.part, at, count);
             if self.read >= TURN {
                 self.read = 0;
-                others().await;
+                yield_now().await;
             }
         }
         self.offset += count;
@@ -341,19 +340,6 @@ impl Live {
         }
         discarded
     }
-}
-
-/// Lets the others of this thread have their turn.
-async fn others() {
-    let mut had = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut had, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 fn of_part(error: Errno) -> Failure {

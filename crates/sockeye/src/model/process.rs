@@ -175,6 +175,15 @@ fn start_relay(ends: Ends, shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
     })
 }
 
+/// How far the acceptor's is, as the calling process sees it.
+#[derive(PartialEq)]
+enum Life {
+    Steered,
+    /// It has let go of the helm, and may have something to tell yet.
+    Ending,
+    Over,
+}
+
 /// In the calling process: tells the events of the others, and passes on what they are to do.
 async fn relay_all(ends: Ends, shared: &Arc<Shared>) -> io::Result<()> {
     let Ends {
@@ -187,11 +196,13 @@ async fn relay_all(ends: Ends, shared: &Arc<Shared>) -> io::Result<()> {
     let (mut reports, mut helm) = (driver.clone().stream(reports)?, driver.stream(helm)?);
     let mut stage = shared.stage.subscribe();
     stage.mark_changed(); // the server may have been stopped before this thread began to look
-    let (mut steered, mut buried) = (true, false);
+    let mut life = Life::Steered;
     let mut open = HashSet::new();
     loop {
-        // While it ends it may have much to tell, and waits until that is read.
-        buried = buried || !steered && bury_acceptor(acceptor, shared, WaitOptions::NOHANG);
+        // Not waited for: as it ends it may have much to tell, and waits until that is read.
+        if life == Life::Ending && bury_acceptor(acceptor, shared, WaitOptions::NOHANG) {
+            life = Life::Over;
+        }
         tokio::select! {
             received = recv(&mut reports) => match received {
                 Some(bytes) => {
@@ -204,8 +215,8 @@ async fn relay_all(ends: Ends, shared: &Arc<Shared>) -> io::Result<()> {
                 }
                 None => break, // the last of its processes is gone
             },
-            _ = recv(&mut helm), if steered => steered = false,
-            _ = sleep(BACKOFF), if !steered && !buried => {}
+            _ = recv(&mut helm), if life == Life::Steered => life = Life::Ending,
+            _ = sleep(BACKOFF), if life == Life::Ending => {}
             Ok(()) = stage.changed() => {
                 let word = match *stage.borrow_and_update() {
                     Stage::Running => continue,
@@ -217,7 +228,7 @@ async fn relay_all(ends: Ends, shared: &Arc<Shared>) -> io::Result<()> {
             }
         }
     }
-    if !buried {
+    if life != Life::Over {
         bury_acceptor(acceptor, shared, WaitOptions::empty());
     }
     Ok(())

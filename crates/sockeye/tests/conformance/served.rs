@@ -56,7 +56,13 @@ impl Served {
 
     pub(crate) fn of(spec: &Spec) -> Self {
         let this = std::env::current_exe().expect("the path of this program");
-        let mut process = Command::new(this)
+        let mut program = Command::new(&this);
+        if spec.text("blocks").is_some() {
+            // As a program does that waits for its signals by signalfd(2) or sigwait(3).
+            program = Command::new("env");
+            program.arg("--block-signal").arg(this);
+        }
+        let mut process = program
             .env(VARIABLE, spec.encode())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -18,7 +18,7 @@ use std::fs::File;
 use std::io::BufRead;
 use std::net::TcpListener;
 use std::process::ExitCode;
-use std::sync::{Condvar, Mutex};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// Says a line in one call, so that threads and processes don't mix theirs.
@@ -29,21 +29,7 @@ pub(crate) fn say(words: impl std::fmt::Display) {
 }
 
 /// What an observer waits for that is to be held.
-struct Held(Mutex<bool>, Condvar);
-
-static HELD: Held = Held(Mutex::new(true), Condvar::new());
-
-impl Held {
-    fn wait(&self) {
-        let held = self.0.lock().expect("nobody panics with it");
-        drop(self.1.wait_while(held, |held| *held));
-    }
-
-    fn heed(&self) {
-        *self.0.lock().expect("nobody panics with it") = false;
-        self.1.notify_all();
-    }
-}
+static HEEDED: OnceLock<()> = OnceLock::new();
 
 pub(crate) fn run(spec: &str) -> ExitCode {
     let spec = Spec::decode(spec);
@@ -61,9 +47,6 @@ pub(crate) fn run(spec: &str) -> ExitCode {
     let _held: Vec<File> = held
         .map(|_| File::open("/dev/null").expect("a descriptor"))
         .collect();
-    if spec.text("blocks").is_some() {
-        block_signals();
-    }
     match start(&spec) {
         Ok(running) => {
             if let Some(der) = running.certificate_der() {
@@ -97,18 +80,6 @@ fn be_somebody_with_few_processes(count: u64) {
     set_thread_uid(nobody_else).expect("only root asks for it");
 }
 
-/// As a program does that waits for them by signalfd(2) or sigwait(3).
-#[allow(unsafe_code)]
-fn block_signals() {
-    // SAFETY: an all-zero set is made a full one before it is used.
-    #[allow(clippy::multiple_unsafe_ops_per_block)]
-    unsafe {
-        let mut all: libc::sigset_t = std::mem::zeroed();
-        libc::sigfillset(&raw mut all);
-        libc::sigprocmask(libc::SIG_BLOCK, &raw const all, std::ptr::null_mut());
-    }
-}
-
 /// As many as the test says, else as many as there can be.
 fn limit_descriptors(limit: Option<u64>) {
     let maximum = getrlimit(Resource::Nofile).maximum;
@@ -123,7 +94,7 @@ fn start(spec: &Spec) -> sockeye::Result<Running> {
         Some("held") => server.observe(|event| {
             tell(event);
             if let Event::Closed { .. } = event {
-                HELD.wait();
+                HEEDED.wait();
             }
         }),
         Some(panics) => {
@@ -215,7 +186,7 @@ fn obey(running: Running) {
                 Some(Err(error)) => say(format_args!("through {error}")),
                 _ => say("through"),
             },
-            "heed" => HELD.heed(),
+            "heed" => HEEDED.set(()).expect("once is enough"),
             _ => say(format_args!("unknown command {command}")),
         }
     }
