@@ -76,6 +76,14 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let report = Report { json: args.json };
     let announced_as = plan.announced_as.clone();
     let bound = start::bind(plan, &report)?;
-    let serving = start::start(bound)?;
-    signals::serve_until_told(serving, announced_as.as_deref(), report)
+    let until_told = |serving| signals::serve_until_told(serving, announced_as.as_deref(), report);
+    match start::served_here(&bound) {
+        Some((model, at)) => sockeye::run(model, async { until_told(start::start(bound, true)?).await })
+            .map_err(|error| error.at(at))?,
+        None => {
+            // Before this thread drives anything: a model that forks would copy it.
+            let serving = start::start(bound, false)?;
+            sockeye::block_on(until_told(serving))?
+        }
+    }
 }

@@ -65,57 +65,90 @@ impl Service {
 
 /// A service that is made, and wants a server.
 pub struct Starter {
+    before: Option<Box<Before>>,
     start: Box<Start>,
     longest: usize,
 }
 
-type Start = dyn FnOnce(Server, Option<Guard>) -> Result<Running> + Send;
+type Before = dyn FnOnce() -> Result<()> + Send;
+
+type Start = dyn FnOnce(Server, How) -> Result<Running> + Send;
+
+/// How a service is started.
+#[derive(Default)]
+pub struct How {
+    /// Who is let in; everybody where there is none.
+    pub guard: Option<Guard>,
+    /// By the thread that starts it, beside its futures ([`Server::start_here`]), and not in the background.
+    pub here: bool,
+}
+
+impl How {
+    fn streams(self, server: Server, handler: impl Handler) -> Result<Running> {
+        match (self.guard, self.here) {
+            (Some(guard), true) => server.start_here(Guarded::new(handler, guard)),
+            (Some(guard), false) => server.start(Guarded::new(handler, guard)),
+            (None, true) => server.start_here(handler),
+            (None, false) => server.start(handler),
+        }
+    }
+
+    fn packets(self, server: Server, handler: impl PacketHandler) -> Result<Running> {
+        match self.here {
+            true => server.start_packets_here(handler),
+            false => server.start_packets(handler),
+        }
+    }
+}
 
 impl Starter {
-    fn of(start: impl FnOnce(Server, Option<Guard>) -> Result<Running> + Send + 'static) -> Self {
-        let start = Box::new(start);
-        Starter { start, longest: 0 }
+    fn of(start: impl FnOnce(Server, How) -> Result<Running> + Send + 'static) -> Self {
+        Starter {
+            before: None,
+            start: Box::new(start),
+            longest: 0,
+        }
     }
 
     /// Of a handler for connections and for datagrams.
     pub fn new<H: Handler + PacketHandler>(handler: H) -> Self {
-        Starter::of(move |server, guard| match guard {
-            None if server.endpoint().is_packet() => server.start_packets(handler),
-            Some(guard) => server.start(Guarded::new(handler, guard)),
-            None => server.start(handler),
+        Starter::of(move |server, how| match how.guard {
+            None if server.endpoint().is_packet() => how.packets(server, handler),
+            _ => how.streams(server, handler),
         })
     }
 
     /// Of a handler that answers datagrams, with what keeps it from being used against others.
     pub fn shielded<H: Handler + PacketHandler>(handler: H, answers: Answers, settings: &Settings) -> Self {
         let policy = settings.shield.clone();
-        Starter::of(move |server, guard| match server.endpoint() {
+        Starter::of(move |server, how| match server.endpoint() {
             endpoint @ Endpoint::Udp(_) => {
                 let shield = Shield::new(answers, &policy, endpoint.port().unwrap_or(0));
-                server.start_packets(Shielded::new(handler, shield))
+                how.packets(server, Shielded::new(handler, shield))
             }
             // A Unix socket's peers are on this machine, and have names for addresses.
-            _ => (Starter::new(handler).start)(server, guard),
+            _ => (Starter::new(handler).start)(server, how),
         })
     }
 
     /// Of a handler for connections alone.
     pub fn of_streams<H: Handler>(handler: H) -> Self {
-        Starter::of(move |server, guard| match guard {
-            Some(guard) => server.start(Guarded::new(handler, guard)),
-            None => server.start(handler),
-        })
+        Starter::of(move |server, how| how.streams(server, handler))
     }
 
     /// The same, with something that is to be done before it starts.
     #[must_use]
     pub fn after(self, before: impl FnOnce() -> Result<()> + Send + 'static) -> Self {
-        let longest = self.longest;
-        let start = move |server, guard| {
-            before()?;
-            (self.start)(server, guard)
-        };
-        Starter::of(start).says(longest)
+        let before: Option<Box<Before>> = Some(Box::new(before));
+        Starter { before, ..self }
+    }
+
+    /// Does what is to be done before it starts, if that hasn't been done. It may take its time, so it is not for a future.
+    ///
+    /// # Errors
+    /// When it can't be done.
+    pub fn prepare(&mut self) -> Result<()> {
+        self.before.take().map_or(Ok(()), |before| before())
     }
 
     /// The same, which is known to have answers of so many bytes.
@@ -129,20 +162,21 @@ impl Starter {
         self.longest
     }
 
-    /// Starts it on a bound server.
+    /// Starts it on a bound server, in the background and for everybody.
     ///
     /// # Errors
-    /// As [`Server::start`].
+    /// As [`prepare`](Self::prepare) and [`Server::start`].
     pub fn start(self, server: Server) -> Result<Running> {
-        (self.start)(server, None)
+        self.start_as(server, How::default())
     }
 
-    /// Starts it on a bound server for connections, for peers that the guard lets in.
+    /// Starts it on a bound server. A guard is for connections only.
     ///
     /// # Errors
-    /// As [`Server::start`].
-    pub fn start_guarded(self, server: Server, guard: Guard) -> Result<Running> {
-        (self.start)(server, Some(guard))
+    /// As [`prepare`](Self::prepare) and [`Server::start`], or [`Server::start_here`].
+    pub fn start_as(mut self, server: Server, how: How) -> Result<Running> {
+        self.prepare()?;
+        (self.start)(server, how)
     }
 }
 

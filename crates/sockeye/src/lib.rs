@@ -4,6 +4,7 @@
 //! |---|---|
 //! | serve connections | [`Server`], [`Handler`] |
 //! | serve packets | [`Server`], [`PacketHandler`] |
+//! | serve beside a future of your own, on one thread | [`Server::start_here`] |
 //! | connect | [`dial`], [`Dialer`], [`Connection`] |
 //! | send packets | [`Datagram`] |
 //! | ping | [`IcmpSocket`] |

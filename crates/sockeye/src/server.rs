@@ -6,20 +6,22 @@ mod event;
 pub(crate) mod guard;
 mod limits;
 pub(crate) mod registry;
+mod running;
 mod shutdown;
 mod work;
 
 pub(crate) use accept::{Arrival, BACKOFF, NoPlace};
 pub use event::{Event, Reason};
 pub use limits::Limits;
+pub use running::Running;
 pub use shutdown::Shutdown;
 pub(crate) use shutdown::{Stage, Until, reached};
-pub(crate) use work::{Job, StreamWork, Worker};
+pub(crate) use work::{AtWork, Job, StreamWork, Worker, serves_here};
 
 use crate::endpoint::{Endpoint, Host, ToEndpoint};
 use crate::error::{Class, Error, Result};
 use crate::handler::{Handler, PacketHandler};
-use crate::listen::{self, Bound, SocketFile};
+use crate::listen::{self, Bound};
 use crate::model::{self, Model};
 use crate::options::Options;
 use crate::tls::TlsServer;
@@ -29,9 +31,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
-use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 type Observer = Arc<dyn Fn(&Event) + Send + Sync>;
 
@@ -109,6 +110,12 @@ impl Shared {
         let ended = lock(&self.ended.0);
         let waited = self.ended.1.wait_timeout_while(ended, limit, |ended| !*ended);
         waited.map_or(true, |(ended, _)| *ended)
+    }
+
+    /// Waits until a server that no thread of its own serves is through.
+    fn wait_for_announced_end(&self) {
+        let ended = lock(&self.ended.0);
+        drop(self.ended.1.wait_while(ended, |ended| !*ended));
     }
 
     fn announce_end(&self) {
@@ -259,9 +266,7 @@ impl Server {
     /// When the endpoint is one for packets, or the model can't be had: io_uring is forbidden, a limit is beyond what
     /// `select` can hold, or `process` is asked for by a program that has several threads already.
     pub fn start<H: Handler>(self, handler: H) -> Result<Running> {
-        if self.bound.endpoint.is_packet() {
-            return Err(self.unfit("it carries packets; use start_packets"));
-        }
+        self.refuse_packets()?;
         self.launch(|shared| work::streams(Arc::new(handler), shared))
     }
 
@@ -270,33 +275,126 @@ impl Server {
     /// # Errors
     /// When the endpoint is one for connections; otherwise as [`start`](Self::start).
     pub fn start_packets<H: PacketHandler>(self, handler: H) -> Result<Running> {
-        if self.bound.endpoint.is_stream() {
-            return Err(self.unfit("it carries connections; use start"));
-        }
+        self.refuse_streams()?;
         self.launch(|shared| work::packets(Arc::new(handler), shared))
     }
 
-    /// Serves connections until the server is stopped.
+    /// Serves connections on this thread, beside the future that calls this: no other thread is started for it, but for the one that keeps
+    /// the deadline of a [stop](Shutdown::stop). The thread waits as it does anyhow, so of the model only its limits count, there is one worker,
+    /// and a [spin](Self::spin) means nothing. While a handler computes, nobody else of the thread goes on.
+    ///
+    /// A program with one thread is a little faster, for what the kernel knows of a descriptor is then nobody else's.
+    ///
+    /// Dropping what this returns cuts the server off, but its endpoint is free only when it has [ended](Running::ended).
+    ///
+    /// ```
+    /// use sockeye::{Connection, Handler, Model, Result, Server, dial, run};
+    ///
+    /// struct Hello;
+    /// impl Handler for Hello {
+    ///     async fn handle(&self, conn: &mut Connection) -> Result<()> {
+    ///         conn.send("helloworld").await
+    ///     }
+    /// }
+    ///
+    /// run(Model::Select, async {
+    ///     let running = Server::bind("tcp://127.0.0.1:0")?.start_here(Hello)?;
+    ///     let mut conn = dial(&running.endpoint()).await?;
+    ///     assert_eq!(&conn.recv().await?[..], b"helloworld");
+    ///     running.shutdown().stop();
+    ///     running.ended().await
+    /// })??;
+    /// # Ok::<(), sockeye::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When no model is running on this thread, when the endpoint is one for packets, or when more than one worker is asked for.
+    pub fn start_here<H: Handler>(self, handler: H) -> Result<Running> {
+        self.refuse_packets()?;
+        self.launch_here(|shared| work::streams(Arc::new(handler), shared))
+    }
+
+    /// Serves packets on this thread, as [`start_here`](Self::start_here) does connections.
+    ///
+    /// # Errors
+    /// When no model is running on this thread, when the endpoint is one for connections, or when more than one worker is asked for.
+    pub fn start_packets_here<H: PacketHandler>(self, handler: H) -> Result<Running> {
+        self.refuse_streams()?;
+        self.launch_here(|shared| work::packets(Arc::new(handler), shared))
+    }
+
+    /// Serves connections until the server is stopped: on this thread where it [fits one](Self::fits_this_thread).
     ///
     /// # Errors
     /// As [`start`](Self::start) and [`join`](Running::join).
     pub fn serve<H: Handler>(self, handler: H) -> Result<()> {
-        self.start(handler)?.join()
+        match self.fits_this_thread() {
+            true => self.run(|server| server.start_here(handler)),
+            false => self.start(handler)?.join(),
+        }
     }
 
-    /// Serves packets until the server is stopped.
+    /// Serves packets until the server is stopped: on this thread where it [fits one](Self::fits_this_thread).
     ///
     /// # Errors
     /// As [`start_packets`](Self::start_packets) and [`join`](Running::join).
     pub fn serve_packets<H: PacketHandler>(self, handler: H) -> Result<()> {
-        self.start_packets(handler)?.join()
+        match self.fits_this_thread() {
+            true => self.run(|server| server.start_packets_here(handler)),
+            false => self.start_packets(handler)?.join(),
+        }
+    }
+
+    /// Whether a thread that has nothing else to do but wait for it may as well serve it: it has one worker, its model would have that
+    /// serve all connections, and doesn't spin before it sleeps; and the thread drives no futures yet, Tokio's neither.
+    pub fn fits_this_thread(&self) -> bool {
+        let is_free = model::current().is_err() && tokio::runtime::Handle::try_current().is_err();
+        is_free && self.workers == 1 && self.model.has_workers() && self.spin.is_zero()
+    }
+
+    fn run(self, start: impl FnOnce(Self) -> Result<Running>) -> Result<()> {
+        let (model, endpoint) = (self.model, self.endpoint());
+        model::run(model, async { start(self)?.ended().await }).map_err(|error| error.at(endpoint))?
+    }
+
+    fn refuse_packets(&self) -> Result<()> {
+        match self.bound.endpoint.is_packet() {
+            true => Err(self.unfit("it carries packets; use start_packets")),
+            false => Ok(()),
+        }
+    }
+
+    fn refuse_streams(&self) -> Result<()> {
+        match self.bound.endpoint.is_stream() {
+            true => Err(self.unfit("it carries connections; use start")),
+            false => Ok(()),
+        }
     }
 
     fn unfit(&self, why: &'static str) -> Error {
         Error::new("serve", Class::General, why).at(&self.bound.endpoint)
     }
 
-    fn launch(mut self, work: impl FnOnce(Arc<Shared>) -> work::Kind) -> Result<Running> {
+    fn launch(self, work: impl FnOnce(Arc<Shared>) -> work::Kind) -> Result<Running> {
+        let model = self.model;
+        let (job, mut running) = self.prepare(work)?;
+        running.threads = model::launch(model, job).map_err(|error| error.at(running.endpoint()))?;
+        Ok(running)
+    }
+
+    fn launch_here(self, work: impl FnOnce(Arc<Shared>) -> work::Kind) -> Result<Running> {
+        if self.workers > 1 {
+            return Err(self.unfit("this thread is one worker; use start for more"));
+        }
+        let server = Server { workers: 1, ..self };
+        let (job, mut running) = server.prepare(work)?;
+        running.here = Some(std::thread::current().id());
+        job.start_here().map_err(|error| error.at(running.endpoint()))?;
+        Ok(running)
+    }
+
+    /// What its workers are to do, and what their user keeps, who has no threads of it yet.
+    fn prepare(mut self, work: impl FnOnce(Arc<Shared>) -> work::Kind) -> Result<(Job, Running)> {
         if let Some(most) = self.model.max_connections() {
             self.limits.connections = self.limits.connections.min(most);
         }
@@ -326,17 +424,14 @@ impl Server {
             failure: OnceLock::new(),
             ended: (Mutex::new(false), Condvar::new()),
         });
+        let (at_work, over) = mpsc::channel(1);
         let job = Job {
             listeners,
             shared: shared.clone(),
             kind: work(shared.clone()),
+            at_work,
         };
-        let threads = model::launch(self.model, job).map_err(|error| error.at(&shared.endpoint))?;
-        Ok(Running {
-            shutdown: Shutdown { shared },
-            threads,
-            _file: file,
-        })
+        Ok((job, Running::new(shared, over, file)))
     }
 
     fn worker_count(&mut self) -> Result<usize> {
@@ -356,72 +451,5 @@ impl Server {
                 .map_err(|errno| Error::io("share port", errno).at(&self.bound.endpoint))?;
         }
         Ok(workers)
-    }
-}
-
-/// A server at work. Dropping it cuts it off; [`join`](Self::join) waits for it.
-pub struct Running {
-    shutdown: Shutdown,
-    threads: Vec<JoinHandle<()>>,
-    _file: Option<SocketFile>,
-}
-
-impl Running {
-    /// Where it listens, with the port that the system chose.
-    pub fn endpoint(&self) -> Endpoint {
-        self.shutdown.shared.endpoint.clone()
-    }
-
-    /// What stops it, for any thread.
-    pub fn shutdown(&self) -> Shutdown {
-        self.shutdown.clone()
-    }
-
-    /// Connections open now; under `process` they are its processes' own and not counted here.
-    pub fn connections(&self) -> usize {
-        self.shutdown.shared.registry.len()
-    }
-
-    /// Its certificate as DER, when it speaks TLS: what a client may be told to trust.
-    pub fn certificate_der(&self) -> Option<Vec<u8>> {
-        self.shutdown
-            .shared
-            .tls
-            .as_ref()
-            .map(|tls| tls.certificate_der().to_vec())
-    }
-
-    /// Waits until it has been stopped and is through.
-    ///
-    /// # Errors
-    /// When nobody stopped it: it can't accept any more, as an [`Event::Failed`] has told. What was accepted before was
-    /// served to its end.
-    pub fn join(mut self) -> Result<()> {
-        self.wait();
-        let shared = &self.shutdown.shared;
-        match shared.failure.get() {
-            None => Ok(()),
-            Some(why) => Err(Error::new("serve", Class::General, why.clone())
-                .at(&shared.endpoint)
-                .advise("start it anew")),
-        }
-    }
-
-    fn wait(&mut self) {
-        for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
-                self.shutdown.shared.fail("a worker panicked");
-            }
-        }
-        self.shutdown.shared.announce_end();
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if !self.threads.is_empty() {
-            self.shutdown.cut();
-            self.wait();
-        }
     }
 }

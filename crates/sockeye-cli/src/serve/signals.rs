@@ -1,12 +1,14 @@
 //! Serves until a signal: the first lets connections end, the second cuts them off.
 
+use std::os::unix::net::UnixStream;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, Result, bail};
 use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
-use sockeye::Shutdown;
+use signal_hook::low_level::pipe;
+use sockeye::{Connection, Shutdown};
 
 use super::announce;
 use super::report::Report;
@@ -18,49 +20,61 @@ use super::start::Serving;
 ///
 /// # Errors
 /// When a server has ended by itself, which none should.
-pub(super) fn serve_until_told(
+pub(super) async fn serve_until_told(
     serving: Vec<Serving>,
     announced_as: Option<&str>,
     report: Report,
 ) -> Result<ExitCode> {
-    let mut signals = Signals::new([SIGINT, SIGTERM]).context("catch signals")?;
+    let mut signals = signals().context("catch signals")?;
     serving.iter().for_each(|one| report.listening(one));
     let mut announcer = announced_as.and_then(|name| announce::start(&serving, name, report));
 
     let shutdowns: Vec<Shutdown> = serving.iter().map(|one| one.running.shutdown()).collect();
-    let closer = signals.handle();
-    let joiner = thread::Builder::new().name("sockeye-join".to_owned());
-    let joined = joiner.spawn(move || {
-        let ends: Vec<_> = serving.into_iter().map(|one| one.running.join()).collect();
-        closer.close();
-        ends.into_iter().collect::<sockeye::Result<()>>()
-    });
-    let joined = joined.context("start a thread")?;
-
+    let mut ended = pin!(all_ended(serving));
     let (mut told, mut farewell) = (false, None);
-    for _ in signals.forever() {
-        match told {
-            false => {
-                report.stopping();
-                shutdowns.iter().for_each(Shutdown::stop);
-                // Nobody new is let in: let nobody come.
-                farewell = announcer.take().map(drop_aside).transpose()?;
+    let ended = loop {
+        let came = tokio::select! {
+            ended = &mut ended => break ended,
+            came = signals.recv() => came.context("hear signals")?,
+        };
+        for _ in came.iter() {
+            match told {
+                false => {
+                    report.stopping();
+                    shutdowns.iter().for_each(Shutdown::stop);
+                    // Nobody new is let in: let nobody come.
+                    farewell = announcer.take().map(drop_aside).transpose()?;
+                }
+                true => shutdowns.iter().for_each(Shutdown::cut),
             }
-            true => shutdowns.iter().for_each(Shutdown::cut),
+            told = true;
         }
-        told = true;
-    }
+    };
     if let Some(farewell) = farewell {
         let _ = farewell.join(); // its panic has been told of
     }
-    match joined.join() {
-        Ok(ended) => ended?,
-        Err(_) => bail!("waiting for the servers failed; the log may say why"),
-    }
+    ended?;
     if !told {
         bail!("the servers have ended by themselves; the log may say why");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Has a byte for each signal that comes.
+fn signals() -> Result<Connection> {
+    let (heard, told) = UnixStream::pair()?;
+    pipe::register(SIGTERM, told.try_clone()?)?;
+    pipe::register(SIGINT, told)?;
+    Ok(Connection::adopt(heard.into())?)
+}
+
+/// Waits for each, and says what came of the first that has failed.
+async fn all_ended(serving: Vec<Serving>) -> sockeye::Result<()> {
+    let mut ends = Vec::with_capacity(serving.len());
+    for one in serving {
+        ends.push(one.running.ended().await);
+    }
+    ends.into_iter().collect()
 }
 
 /// Ends what may take its time to end, while signals are heard.

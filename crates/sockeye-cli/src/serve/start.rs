@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use sockeye::{Endpoint, Model, Running, Server, TlsServer};
 use sockeye_proto::text::Encoding;
 use sockeye_services::auth::{Guard, Scheme};
-use sockeye_services::catalog::{Service, Starter};
+use sockeye_services::catalog::{How, Service, Starter};
 use sockeye_services::data::Data;
 
 use super::events;
@@ -72,7 +72,7 @@ fn bind_one(listener: Listener, usual: bool, data: Option<&Data>) -> sockeye::Re
         service,
         endpoint,
         model,
-        starter,
+        mut starter,
         scheme,
         guard,
         encoding,
@@ -85,6 +85,7 @@ fn bind_one(listener: Listener, usual: bool, data: Option<&Data>) -> sockeye::Re
         .limits(listener.limits);
     let data = data.filter(|_| listener.keeps);
     data.map_or(Ok(()), Data::open)?;
+    starter.prepare()?;
     let tls = match (listener.tls, data) {
         (None, Some(data)) => kept_certificate(data, &endpoint)?,
         (tls, _) => tls,
@@ -128,23 +129,32 @@ fn kept_certificate(data: &Data, endpoint: &Endpoint) -> sockeye::Result<Option<
     TlsServer::kept(&data.folder().join(name), endpoint).map(Some)
 }
 
+/// The model by which this thread may serve them itself, and where they are: a listener that is alone needs no thread beside this one, if its
+/// model has one thread for all.
+pub(super) fn served_here(bound: &[Bound]) -> Option<(Model, Endpoint)> {
+    match bound {
+        [one] if one.server.fits_this_thread() => Some((one.model, one.server.endpoint())),
+        _ => None,
+    }
+}
+
 /// Starts every listener, in the order in which they were planned as far as anybody can see.
 ///
-/// A model that forks does so while this process has no threads but its own: those come first.
+/// A model that forks does so while this process has no threads but its own: those come first. `here` is said where this thread is to serve.
 ///
 /// # Errors
 /// When a model can't be had. What has been started already is cut off.
-pub(super) fn start(bound: Vec<Bound>) -> Result<Vec<Serving>> {
+pub(super) fn start(bound: Vec<Bound>, here: bool) -> Result<Vec<Serving>> {
     let mut order: Vec<(usize, Bound)> = bound.into_iter().enumerate().collect();
     order.sort_by_key(|(_, bound)| bound.model.shares_memory());
     let mut serving = Vec::with_capacity(order.len());
     for (place, bound) in order {
-        let running = match bound.guard {
-            Some(guard) => bound.starter.start_guarded(bound.server, guard)?,
-            None => bound.starter.start(bound.server)?,
+        let how = How {
+            guard: bound.guard,
+            here,
         };
         let started = Serving {
-            running,
+            running: bound.starter.start_as(bound.server, how)?,
             model: bound.model,
             service: bound.service,
             encoding: bound.encoding,

@@ -14,7 +14,7 @@ use aws_lc_rs::pbkdf2;
 use sockeye::{Connection, Dialer, Model, Server, TlsClient, block_on};
 use sockeye_proto::scram::{KEY, Keys};
 use sockeye_services::auth::{Gate, Guard, Register, new_verifier};
-use sockeye_services::catalog;
+use sockeye_services::catalog::{self, How};
 use sockeye_services::data::Data;
 use sockeye_services::settings::Settings;
 use sockeye_services::store::Added;
@@ -79,7 +79,15 @@ pub(crate) fn guarded(endpoint: &str, model: Model, guard: Guard) -> Served {
         });
     let echo = catalog::named("echo").expect("a service");
     let starter = (echo.make)(&Settings::new()).expect("nothing is set");
-    let running = starter.start_guarded(server, guard).expect("start");
+    let running = starter
+        .start_as(
+            server,
+            How {
+                guard: Some(guard),
+                ..How::default()
+            },
+        )
+        .expect("start");
     Served { running, events }
 }
 

@@ -5,7 +5,7 @@ use super::packet::{Packet, Socket};
 use crate::buffer::Chunk;
 use crate::error::Class;
 use crate::handler::PacketHandler;
-use crate::model::{BATCH, PacketLink, Peer, Received, Route, spawn_local};
+use crate::model::{BATCH, Group, PacketLink, Peer, Received, Route, current};
 use crate::server::guard::{caught, words};
 use crate::server::{BACKOFF, Event, Reason, Shared, Stage, Until};
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -29,7 +29,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const ROUND: Duration = Duration::from_secs(1);
 
 /// Answers the packets of a socket until the server stops.
-pub(crate) async fn serve<H: PacketHandler>(link: Box<dyn PacketLink>, handler: Arc<H>, shared: Arc<Shared>) {
+pub(crate) async fn serve<H: PacketHandler>(
+    link: Box<dyn PacketLink>,
+    handler: Arc<H>,
+    shared: Arc<Shared>,
+    group: Group,
+) {
     let desk = match Socket::new(link, shared.endpoint.scheme()) {
         Ok(socket) => Desk::new(Rc::new(socket), shared.clone()),
         Err(error) => {
@@ -60,7 +65,7 @@ pub(crate) async fn serve<H: PacketHandler>(link: Box<dyn PacketLink>, handler: 
                 let first = poll_fn(|cx| Poll::Ready(poll_slot(slot.as_mut(), cx))).await;
                 if first.is_pending() {
                     let pending = std::mem::replace(&mut slot, Box::pin(None));
-                    go_on(pending, desk.under_way.clone());
+                    go_on(pending, desk.under_way.clone(), group);
                 }
             }
             desk.socket.gathering.set(false);
@@ -310,14 +315,19 @@ fn poll_slot<F: Future<Output = ()>>(mut slot: Pin<&mut Option<F>>, cx: &mut Con
 }
 
 /// A handler that waits does so beside the others.
-fn go_on<F: Future<Output = ()> + 'static>(mut pending: Pin<Box<Option<F>>>, under_way: Rc<Cell<usize>>) {
+fn go_on<F: Future<Output = ()> + 'static>(
+    mut pending: Pin<Box<Option<F>>>,
+    under_way: Rc<Cell<usize>>,
+    group: Group,
+) {
     under_way.set(under_way.get() + 1);
     let task = async move {
         poll_fn(|cx| poll_slot(pending.as_mut(), cx)).await;
         under_way.set(under_way.get() - 1);
     };
-    if let Err(error) = spawn_local(task) {
-        tracing::error!(%error, "a packet's handler can't go on");
+    match current() {
+        Ok(driver) => driver.spawn(group, Box::pin(task)),
+        Err(error) => tracing::error!(%error, "a packet's handler can't go on"),
     }
 }
 

@@ -20,7 +20,7 @@ use super::gate::{Gate, Gated};
 use super::ready::{Done, Packets, Permit, Reactor, Socket, Way, Wish};
 use super::task::{self, LocalFuture, Remote, Tasks};
 use super::timers::{Timers, kernel_time};
-use super::{AcceptLink, Driver, PacketLink, StreamLink};
+use super::{AcceptLink, Driver, Group, PacketLink, StreamLink};
 use crate::buffer::Spare;
 pub(crate) use drive::{drive, drive_connection, run};
 use half::Half;
@@ -440,8 +440,16 @@ impl Driver for Blocking {
         &self.timers
     }
 
-    fn spawn(&self, future: LocalFuture) {
-        self.tasks.spawn(future);
+    fn spawn(&self, group: Group, future: LocalFuture) {
+        self.tasks.spawn(group, future);
+    }
+
+    fn new_group(&self) -> Group {
+        self.tasks.new_group()
+    }
+
+    fn drop_group(&self, group: Group) {
+        self.tasks.drop_group(group);
     }
 
     #[cold]

@@ -7,9 +7,10 @@ use super::ready::{Done, Packets, Permit, Reactor, Socket, Way, Wish};
 use super::sources::Side;
 use super::task::LocalFuture;
 use super::timers::Timers;
-use super::{AcceptLink, Driver, PacketLink, StreamLink, Workers};
+use super::{AcceptLink, Driver, Group, PacketLink, StreamLink, Workers};
 use crate::server::Job;
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
+use tokio::task::AbortHandle;
 
 const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
 
@@ -59,6 +61,9 @@ pub(crate) struct Coroutine {
     /// Operations that have come through: what tells the spinner that something is going on.
     attempts: Cell<u64>,
     idle: RefCell<Option<Waker>>,
+    /// What ends those that end together; of some that have ended already, too.
+    groups: RefCell<HashMap<Group, Vec<AbortHandle>>>,
+    last_group: Cell<Group>,
 }
 
 impl Coroutine {
@@ -67,6 +72,8 @@ impl Coroutine {
             timers: Timers::new(),
             attempts: Cell::new(0),
             idle: RefCell::default(),
+            groups: RefCell::default(),
+            last_group: Cell::new(Group::MAIN),
         })
     }
 
@@ -196,8 +203,25 @@ impl Driver for Coroutine {
         &self.timers
     }
 
-    fn spawn(&self, future: LocalFuture) {
-        tokio::task::spawn_local(future);
+    fn spawn(&self, group: Group, future: LocalFuture) {
+        let task = tokio::task::spawn_local(future);
+        if let Some(those) = self.groups.borrow_mut().get_mut(&group) {
+            if those.len() == those.capacity() {
+                those.retain(|one| !one.is_finished());
+            }
+            those.push(task.abort_handle());
+        }
+    }
+
+    fn new_group(&self) -> Group {
+        self.last_group.set(self.last_group.get().next());
+        self.groups.borrow_mut().insert(self.last_group.get(), Vec::new());
+        self.last_group.get()
+    }
+
+    fn drop_group(&self, group: Group) {
+        let gone = self.groups.borrow_mut().remove(&group);
+        gone.iter().flatten().for_each(AbortHandle::abort);
     }
 }
 

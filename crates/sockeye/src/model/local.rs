@@ -3,7 +3,7 @@
 use super::ready::{Packets, Reactor, Socket};
 use super::task::{LocalFuture, Tasks};
 use super::timers::Timers;
-use super::{AcceptLink, Driver, PacketLink, StreamLink, Workers};
+use super::{AcceptLink, Driver, Group, PacketLink, StreamLink, Workers};
 use crate::server::Job;
 use std::future::Future;
 use std::io;
@@ -54,8 +54,16 @@ impl<R: Reactor + Turn> Driver for R {
         Turn::timers(self)
     }
 
-    fn spawn(&self, future: LocalFuture) {
-        self.tasks().spawn(future);
+    fn spawn(&self, group: Group, future: LocalFuture) {
+        self.tasks().spawn(group, future);
+    }
+
+    fn new_group(&self) -> Group {
+        self.tasks().new_group()
+    }
+
+    fn drop_group(&self, group: Group) {
+        self.tasks().drop_group(group);
     }
 }
 
@@ -101,7 +109,7 @@ where
 }
 
 /// Whatever ends the main future, a panic too, the tasks end with it: they keep their driver.
-struct End<'a>(&'a Tasks);
+pub(super) struct End<'a>(pub(super) &'a Tasks);
 
 impl Drop for End<'_> {
     fn drop(&mut self) {
@@ -225,13 +233,14 @@ pub(crate) fn each_worker(
 ) -> io::Result<Workers> {
     let (sender, answers) = mpsc::channel();
     let mut threads = Workers::new();
-    let stop = job.shutdown();
+    let (stop, at_work) = (job.shutdown(), job.at_work.clone());
     let started = job.into_workers().try_for_each(|worker| {
-        let (body, sender) = (body.clone(), sender.clone());
+        let (body, sender, at_work) = (body.clone(), sender.clone(), at_work.clone());
         let thread = std::thread::Builder::new().name(format!("sockeye-{}", threads.len()));
         threads.push(thread.spawn(move || {
             // The starter waits for as many answers as there are workers, so it is there.
             body(worker, Ready::new(move |answer| drop(sender.send(answer))));
+            drop(at_work);
         })?);
         Ok(())
     });

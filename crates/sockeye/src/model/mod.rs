@@ -180,6 +180,22 @@ pub(crate) trait PacketLink {
     fn fd(&self) -> BorrowedFd<'_>;
 }
 
+/// Which of a thread's futures end together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Group(u32);
+
+impl Group {
+    /// Those that end with their thread's main future.
+    pub(crate) const MAIN: Group = Group(0);
+    /// Those that come to their end though that has ended, which they do soon.
+    const LASTING: Group = Group(1);
+
+    /// The one after this.
+    fn next(self) -> Self {
+        Group(self.0.wrapping_add(1).max(2))
+    }
+}
+
 /// How a thread waits: makes links and keeps time.
 pub(crate) trait Driver {
     fn stream(self: Rc<Self>, fd: OwnedFd) -> io::Result<Box<dyn StreamLink>>;
@@ -187,7 +203,12 @@ pub(crate) trait Driver {
     fn acceptor(self: Rc<Self>, fd: OwnedFd) -> io::Result<Box<dyn AcceptLink>>;
     fn packets(self: Rc<Self>, fd: OwnedFd) -> io::Result<Box<dyn PacketLink>>;
     fn timers(&self) -> &Timers;
-    fn spawn(&self, future: LocalFuture);
+    /// Runs it beside the others, until it ends or its group is dropped.
+    fn spawn(&self, group: Group, future: LocalFuture);
+    /// A group that nobody has yet.
+    fn new_group(&self) -> Group;
+    /// Drops every future of it where it stands, now or with the next turn.
+    fn drop_group(&self, group: Group);
     /// A connection that was accepted has what it begins with, and no clock runs yet. Where it has a thread of its own, this returns when it is
     /// to be served.
     fn settled(&self) {}
@@ -270,7 +291,7 @@ pub fn block_on<F: Future>(future: F) -> Result<F::Output> {
 /// # Errors
 /// When no model is running on this thread.
 pub fn spawn_local(future: impl Future<Output = ()> + 'static) -> Result<()> {
-    current()?.spawn(Box::pin(future));
+    current()?.spawn(Group::MAIN, Box::pin(future));
     Ok(())
 }
 

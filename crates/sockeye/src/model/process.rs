@@ -19,7 +19,8 @@ use super::{StreamLink, Workers, current, thread};
 use crate::buffer::{Chunk, Spare};
 use crate::server::registry::{Entry, Grip, lock};
 use crate::server::{
-    Arrival, BACKOFF, Event, Job, NoPlace, Reason, Shared, Shutdown, Stage, StreamWork, Worker,
+    Arrival, AtWork, BACKOFF, Event, Job, NoPlace, Reason, Shared, Shutdown, Stage, StreamWork, Worker,
+    serves_here,
 };
 use crate::time::sleep;
 use counts::Pool;
@@ -73,6 +74,11 @@ fn fork(child: impl FnOnce() -> i32) -> io::Result<Pid> {
 
 /// A process with threads of unknown doings can't be forked safely.
 fn refuse_threads() -> io::Result<()> {
+    if serves_here() {
+        return Err(io::Error::other(
+            "this thread serves connections already, which a fork would copy; start servers of the model `process` first",
+        ));
+    }
     let mut looks = 0;
     loop {
         let threads = std::fs::read_dir("/proc/self/task").map_err(|error| {
@@ -147,10 +153,10 @@ fn wait_until_ready(reports: &OwnedFd) -> io::Result<()> {
 
 pub(crate) fn launch(job: Job) -> io::Result<Workers> {
     refuse_threads()?;
-    let shared = job.shared.clone();
+    let (shared, at_work) = (job.shared.clone(), job.at_work.clone());
     let ends = fork_acceptor(job)?;
     let acceptor = ends.acceptor;
-    let launched = wait_until_ready(&ends.reports).and_then(|()| start_relay(ends, shared));
+    let launched = wait_until_ready(&ends.reports).and_then(|()| start_relay(ends, shared, at_work));
     if launched.is_err() {
         // It has failed, or sees that its helm is gone.
         let _ = waitpid(Some(acceptor), WaitOptions::empty());
@@ -158,7 +164,7 @@ pub(crate) fn launch(job: Job) -> io::Result<Workers> {
     Ok(vec![launched?])
 }
 
-fn start_relay(ends: Ends, shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
+fn start_relay(ends: Ends, shared: Arc<Shared>, at_work: AtWork) -> io::Result<JoinHandle<()>> {
     OURS.fetch_add(1, Ordering::AcqRel);
     let acceptor = ends.acceptor;
     let relay = std::thread::Builder::new().name("sockeye-relay".to_owned());
@@ -169,6 +175,7 @@ fn start_relay(ends: Ends, shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
         }
         shared.close();
         OURS.fetch_sub(1, Ordering::AcqRel);
+        drop(at_work);
     });
     started.inspect_err(|_| {
         OURS.fetch_sub(1, Ordering::AcqRel);

@@ -3,6 +3,7 @@
 //! A waker may be woken from anywhere. On the thread of its tasks that costs a push to a queue; from another thread
 //! it goes through [`Remote`], which also rouses the thread from its wait by an eventfd.
 
+use super::Group;
 use super::prefetch::prefetch;
 use crate::server::guard::words;
 use rustix::event::{EventfdFlags, eventfd};
@@ -240,8 +241,7 @@ impl Bell {
 
 struct Task {
     birth: u32,
-    /// It is not dropped when the main future has ended.
-    lasts: bool,
+    group: Group,
     /// Not there while it is polled.
     future: Option<(LocalFuture, Waker)>,
     caller: Arc<Caller>,
@@ -251,6 +251,8 @@ struct Task {
 pub(crate) struct Tasks {
     all: RefCell<Slab<Task>>,
     births: Cell<u32>,
+    /// The last group that was made.
+    groups: Cell<Group>,
     /// The one that is polled now.
     polled: Cell<usize>,
     remote: Arc<Remote>,
@@ -269,6 +271,7 @@ impl Tasks {
         Tasks {
             all: RefCell::default(),
             births: Cell::new(0),
+            groups: Cell::new(Group::LASTING),
             polled: Cell::new(usize::MAX),
             remote,
             main,
@@ -289,19 +292,11 @@ impl Tasks {
         Entered { before, queue }
     }
 
-    pub(crate) fn spawn(&self, future: LocalFuture) {
-        self.add(future, false);
-    }
-
-    /// Adds one that is to come to its end, which it does soon, though the main future has ended. When nobody polls any more
-    /// it is dropped at once.
-    pub(crate) fn spawn_lasting(&self, future: LocalFuture) {
-        if !self.closed.get() {
-            self.add(future, true);
+    /// Adds one that is dropped with its group. When nobody polls any more, one that was to come to its end is dropped at once.
+    pub(crate) fn spawn(&self, group: Group, future: LocalFuture) {
+        if group == Group::LASTING && self.closed.get() {
+            return;
         }
-    }
-
-    fn add(&self, future: LocalFuture, lasts: bool) {
         self.births.set(self.births.get().wrapping_add(1));
         let mut all = self.all.borrow_mut();
         let slot = all.vacant_entry();
@@ -313,7 +308,7 @@ impl Tasks {
         let first = waker.clone();
         slot.insert(Task {
             birth: ticket.birth,
-            lasts,
+            group,
             future: Some((future, waker)),
             caller,
         });
@@ -467,16 +462,30 @@ impl Tasks {
     /// more.
     pub(crate) fn drop_passing(&self) -> bool {
         self.main_ready.set(false);
+        self.drop_those(|group| group != Group::LASTING);
+        !self.all.borrow().is_empty()
+    }
+
+    pub(crate) fn new_group(&self) -> Group {
+        self.groups.set(self.groups.get().next());
+        self.groups.get()
+    }
+
+    /// Drops those of a group. Not to be called by one of them.
+    pub(crate) fn drop_group(&self, gone: Group) {
+        self.drop_those(|group| group == gone);
+    }
+
+    fn drop_those(&self, go: impl Fn(Group) -> bool) {
         let mut all = self.all.borrow_mut();
-        let passing: Vec<usize> = all
+        let keys: Vec<usize> = all
             .iter()
-            .filter(|(_, task)| !task.lasts)
+            .filter(|(_, task)| go(task.group))
             .map(|(key, _)| key)
             .collect();
-        let tasks: Vec<Task> = passing.into_iter().map(|key| all.remove(key)).collect();
+        let tasks: Vec<Task> = keys.into_iter().map(|key| all.remove(key)).collect();
         drop(all);
         drop(tasks); // what they hold may leave something behind
-        !self.all.borrow().is_empty()
     }
 }
 

@@ -19,7 +19,7 @@ use super::local::{AT_ONCE, Turn};
 use super::sources::Sources;
 use super::task::{LocalFuture, Tasks};
 use super::timers::Timers;
-use super::{AcceptLink, Driver, PacketLink, StreamLink};
+use super::{AcceptLink, Driver, Group, PacketLink, StreamLink};
 use crate::buffer::Loans;
 use buffers::Buffers;
 use io_uring::types::Fd;
@@ -39,8 +39,9 @@ const SUBMISSIONS: u32 = 1024;
 /// thousand connections that become active at once.
 const COMPLETIONS: u32 = 16 << 10;
 
-/// Places where there is but one connection: its own, and a listener's.
-const ALONE: usize = 2;
+/// Places where there is but one connection to serve: its own, a listener's, and one for what else a program waits for, such as its
+/// signals.
+const ALONE: usize = 3;
 
 /// What a completion belongs to: four bits of kind, and the place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -345,8 +346,16 @@ impl Driver for Uring {
         &self.shared.sources.timers
     }
 
-    fn spawn(&self, future: LocalFuture) {
-        self.shared.tasks.spawn(future);
+    fn spawn(&self, group: Group, future: LocalFuture) {
+        self.shared.tasks.spawn(group, future);
+    }
+
+    fn new_group(&self) -> Group {
+        self.shared.tasks.new_group()
+    }
+
+    fn drop_group(&self, group: Group) {
+        self.shared.tasks.drop_group(group);
     }
 }
 

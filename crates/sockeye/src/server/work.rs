@@ -4,25 +4,29 @@ use super::accept::{self, Arrival, NoPlace};
 use super::guard::{Caught, caught};
 use super::registry::Entry;
 use super::shutdown::Shutdown;
-use super::{Event, Reason, Shared};
+use super::{Event, Reason, Shared, Stage};
 use crate::connection::Connection;
 use crate::datagram;
 use crate::error::{Class, Error, Result};
 use crate::handler::{Handler, PacketHandler};
-use crate::model::{LocalFuture, PacketLink, Ready, current};
+use crate::model::{AcceptLink, Driver, Group, LocalFuture, PacketLink, Ready, current};
 use pin_project_lite::pin_project;
+use std::cell::Cell;
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 /// Makes the future of a connection.
 pub(crate) type StreamWork = Arc<dyn Fn(Arrival) -> LocalFuture + Send + Sync>;
 /// Makes the future of a socket for packets.
-pub(crate) type PacketWork = Arc<dyn Fn(Box<dyn PacketLink>) -> LocalFuture + Send + Sync>;
+pub(crate) type PacketWork = Arc<dyn Fn(Box<dyn PacketLink>, Group) -> LocalFuture + Send + Sync>;
 
 #[derive(Clone)]
 pub(crate) enum Kind {
@@ -35,7 +39,12 @@ pub(crate) struct Job {
     pub(crate) listeners: Vec<OwnedFd>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) kind: Kind,
+    /// Each thread of the server keeps one until it ends.
+    pub(crate) at_work: AtWork,
 }
+
+/// Who has one is at work for the server yet. Nothing is ever sent.
+pub(crate) type AtWork = mpsc::Sender<Infallible>;
 
 impl Job {
     pub(crate) fn shutdown(&self) -> Shutdown {
@@ -44,17 +53,87 @@ impl Job {
         }
     }
 
+    /// Has the one worker that it is for serve on this thread, beside what its driver drives already.
+    pub(super) fn start_here(self) -> Result<()> {
+        let (shared, at_work) = (self.shared.clone(), self.at_work.clone());
+        let driver = current()?;
+        for worker in self.into_workers() {
+            let opened = worker.open().map_err(|error| Error::io("serve", error))?;
+            let stay = Stay::new(driver.clone(), shared.clone(), at_work.clone());
+            let serve = async move {
+                opened.serve_here(stay.group).await;
+                stay.end().await;
+            };
+            driver.spawn(Group::MAIN, Box::pin(serve));
+        }
+        Ok(())
+    }
+
     pub(crate) fn into_workers(self) -> impl Iterator<Item = Worker> {
         let Job {
             listeners,
             shared,
             kind,
+            ..
         } = self;
         listeners.into_iter().map(move |listener| Worker {
             listener,
             shared: shared.clone(),
             kind: kind.clone(),
         })
+    }
+}
+
+thread_local! {
+    /// How many servers this thread serves beside its own futures.
+    static HERE: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Whether this thread serves beside its own futures, so that a fork would copy what it has of those servers.
+pub(crate) fn serves_here() -> bool {
+    HERE.get() > 0
+}
+
+/// A worker's stay on somebody's own thread, until it ends: by a panic, too, or because nobody drives that thread's futures any more. What it
+/// has begun ends with it.
+struct Stay {
+    driver: Rc<dyn Driver>,
+    shared: Arc<Shared>,
+    group: Group,
+    #[allow(dead_code, reason = "kept, and dropped last")]
+    at_work: AtWork,
+}
+
+impl Stay {
+    fn new(driver: Rc<dyn Driver>, shared: Arc<Shared>, at_work: AtWork) -> Self {
+        HERE.set(HERE.get() + 1);
+        Stay {
+            group: driver.new_group(),
+            driver,
+            shared,
+            at_work,
+        }
+    }
+
+    /// Whoever is there yet has been cut, and has had time to notice.
+    async fn end(self) {
+        self.driver.drop_group(self.group);
+        self.shared.registry.below(1).await;
+    }
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        HERE.set(HERE.get() - 1);
+        self.driver.drop_group(self.group);
+        if *self.shared.stage.borrow() == Stage::Running {
+            self.shared.fail(match std::thread::panicking() {
+                true => "a worker panicked",
+                false => "the thread that served it has ended",
+            });
+        }
+        self.shared.close();
+        self.shared.announce_end();
     }
 }
 
@@ -72,11 +151,8 @@ impl Worker {
 
     /// Serves on this thread: each connection's future beside the others.
     pub(crate) async fn serve_here(self, ready: Ready) {
-        self.serve(ready, |work, arrival| {
-            current().map_err(io::Error::from)?.spawn(work(arrival));
-            Ok(())
-        })
-        .await;
+        let place = |work: &StreamWork, arrival| beside(Group::MAIN, work, arrival);
+        self.serve(ready, place).await;
     }
 
     /// Serves, putting each connection where `place` says.
@@ -85,27 +161,56 @@ impl Worker {
         ready: Ready,
         place: impl Fn(&StreamWork, Arrival) -> std::result::Result<(), NoPlace>,
     ) {
-        let driver = match current() {
-            Ok(driver) => driver,
-            Err(error) => return ready.fail(error.into()),
-        };
-        match self.kind {
-            Kind::Streams(work) => match driver.acceptor(self.listener) {
-                Ok(link) => {
-                    ready.tell();
-                    accept::serve(link, self.shared, |arrival| place(&work, arrival)).await;
-                }
-                Err(error) => ready.fail(error),
-            },
-            Kind::Packets(work) => match driver.packets(self.listener) {
-                Ok(link) => {
-                    ready.tell();
-                    work(link).await;
-                }
-                Err(error) => ready.fail(error),
-            },
+        match self.open() {
+            Ok(opened) => {
+                ready.tell();
+                opened.serve(Group::MAIN, place).await;
+            }
+            Err(error) => ready.fail(error),
         }
     }
+
+    /// Puts its socket into the care of this thread's driver.
+    pub(crate) fn open(self) -> io::Result<Opened> {
+        let driver = current().map_err(io::Error::from)?;
+        Ok(match self.kind {
+            Kind::Streams(work) => Opened::Streams(driver.acceptor(self.listener)?, work, self.shared),
+            Kind::Packets(work) => Opened::Packets(driver.packets(self.listener)?, work),
+        })
+    }
+}
+
+/// A worker that can begin.
+pub(crate) enum Opened {
+    Streams(Box<dyn AcceptLink>, StreamWork, Arc<Shared>),
+    Packets(Box<dyn PacketLink>, PacketWork),
+}
+
+impl Opened {
+    async fn serve(
+        self,
+        group: Group,
+        place: impl Fn(&StreamWork, Arrival) -> std::result::Result<(), NoPlace>,
+    ) {
+        match self {
+            Opened::Streams(link, work, shared) => {
+                accept::serve(link, shared, |arrival| place(&work, arrival)).await;
+            }
+            Opened::Packets(link, work) => work(link, group).await,
+        }
+    }
+
+    /// As [`Worker::serve_here`], and all that it begins is of this group.
+    async fn serve_here(self, group: Group) {
+        let place = |work: &StreamWork, arrival| beside(group, work, arrival);
+        self.serve(group, place).await;
+    }
+}
+
+/// On this thread, beside the others.
+fn beside(group: Group, work: &StreamWork, arrival: Arrival) -> std::result::Result<(), NoPlace> {
+    current().map_err(io::Error::from)?.spawn(group, work(arrival));
+    Ok(())
 }
 
 pub(crate) fn streams<H: Handler>(handler: Arc<H>, shared: Arc<Shared>) -> Kind {
@@ -115,8 +220,8 @@ pub(crate) fn streams<H: Handler>(handler: Arc<H>, shared: Arc<Shared>) -> Kind 
 }
 
 pub(crate) fn packets<H: PacketHandler>(handler: Arc<H>, shared: Arc<Shared>) -> Kind {
-    Kind::Packets(Arc::new(move |link| {
-        Box::pin(datagram::serve(link, handler.clone(), shared.clone()))
+    Kind::Packets(Arc::new(move |link, group| {
+        Box::pin(datagram::serve(link, handler.clone(), shared.clone(), group))
     }))
 }
 

@@ -1,4 +1,5 @@
-//! The conformance suite: each behaviour of a server is stated once and run under every model, as `behaviour::model`.
+//! The conformance suite: each behaviour of a server is stated once and run under every model, as `behaviour::model`, and as
+//! `behaviour::model-here` where the thread that starts the server serves all of it.
 //!
 //! The server under test is a child process of this binary ([`server_process`]), so that its descriptors, threads,
 //! children and memory can be looked at from outside ([`process_facts`]); the test drives it through [`served`] and
@@ -19,6 +20,7 @@ mod served;
 mod server_process;
 mod spec;
 
+use behaviours::Behaviour;
 use libtest_mimic::{Arguments, Trial};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sockeye::Model;
@@ -35,16 +37,24 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     raise_descriptor_limit();
     let trials = behaviours::all()
-        .flat_map(|(name, run)| {
-            Model::ALL.map(|model| {
-                Trial::test(format!("{name}::{model}"), move || {
-                    run(model);
-                    Ok(())
-                })
-            })
-        })
+        .flat_map(|behaviour| Model::ALL.map(|model| trials(behaviour, model)))
+        .flatten()
         .collect();
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// Of servers that are started in the background; and of those that the starting thread serves itself, where that is another way.
+fn trials((name, run): Behaviour, model: Model) -> impl Iterator<Item = Trial> {
+    let ways = [("", false), ("-here", true)]
+        .into_iter()
+        .filter(move |(_, here)| !here || model.has_workers());
+    ways.map(move |(suffix, here)| {
+        Trial::test(format!("{name}::{model}{suffix}"), move || {
+            spec::HERE.set(here);
+            run(model);
+            Ok(())
+        })
+    })
 }
 
 /// The clients of several tests live in this process: 500 connections each is more than the usual soft limit.

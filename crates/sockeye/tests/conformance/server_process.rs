@@ -13,12 +13,13 @@ use crate::handlers;
 use crate::spec::Spec;
 use rustix::process::{Resource, Rlimit, Signal, Uid, getrlimit, set_parent_process_death_signal, setrlimit};
 use rustix::thread::set_thread_uid;
-use sockeye::{Endpoint, Event, Limits, Reason, Running, Server};
+use sockeye::{Endpoint, Event, Limits, Model, Reason, Running, Server, Shutdown};
+use std::fmt::Display;
 use std::fs::File;
 use std::io::BufRead;
 use std::net::TcpListener;
 use std::process::ExitCode;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Says a line in one call, so that threads and processes don't mix theirs.
@@ -47,26 +48,54 @@ pub(crate) fn run(spec: &str) -> ExitCode {
     let _held: Vec<File> = held
         .map(|_| File::open("/dev/null").expect("a descriptor"))
         .collect();
-    match start(&spec) {
-        Ok(running) => {
-            if let Some(der) = running.certificate_der() {
-                let digits: String = der.iter().map(|byte| format!("{byte:02x}")).collect();
-                say(format_args!("certificate {digits}"));
-            }
-            // Another server in the same process, for as long as that lives.
-            let beside = spec.text("beside").map(|_| start(&spec));
-            if let Some(Ok(beside)) = &beside {
-                say(format_args!("beside {}", beside.endpoint()));
-            }
-            say(format_args!("ready {}", running.endpoint()));
-            obey(running);
-            ExitCode::SUCCESS
-        }
+    let served = match spec.is_here() {
+        true => run_here(&spec),
+        false => start(&spec).map(|running| {
+            let beside = introduce(&spec, &running);
+            obey(&running.shutdown(), || running.join());
+            drop(beside);
+        }),
+    };
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(format_args!("failed {error}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// This thread serves; another one hears the commands.
+fn run_here(spec: &Spec) -> sockeye::Result<()> {
+    let model: Model = spec.text("model").unwrap_or_default().parse()?;
+    let ended: Arc<OnceLock<Result<(), String>>> = Arc::default();
+    let commander = sockeye::run(model, async {
+        let running = start(spec)?;
+        let _beside = introduce(spec, &running);
+        let (shutdown, heard) = (running.shutdown(), ended.clone());
+        let commander = std::thread::spawn(move || obey(&shutdown, || heard.wait().clone()));
+        let end = running.ended().await;
+        ended
+            .set(end.map_err(|error| error.to_string()))
+            .expect("one end");
+        Ok::<_, sockeye::Error>(commander)
+    })??;
+    commander.join().expect("no command fails");
+    Ok(())
+}
+
+/// Says what there is to know of a server, and starts another one in the same process if there is to be one.
+fn introduce(spec: &Spec, running: &Running) -> Option<Running> {
+    if let Some(der) = running.certificate_der() {
+        let digits: String = der.iter().map(|byte| format!("{byte:02x}")).collect();
+        say(format_args!("certificate {digits}"));
+    }
+    let beside = spec.text("beside").and_then(|_| start(spec).ok());
+    if let Some(beside) = &beside {
+        say(format_args!("beside {}", beside.endpoint()));
+    }
+    say(format_args!("ready {}", running.endpoint()));
+    beside
 }
 
 /// Root may have as many as it likes.
@@ -169,9 +198,8 @@ fn word(reason: &Reason) -> String {
     }
 }
 
-fn obey(running: Running) {
-    let shutdown = running.shutdown();
-    let mut running = Some(running);
+fn obey<E: Display>(shutdown: &Shutdown, join: impl FnOnce() -> Result<(), E>) {
+    let mut join = Some(join);
     for command in std::io::stdin().lock().lines().map_while(Result::ok) {
         match command.as_str() {
             "stop" => {
@@ -182,7 +210,7 @@ fn obey(running: Running) {
                 shutdown.cut();
                 say("cutting");
             }
-            "join" => match running.take().map(Running::join) {
+            "join" => match join.take().map(|join| join()) {
                 Some(Err(error)) => say(format_args!("through {error}")),
                 _ => say("through"),
             },

@@ -2,6 +2,7 @@
 
 use crate::dice::Dice;
 use sockeye::Model;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::Ipv4Addr;
@@ -10,6 +11,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Where a process finds that it is to be a server under test.
 pub(crate) const VARIABLE: &str = "SOCKEYE_CONFORMANCE";
+
+thread_local! {
+    /// Whether the servers of this thread's test are served by the thread that starts them.
+    pub(crate) static HERE: Cell<bool> = const { Cell::new(false) };
+}
 
 /// An address of this machine that no other test has: its ports are nobody else's, even once they are free again.
 pub(crate) fn own_address() -> Ipv4Addr {
@@ -34,15 +40,26 @@ pub(crate) fn own_address() -> Ipv4Addr {
 /// | `beside` | a second server like this one |
 /// | `observer` | what it panics with at each event; or `held`: it waits at each end until it is told `heed` |
 /// | `adopt` | the socket is made by the test's means and adopted |
+/// | `here` | the process' first thread serves, where one thread does |
 #[derive(Clone)]
 pub(crate) struct Spec(BTreeMap<String, String>);
 
 impl Spec {
     pub(crate) fn new(model: Model, handler: &str) -> Self {
-        Spec(BTreeMap::new())
+        let spec = Spec(BTreeMap::new())
             .with("model", model)
             .with("handler", handler)
-            .with("endpoint", format_args!("tcp://{}:0", own_address()))
+            .with("endpoint", format_args!("tcp://{}:0", own_address()));
+        match HERE.get() {
+            true => spec.with("here", "yes"),
+            false => spec,
+        }
+    }
+
+    /// Whether the thread that starts the server is to serve.
+    pub(crate) fn is_here(&self) -> bool {
+        let has_one = |name: &str, one: u64| self.value(name).is_none_or(|value: u64| value == one);
+        self.text("here").is_some() && has_one("workers", 1) && has_one("spin", 0)
     }
 
     pub(crate) fn with(mut self, name: &str, value: impl Display) -> Self {

@@ -4,7 +4,7 @@ use super::{Accounts, client, echoes, guarded};
 use rcgen::{CertificateParams, DnType, KeyPair};
 use sockeye::{Dialer, Model, Server, TlsClient, TlsServer, block_on};
 use sockeye_services::auth::{Guard, Policy, Scheme};
-use sockeye_services::catalog;
+use sockeye_services::catalog::{self, How};
 use sockeye_services::settings::Settings;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -44,7 +44,15 @@ fn serve(accounts: &Accounts, authorities: &Path, model: Model) -> Served {
         .expect("a guard");
     let echo = catalog::named("echo").expect("a service");
     let starter = (echo.make)(&Settings::new()).expect("nothing is set");
-    let running = starter.start_guarded(server, guard).expect("start");
+    let running = starter
+        .start_as(
+            server,
+            How {
+                guard: Some(guard),
+                ..How::default()
+            },
+        )
+        .expect("start");
     Served { running, events }
 }
 

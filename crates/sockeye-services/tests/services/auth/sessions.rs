@@ -9,7 +9,7 @@ use sockeye::{Connection, Result, Server, block_on};
 use sockeye_proto::scram::{Client, Keys, PLAIN};
 use sockeye_services::auth::client::log_in;
 use sockeye_services::auth::{Dialogue, Gate, Guard, NOTICE, Over, Policy, Scheme, new_verifier};
-use sockeye_services::catalog;
+use sockeye_services::catalog::{self, How};
 use sockeye_services::settings::Settings;
 use std::cell::OnceCell;
 use std::os::unix::net::UnixStream;
@@ -148,7 +148,13 @@ fn a_shop_takes_leave_of_a_disabled_account() -> Result<()> {
     let shop = catalog::named("shop").expect("a service");
     let guard = Guard::scram(Arc::new(accounts.gate()));
     let starter = (shop.make)(&settings)?;
-    let running = starter.start_guarded(Server::bind("tcp://127.0.0.1:0")?, guard)?;
+    let running = starter.start_as(
+        Server::bind("tcp://127.0.0.1:0")?,
+        How {
+            guard: Some(guard),
+            ..How::default()
+        },
+    )?;
     let (_, events) = std::sync::mpsc::channel();
     let served = Served { running, events };
     let store = accounts.data.store()?;

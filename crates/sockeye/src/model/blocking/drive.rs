@@ -1,7 +1,7 @@
 //! Drives the future of a thread that blocks in its calls, or waits for all that can wake it.
 
 use super::Blocking;
-use crate::model::local::Spinner;
+use crate::model::local::{End, Spinner};
 use crate::model::task::LocalFuture;
 use std::future::Future;
 use std::io;
@@ -27,9 +27,8 @@ pub(crate) fn drive<F: Future>(
 ) -> io::Result<Option<F::Output>> {
     at_home(driver, || {
         let mut future = pin!(future);
-        let ended = rounds(driver, future.as_mut(), &mut Spinner::new(spin), &over);
-        driver.tasks.drop_all(); // before the future
-        ended
+        let _end = End(&driver.tasks); // before the future
+        rounds(driver, future.as_mut(), &mut Spinner::new(spin), &over)
     })
 }
 

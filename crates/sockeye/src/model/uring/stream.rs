@@ -6,7 +6,7 @@ use super::state::{After, State};
 use super::{Kind, Place, Ring, token};
 use crate::buffer::{Chunk, RECEIVE, Spare};
 use crate::model::ready::with_waits;
-use crate::model::{StreamLink, Way, task};
+use crate::model::{Group, StreamLink, Way, task};
 use io_uring::opcode;
 use io_uring::types::Fd;
 use rustix::io::Errno;
@@ -168,7 +168,7 @@ impl Drop for Stream {
         drop(state);
         let rest = Rest::new(self.ring.clone(), self.place, self.state.clone());
         if is_owed && self.ring.may_linger() {
-            self.ring.tasks.spawn_lasting(Box::pin(rest.sent()));
+            self.ring.tasks.spawn(Group::LASTING, Box::pin(rest.sent()));
         }
     }
 }

@@ -7,6 +7,7 @@ mod dialling;
 mod echo;
 mod faults;
 mod halves;
+mod here;
 mod packets;
 mod sending;
 mod shortage;
@@ -46,6 +47,7 @@ pub(crate) fn all() -> impl Iterator<Item = Behaviour> {
         sending::ALL,
         dialling::ALL,
         traces::ALL,
+        here::ALL,
     ];
     subjects.into_iter().flatten().copied()
 }

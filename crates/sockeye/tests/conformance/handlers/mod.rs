@@ -18,25 +18,41 @@ pub(crate) fn start(spec: &Spec, server: Server) -> Result<Running> {
         return packets::start(spec, server);
     }
     match spec.text("handler").unwrap_or_default() {
-        "echo" => server.start(Echo),
-        "whole" => server.start(Whole),
-        "farewell" => server.start(Farewell),
-        "moody" => server.start(moody::Moody),
-        "stages" => server.start(moody::Stages),
-        "channel" => server.start(waiting::FromAnotherThread),
-        "ticker" => server.start(waiting::Ticker),
-        "relay" => server.start(waiting::Relay { to: argument }),
-        "banquet" => server.start(sending::Banquet::of(&argument)),
-        "file" => server.start(sending::FromFile {
-            path: argument.into(),
-        }),
-        kind @ ("to-file" | "to-locked-file") => server.start(sending::ToFile {
-            path: argument.into(),
-            writable: kind == "to-file",
-        }),
-        "framed" => server.start(sending::Framed),
-        "lines" => server.start(sending::Lines),
+        "echo" => begin(spec, server, Echo),
+        "whole" => begin(spec, server, Whole),
+        "farewell" => begin(spec, server, Farewell),
+        "moody" => begin(spec, server, moody::Moody),
+        "stages" => begin(spec, server, moody::Stages),
+        "channel" => begin(spec, server, waiting::FromAnotherThread),
+        "ticker" => begin(spec, server, waiting::Ticker),
+        "relay" => begin(spec, server, waiting::Relay { to: argument }),
+        "banquet" => begin(spec, server, sending::Banquet::of(&argument)),
+        "file" => begin(
+            spec,
+            server,
+            sending::FromFile {
+                path: argument.into(),
+            },
+        ),
+        kind @ ("to-file" | "to-locked-file") => begin(
+            spec,
+            server,
+            sending::ToFile {
+                path: argument.into(),
+                writable: kind == "to-file",
+            },
+        ),
+        "framed" => begin(spec, server, sending::Framed),
+        "lines" => begin(spec, server, sending::Lines),
         other => Err(unknown(other)),
+    }
+}
+
+/// In the background, or by this thread, as the spec says.
+fn begin(spec: &Spec, server: Server, handler: impl Handler) -> Result<Running> {
+    match spec.is_here() {
+        true => server.start_here(handler),
+        false => server.start(handler),
     }
 }
 
@@ -49,7 +65,7 @@ fn unknown(name: &str) -> Error {
 }
 
 /// Sends each chunk back, until the peer ends.
-struct Echo;
+pub(crate) struct Echo;
 
 impl Handler for Echo {
     async fn handle(&self, conn: &mut Connection) -> Result<()> {

@@ -5,12 +5,20 @@ use sockeye::{Class, Error, Packet, PacketHandler, Result, Running, Server, dial
 
 pub(super) fn start(spec: &Spec, server: Server) -> Result<Running> {
     match spec.text("handler").unwrap_or_default() {
-        "echo" => server.start_packets(Echo),
-        "where" => server.start_packets(Where),
-        "told" => server.start_packets(Told),
-        "frugal" => server.start_packets(Frugal),
-        "moody" => server.start_packets(Moody),
+        "echo" => begin(spec, server, Echo),
+        "where" => begin(spec, server, Where),
+        "told" => begin(spec, server, Told),
+        "frugal" => begin(spec, server, Frugal),
+        "moody" => begin(spec, server, Moody),
         other => Err(super::unknown(other)),
+    }
+}
+
+/// In the background, or by this thread, as the spec says.
+fn begin(spec: &Spec, server: Server, handler: impl PacketHandler) -> Result<Running> {
+    match spec.is_here() {
+        true => server.start_packets_here(handler),
+        false => server.start_packets(handler),
     }
 }
 
