@@ -20,6 +20,7 @@ use crate::options::Options;
 use crate::step;
 
 mod fresh;
+mod memory;
 mod places;
 
 use fresh::Fresh;
@@ -183,6 +184,7 @@ pub(super) fn measure(options: &Options, facts: &str) -> Result<()> {
         .context("--rounds")?;
     let places = Places::make(&peers::target().join("peers"), &peers::sockeye())?;
     let _old = Old(&places);
+    let _fence = memory::Fence::new();
     let fresh = fresh::own_mounts()?;
     let daemons = Daemons::start(&places)?;
     prepare(&places, &daemons)?;
@@ -272,12 +274,6 @@ fn shell(line: &str, places: &Places) -> Result<()> {
     Ok(())
 }
 
-/// Writes to as much memory as a large file takes in the cache, and lets it go. The host of a virtual machine takes back memory
-/// that is free, and gives it again page by page when it is written to, which costs more than all copies; who came first
-/// would pay for the others.
-fn fill_memory() {
-    drop(std::hint::black_box(vec![1_u8; places::BIG as usize / 4 * 5]));
-}
 
 /// What is fetched is there before.
 fn prepare(places: &Places, daemons: &Daemons) -> Result<()> {
@@ -288,7 +284,7 @@ fn prepare(places: &Places, daemons: &Daemons) -> Result<()> {
 fn one(tool: &Tool, round: usize, places: &Places, daemons: &Daemons) -> Result<String> {
     places.clear()?;
     shell("sync", places)?; // what others have written is not this one's to wait for
-    fill_memory();
+    memory::fill();
     let line = filled(tool.line, places, daemons);
     let begun = Instant::now();
     let done = shell(&line, places);
