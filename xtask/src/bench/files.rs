@@ -193,7 +193,7 @@ pub(super) fn measure(options: &Options, facts: &str) -> Result<()> {
     let mut kept = fs::File::create(results.join("files.jsonl"))?;
     let mut lines = String::new();
     for round in 0..rounds {
-        for tool in TOOLS {
+        for tool in in_turn(round) {
             let needs = filled(tool.needs, &places, &daemons);
             if !step::installed(&needs) {
                 println!("left out: {} ({needs} is not installed)", tool.name);
@@ -220,6 +220,15 @@ pub(super) fn measure(options: &Options, facts: &str) -> Result<()> {
         WHAT,
         &format!("{facts} Small files go to {where_small}.\n\n{table}"),
     )
+}
+
+/// The tools of a round: turned around each time, for each finds the disk and the memory as the one before has left them.
+fn in_turn(round: usize) -> Vec<&'static Tool> {
+    let mut tools: Vec<&Tool> = TOOLS.iter().collect();
+    if round % 2 == 1 {
+        tools.reverse();
+    }
+    tools
 }
 
 fn is_small(tool: &Tool) -> bool {
@@ -273,7 +282,6 @@ fn shell(line: &str, places: &Places) -> Result<()> {
     ensure!(output.status.success(), "`{line}` failed: {said}");
     Ok(())
 }
-
 
 /// What is fetched is there before.
 fn prepare(places: &Places, daemons: &Daemons) -> Result<()> {
