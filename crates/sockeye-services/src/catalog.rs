@@ -139,14 +139,19 @@ impl Starter {
     /// The same, with something that is to be done before it starts.
     #[must_use]
     pub fn after(self, before: impl FnOnce() -> Result<()> + Send + 'static) -> Self {
-        let before: Option<Box<Before>> = Some(Box::new(before));
+        let first = self.before;
+        let both = move || {
+            first.map_or(Ok(()), |first| first())?;
+            before()
+        };
+        let before: Option<Box<Before>> = Some(Box::new(both));
         Starter { before, ..self }
     }
 
     /// Does what is to be done before it starts, if that hasn't been done. It may take its time, so it is not for a future.
     ///
     /// # Errors
-    /// When it can't be done.
+    /// When it can't be done; it isn't tried again.
     pub fn prepare(&mut self) -> Result<()> {
         self.before.take().map_or(Ok(()), |before| before())
     }

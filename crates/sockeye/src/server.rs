@@ -16,7 +16,7 @@ pub use limits::Limits;
 pub use running::Running;
 pub use shutdown::Shutdown;
 pub(crate) use shutdown::{Stage, Until, reached};
-pub(crate) use work::{AtWork, Job, StreamWork, Worker, serves_here};
+pub(crate) use work::{AtWork, Job, Lodging, StreamWork, Worker, serves_here};
 
 use crate::endpoint::{Endpoint, Host, ToEndpoint};
 use crate::error::{Class, Error, Result};
@@ -285,7 +285,9 @@ impl Server {
     ///
     /// A program with one thread is a little faster, for what the kernel knows of a descriptor is then nobody else's.
     ///
-    /// Dropping what this returns cuts the server off, but its endpoint is free only when it has [ended](Running::ended).
+    /// When the future ends that was given to [`run`](crate::run), so does the server, with the connections that it has: it has failed then, unless
+    /// it was stopped before. Dropping what this returns cuts the server off, but its endpoint is free only when it has [ended](Running::ended), under `uring`
+    /// a moment later.
     ///
     /// ```
     /// use sockeye::{Connection, Handler, Model, Result, Server, dial, run};
@@ -346,7 +348,7 @@ impl Server {
     }
 
     /// Whether a thread that has nothing else to do but wait for it may as well serve it: it has one worker, its model would have that
-    /// serve all connections, and doesn't spin before it sleeps; and the thread drives no futures yet, Tokio's neither.
+    /// serve all connections, and no [`spin`](Self::spin) is asked for; and the thread drives no futures yet, Tokio's neither.
     pub fn fits_this_thread(&self) -> bool {
         let is_free = model::current().is_err() && tokio::runtime::Handle::try_current().is_err();
         is_free && self.workers == 1 && self.model.has_workers() && self.spin.is_zero()

@@ -33,22 +33,21 @@ pub(super) async fn serve_until_told(
     let mut ended = pin!(all_ended(serving));
     let (mut told, mut farewell) = (false, None);
     let ended = loop {
-        let came = tokio::select! {
+        tokio::select! {
             ended = &mut ended => break ended,
+            // Those that have come at once, such as to a program and to its whole group, are one word.
             came = signals.recv() => came.context("hear signals")?,
         };
-        for _ in came.iter() {
-            match told {
-                false => {
-                    report.stopping();
-                    shutdowns.iter().for_each(Shutdown::stop);
-                    // Nobody new is let in: let nobody come.
-                    farewell = announcer.take().map(drop_aside).transpose()?;
-                }
-                true => shutdowns.iter().for_each(Shutdown::cut),
+        match told {
+            false => {
+                report.stopping();
+                shutdowns.iter().for_each(Shutdown::stop);
+                // Nobody new is let in: let nobody come.
+                farewell = announcer.take().map(drop_aside).transpose()?;
             }
-            told = true;
+            true => shutdowns.iter().for_each(Shutdown::cut),
         }
+        told = true;
     };
     if let Some(farewell) = farewell {
         let _ = farewell.join(); // its panic has been told of

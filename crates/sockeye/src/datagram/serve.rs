@@ -5,9 +5,9 @@ use super::packet::{Packet, Socket};
 use crate::buffer::Chunk;
 use crate::error::Class;
 use crate::handler::PacketHandler;
-use crate::model::{BATCH, Group, PacketLink, Peer, Received, Route, current};
+use crate::model::{BATCH, PacketLink, Peer, Received, Route, current};
 use crate::server::guard::{caught, words};
-use crate::server::{BACKOFF, Event, Reason, Shared, Stage, Until};
+use crate::server::{BACKOFF, Event, Lodging, Reason, Shared, Stage, Until};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -33,7 +33,7 @@ pub(crate) async fn serve<H: PacketHandler>(
     link: Box<dyn PacketLink>,
     handler: Arc<H>,
     shared: Arc<Shared>,
-    group: Group,
+    lodging: Lodging,
 ) {
     let desk = match Socket::new(link, shared.endpoint.scheme()) {
         Ok(socket) => Desk::new(Rc::new(socket), shared.clone()),
@@ -65,7 +65,7 @@ pub(crate) async fn serve<H: PacketHandler>(
                 let first = poll_fn(|cx| Poll::Ready(poll_slot(slot.as_mut(), cx))).await;
                 if first.is_pending() {
                     let pending = std::mem::replace(&mut slot, Box::pin(None));
-                    go_on(pending, desk.under_way.clone(), group);
+                    go_on(pending, desk.under_way.clone(), lodging.clone());
                 }
             }
             desk.socket.gathering.set(false);
@@ -318,12 +318,14 @@ fn poll_slot<F: Future<Output = ()>>(mut slot: Pin<&mut Option<F>>, cx: &mut Con
 fn go_on<F: Future<Output = ()> + 'static>(
     mut pending: Pin<Box<Option<F>>>,
     under_way: Rc<Cell<usize>>,
-    group: Group,
+    lodging: Lodging,
 ) {
     under_way.set(under_way.get() + 1);
+    let group = lodging.group;
     let task = async move {
         poll_fn(|cx| poll_slot(pending.as_mut(), cx)).await;
         under_way.set(under_way.get() - 1);
+        drop((pending, lodging)); // in this order: it is at work as long as it has the socket
     };
     match current() {
         Ok(driver) => driver.spawn(group, Box::pin(task)),

@@ -208,6 +208,10 @@ impl Driver for Coroutine {
         if let Some(those) = self.groups.borrow_mut().get_mut(&group) {
             if those.len() == those.capacity() {
                 those.retain(|one| !one.is_finished());
+                // Or who comes next would look through them all again.
+                if those.len() > those.capacity() / 2 {
+                    those.reserve(those.len());
+                }
             }
             those.push(task.abort_handle());
         }

@@ -292,9 +292,9 @@ impl Tasks {
         Entered { before, queue }
     }
 
-    /// Adds one that is dropped with its group. When nobody polls any more, one that was to come to its end is dropped at once.
+    /// Adds one that is dropped with its group; at once when nobody polls any more.
     pub(crate) fn spawn(&self, group: Group, future: LocalFuture) {
-        if group == Group::LASTING && self.closed.get() {
+        if self.closed.get() {
             return;
         }
         self.births.set(self.births.get().wrapping_add(1));

@@ -39,8 +39,8 @@ const SUBMISSIONS: u32 = 1024;
 /// thousand connections that become active at once.
 const COMPLETIONS: u32 = 16 << 10;
 
-/// Places where there is but one connection to serve: its own, a listener's, and one for what else a program waits for, such as its
-/// signals.
+/// Places where there is but one connection to serve, or two: its own, a listener's, and one for what else a program waits for, such
+/// as its signals.
 const ALONE: usize = 3;
 
 /// What a completion belongs to: four bits of kind, and the place.
@@ -113,7 +113,7 @@ struct Ring {
     tasks: Tasks,
     clock: Clock,
     completed: RefCell<VecDeque<Completion>>,
-    /// The last wait has brought one completion only, and there is but one connection.
+    /// The last wait has brought one completion only, and there is hardly more than one connection.
     quiet: Cell<bool>,
     /// Connections that are gone, and something of theirs is still to be sent.
     lingering: Cell<usize>,

@@ -65,7 +65,7 @@ impl Running {
     ///
     /// # Errors
     /// When nobody stopped it: it can't accept any more, as an [`Event::Failed`](crate::Event) has told. What was accepted before was
-    /// served to its end. And when this thread is the one that serves ([`start_here`](crate::Server::start_here)), which it can't while it
+    /// served to its end, unless the future has ended beside which it was served. And when this thread is the one that serves ([`start_here`](crate::Server::start_here)), which it can't while it
     /// waits here: the server is cut off then.
     pub fn join(mut self) -> Result<()> {
         if self.here == Some(thread::current().id()) && !self.is_over() {

@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 /// Makes the future of a connection.
 pub(crate) type StreamWork = Arc<dyn Fn(Arrival) -> LocalFuture + Send + Sync>;
 /// Makes the future of a socket for packets.
-pub(crate) type PacketWork = Arc<dyn Fn(Box<dyn PacketLink>, Group) -> LocalFuture + Send + Sync>;
+pub(crate) type PacketWork = Arc<dyn Fn(Box<dyn PacketLink>, Lodging) -> LocalFuture + Send + Sync>;
 
 #[derive(Clone)]
 pub(crate) enum Kind {
@@ -61,7 +61,7 @@ impl Job {
             let opened = worker.open().map_err(|error| Error::io("serve", error))?;
             let stay = Stay::new(driver.clone(), shared.clone(), at_work.clone());
             let serve = async move {
-                opened.serve_here(stay.group).await;
+                opened.serve_here(stay.lodging.clone()).await;
                 stay.end().await;
             };
             driver.spawn(Group::MAIN, Box::pin(serve));
@@ -99,25 +99,30 @@ pub(crate) fn serves_here() -> bool {
 struct Stay {
     driver: Rc<dyn Driver>,
     shared: Arc<Shared>,
-    group: Group,
-    #[allow(dead_code, reason = "kept, and dropped last")]
-    at_work: AtWork,
+    /// Dropped last.
+    lodging: Lodging,
 }
 
 impl Stay {
     fn new(driver: Rc<dyn Driver>, shared: Arc<Shared>, at_work: AtWork) -> Self {
         HERE.set(HERE.get() + 1);
-        Stay {
+        let lodging = Lodging {
             group: driver.new_group(),
+            at_work: Some(at_work),
+        };
+        Stay {
             driver,
             shared,
-            at_work,
+            lodging,
         }
     }
 
     /// Whoever is there yet has been cut, and has had time to notice.
     async fn end(self) {
-        self.driver.drop_group(self.group);
+        if *self.shared.stage.borrow() == Stage::Running {
+            self.shared.fail("it can't go on; the log says why");
+        }
+        self.driver.drop_group(self.lodging.group);
         self.shared.registry.below(1).await;
     }
 }
@@ -125,7 +130,7 @@ impl Stay {
 impl Drop for Stay {
     fn drop(&mut self) {
         HERE.set(HERE.get() - 1);
-        self.driver.drop_group(self.group);
+        self.driver.drop_group(self.lodging.group);
         if *self.shared.stage.borrow() == Stage::Running {
             self.shared.fail(match std::thread::panicking() {
                 true => "a worker panicked",
@@ -135,6 +140,21 @@ impl Drop for Stay {
         self.shared.close();
         self.shared.announce_end();
     }
+}
+
+/// Where that belongs which a worker begins: to its thread's main future, or to a stay on somebody's own.
+#[derive(Clone)]
+pub(crate) struct Lodging {
+    pub(crate) group: Group,
+    #[allow(dead_code, reason = "whoever has it is at work")]
+    at_work: Option<AtWork>,
+}
+
+impl Lodging {
+    const MAIN: Lodging = Lodging {
+        group: Group::MAIN,
+        at_work: None,
+    };
 }
 
 /// What one worker has to do.
@@ -164,7 +184,7 @@ impl Worker {
         match self.open() {
             Ok(opened) => {
                 ready.tell();
-                opened.serve(Group::MAIN, place).await;
+                opened.serve(Lodging::MAIN, place).await;
             }
             Err(error) => ready.fail(error),
         }
@@ -189,21 +209,22 @@ pub(crate) enum Opened {
 impl Opened {
     async fn serve(
         self,
-        group: Group,
+        lodging: Lodging,
         place: impl Fn(&StreamWork, Arrival) -> std::result::Result<(), NoPlace>,
     ) {
         match self {
             Opened::Streams(link, work, shared) => {
                 accept::serve(link, shared, |arrival| place(&work, arrival)).await;
             }
-            Opened::Packets(link, work) => work(link, group).await,
+            Opened::Packets(link, work) => work(link, lodging).await,
         }
     }
 
-    /// As [`Worker::serve_here`], and all that it begins is of this group.
-    async fn serve_here(self, group: Group) {
+    /// As [`Worker::serve_here`], and all that it begins belongs there.
+    async fn serve_here(self, lodging: Lodging) {
+        let group = lodging.group;
         let place = |work: &StreamWork, arrival| beside(group, work, arrival);
-        self.serve(group, place).await;
+        self.serve(lodging, place).await;
     }
 }
 
@@ -220,8 +241,8 @@ pub(crate) fn streams<H: Handler>(handler: Arc<H>, shared: Arc<Shared>) -> Kind 
 }
 
 pub(crate) fn packets<H: PacketHandler>(handler: Arc<H>, shared: Arc<Shared>) -> Kind {
-    Kind::Packets(Arc::new(move |link, group| {
-        Box::pin(datagram::serve(link, handler.clone(), shared.clone(), group))
+    Kind::Packets(Arc::new(move |link, lodging| {
+        Box::pin(datagram::serve(link, handler.clone(), shared.clone(), lodging))
     }))
 }
 
