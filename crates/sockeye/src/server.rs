@@ -4,6 +4,7 @@ pub(crate) mod accept;
 mod blocked;
 mod event;
 pub(crate) mod guard;
+mod here;
 mod limits;
 pub(crate) mod registry;
 mod running;
@@ -12,11 +13,12 @@ mod work;
 
 pub(crate) use accept::{Arrival, BACKOFF, NoPlace};
 pub use event::{Event, Reason};
+pub(crate) use here::{Lodging, serves_here};
 pub use limits::Limits;
 pub use running::Running;
 pub use shutdown::Shutdown;
 pub(crate) use shutdown::{Stage, Until, reached};
-pub(crate) use work::{AtWork, Job, Lodging, StreamWork, Worker, serves_here};
+pub(crate) use work::{AtWork, Job, StreamWork, Worker};
 
 use crate::endpoint::{Endpoint, Host, ToEndpoint};
 use crate::error::{Class, Error, Result};

@@ -11,7 +11,7 @@ mod turns;
 
 use crate::serving::{PATIENCE, Served};
 use aws_lc_rs::pbkdf2;
-use sockeye::{Connection, Dialer, Model, Server, TlsClient, block_on};
+use sockeye::{Connection, Dialer, Model, Running, Server, TlsClient, block_on};
 use sockeye_proto::scram::{KEY, Keys};
 use sockeye_services::auth::{Gate, Guard, Register, new_verifier};
 use sockeye_services::catalog::{self, How};
@@ -77,18 +77,17 @@ pub(crate) fn guarded(endpoint: &str, model: Model, guard: Guard) -> Served {
         .observe(move |event| {
             let _ = teller.send(event.clone()); // nobody has to listen
         });
+    let running = start_echo(server, guard);
+    Served { running, events }
+}
+
+/// The echo service on this server, for whom the guard lets in.
+fn start_echo(server: Server, guard: Guard) -> Running {
     let echo = catalog::named("echo").expect("a service");
     let starter = (echo.make)(&Settings::new()).expect("nothing is set");
-    let running = starter
-        .start_as(
-            server,
-            How {
-                guard: Some(guard),
-                ..How::default()
-            },
-        )
-        .expect("start");
-    Served { running, events }
+    let guard = Some(guard);
+    let how = How { guard, here: false };
+    starter.start_as(server, how).expect("start")
 }
 
 /// The same behind accounts.

@@ -2,22 +2,21 @@
 
 use super::accept::{self, Arrival, NoPlace};
 use super::guard::{Caught, caught};
+use super::here::Lodging;
 use super::registry::Entry;
 use super::shutdown::Shutdown;
-use super::{Event, Reason, Shared, Stage};
+use super::{Event, Reason, Shared};
 use crate::connection::Connection;
 use crate::datagram;
 use crate::error::{Class, Error, Result};
 use crate::handler::{Handler, PacketHandler};
-use crate::model::{AcceptLink, Driver, Group, LocalFuture, PacketLink, Ready, current};
+use crate::model::{AcceptLink, Group, LocalFuture, PacketLink, Ready, current};
 use pin_project_lite::pin_project;
-use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -53,22 +52,6 @@ impl Job {
         }
     }
 
-    /// Has the one worker that it is for serve on this thread, beside what its driver drives already.
-    pub(super) fn start_here(self) -> Result<()> {
-        let (shared, at_work) = (self.shared.clone(), self.at_work.clone());
-        let driver = current()?;
-        for worker in self.into_workers() {
-            let opened = worker.open().map_err(|error| Error::io("serve", error))?;
-            let stay = Stay::new(driver.clone(), shared.clone(), at_work.clone());
-            let serve = async move {
-                opened.serve_here(stay.lodging.clone()).await;
-                stay.end().await;
-            };
-            driver.spawn(Group::MAIN, Box::pin(serve));
-        }
-        Ok(())
-    }
-
     pub(crate) fn into_workers(self) -> impl Iterator<Item = Worker> {
         let Job {
             listeners,
@@ -82,79 +65,6 @@ impl Job {
             kind: kind.clone(),
         })
     }
-}
-
-thread_local! {
-    /// How many servers this thread serves beside its own futures.
-    static HERE: Cell<usize> = const { Cell::new(0) };
-}
-
-/// Whether this thread serves beside its own futures, so that a fork would copy what it has of those servers.
-pub(crate) fn serves_here() -> bool {
-    HERE.get() > 0
-}
-
-/// A worker's stay on somebody's own thread, until it ends: by a panic, too, or because nobody drives that thread's futures any more. What it
-/// has begun ends with it.
-struct Stay {
-    driver: Rc<dyn Driver>,
-    shared: Arc<Shared>,
-    /// Dropped last.
-    lodging: Lodging,
-}
-
-impl Stay {
-    fn new(driver: Rc<dyn Driver>, shared: Arc<Shared>, at_work: AtWork) -> Self {
-        HERE.set(HERE.get() + 1);
-        let lodging = Lodging {
-            group: driver.new_group(),
-            at_work: Some(at_work),
-        };
-        Stay {
-            driver,
-            shared,
-            lodging,
-        }
-    }
-
-    /// Whoever is there yet has been cut, and has had time to notice.
-    async fn end(self) {
-        if *self.shared.stage.borrow() == Stage::Running {
-            self.shared.fail("it can't go on; the log says why");
-        }
-        self.driver.drop_group(self.lodging.group);
-        self.shared.registry.below(1).await;
-    }
-}
-
-impl Drop for Stay {
-    fn drop(&mut self) {
-        HERE.set(HERE.get() - 1);
-        self.driver.drop_group(self.lodging.group);
-        if *self.shared.stage.borrow() == Stage::Running {
-            self.shared.fail(match std::thread::panicking() {
-                true => "a worker panicked",
-                false => "the thread that served it has ended",
-            });
-        }
-        self.shared.close();
-        self.shared.announce_end();
-    }
-}
-
-/// Where that belongs which a worker begins: to its thread's main future, or to a stay on somebody's own.
-#[derive(Clone)]
-pub(crate) struct Lodging {
-    pub(crate) group: Group,
-    #[allow(dead_code, reason = "whoever has it is at work")]
-    at_work: Option<AtWork>,
-}
-
-impl Lodging {
-    const MAIN: Lodging = Lodging {
-        group: Group::MAIN,
-        at_work: None,
-    };
 }
 
 /// What one worker has to do.
@@ -221,7 +131,7 @@ impl Opened {
     }
 
     /// As [`Worker::serve_here`], and all that it begins belongs there.
-    async fn serve_here(self, lodging: Lodging) {
+    pub(super) async fn serve_here(self, lodging: Lodging) {
         let group = lodging.group;
         let place = |work: &StreamWork, arrival| beside(group, work, arrival);
         self.serve(lodging, place).await;

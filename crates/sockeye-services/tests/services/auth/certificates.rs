@@ -1,11 +1,9 @@
 //! Who a certificate is about.
 
-use super::{Accounts, client, echoes, guarded};
+use super::{Accounts, client, echoes, guarded, start_echo};
 use rcgen::{CertificateParams, DnType, KeyPair};
 use sockeye::{Dialer, Model, Server, TlsClient, TlsServer, block_on};
 use sockeye_services::auth::{Guard, Policy, Scheme};
-use sockeye_services::catalog::{self, How};
-use sockeye_services::settings::Settings;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
@@ -42,17 +40,7 @@ fn serve(accounts: &Accounts, authorities: &Path, model: Model) -> Served {
     let guard = Guard::new(&policy, Some(&accounts.data))
         .expect("accounts")
         .expect("a guard");
-    let echo = catalog::named("echo").expect("a service");
-    let starter = (echo.make)(&Settings::new()).expect("nothing is set");
-    let running = starter
-        .start_as(
-            server,
-            How {
-                guard: Some(guard),
-                ..How::default()
-            },
-        )
-        .expect("start");
+    let running = start_echo(server, guard);
     Served { running, events }
 }
 

@@ -203,7 +203,16 @@ fn a_thread_is_one_worker(model: Model) {
 }
 
 /// Waits for what never comes, whatever becomes of its peer.
-struct Endless(#[allow(dead_code, reason = "its count tells whether this is left")] Arc<()>);
+struct Endless {
+    /// Its count tells whether this is left.
+    _kept: Arc<()>,
+}
+
+impl Endless {
+    fn with(kept: &Arc<()>) -> Self {
+        Endless { _kept: kept.clone() }
+    }
+}
 
 impl Handler for Endless {
     async fn handle(&self, conn: &mut Connection) -> Result<()> {
@@ -229,7 +238,7 @@ fn who_heeds_no_cut_ends_with_its_server(model: Model) {
                 let _ = told.send(reason.to_string());
             }
         });
-        let running = server.start_here(Endless(handler.clone()))?;
+        let running = server.start_here(Endless::with(&handler))?;
         let mut conn = dial(&running.endpoint()).await?;
         assert_eq!(&conn.recv().await?[..], b"hello");
         running.shutdown().cut();
@@ -251,7 +260,7 @@ async fn expect_gone(handler: &Arc<()>) -> Result<()> {
 fn packets_that_are_waited_for_end_with_their_server(model: Model) {
     client(model, async {
         let handler = Arc::new(());
-        let running = bound("udp")?.start_packets_here(Endless(handler.clone()))?;
+        let running = bound("udp")?.start_packets_here(Endless::with(&handler))?;
         let endpoint = running.endpoint();
         let mut socket = Datagram::dial(&endpoint).await?;
         for _ in 0..200 {
