@@ -12,6 +12,7 @@ use std::io::ErrorKind;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::io::AsyncReadExt;
 
 behaviours![
@@ -25,8 +26,10 @@ behaviours![
 ];
 
 /// A name without a file, which no other test has.
-fn abstract_name(scheme: &str, model: Model) -> String {
-    format!("{scheme}:@sockeye-conformance-{}-{model}", std::process::id())
+fn abstract_name(scheme: &str) -> String {
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    let (process, number) = (std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+    format!("{scheme}:@sockeye-conformance-{process}-{number}")
 }
 
 fn serve(model: Model, endpoint: &str) -> Served {
@@ -40,10 +43,7 @@ fn path_in(folder: &tempfile::TempDir) -> String {
 fn unix_streams_echo(model: Model) {
     let folder = tempfile::tempdir().expect("a folder");
     let mut dice = Dice::new(10);
-    for endpoint in [
-        abstract_name("unix", model),
-        format!("unix://{}", path_in(&folder)),
-    ] {
+    for endpoint in [abstract_name("unix"), format!("unix://{}", path_in(&folder))] {
         let mut served = serve(model, &endpoint);
         let client = served.connect();
         let bytes = dice.bytes(2_000_000);
@@ -62,7 +62,7 @@ const PIECE: usize = 64 << 10;
 const LONG: usize = 212_000;
 
 fn unix_messages_keep_their_bounds(model: Model) {
-    let mut served = serve(model, &abstract_name("unixseq", model));
+    let mut served = serve(model, &abstract_name("unixseq"));
     let client = served.connect();
     let mut dice = Dice::new(11);
     let messages: Vec<Vec<u8>> = [1, 100, 1, PIECE, PIECE + 1, LONG, 2]
@@ -79,7 +79,7 @@ fn unix_messages_keep_their_bounds(model: Model) {
 }
 
 fn unix_packets_come_back_whole(model: Model) {
-    let served = serve(model, &abstract_name("unixgram", model));
+    let served = serve(model, &abstract_name("unixgram"));
     let clients = [served.connect(), served.connect()];
     let mut dice = Dice::new(12);
     for size in [0, 1, 5000, PIECE, PIECE + 1, LONG] {
@@ -103,7 +103,7 @@ fn what_is_too_long_is_told(model: Model) {
     };
     let why = "of 300000 bytes, over the limit of 262144, is lost";
 
-    let mut served = serve(model, &format!("{}-long", abstract_name("unixgram", model)));
+    let mut served = serve(model, &abstract_name("unixgram"));
     let client = served.connect();
     send_long(&client);
     let told = served.wait_for_words("event packet-failed ");
@@ -111,7 +111,7 @@ fn what_is_too_long_is_told(model: Model) {
     send_packet(&client, b"as before");
     assert_eq!(receive_some(&client), b"as before");
 
-    let mut served = serve(model, &format!("{}-long", abstract_name("unixseq", model)));
+    let mut served = serve(model, &abstract_name("unixseq"));
     let client = served.connect();
     send_long(&client);
     let told = served.wait_for_closed().reason;
@@ -121,7 +121,7 @@ fn what_is_too_long_is_told(model: Model) {
 /// The kernel keeps a few packets for a peer that doesn't read them (net.unix.max_dgram_qlen). Answering it would block for
 /// ever, while the server's socket is ready to send to anybody else.
 fn a_packet_peer_that_does_not_read_hurts_itself_only(model: Model) {
-    let endpoint = format!("{}-deaf", abstract_name("unixgram", model));
+    let endpoint = abstract_name("unixgram");
     let mut served = serve(model, &endpoint);
     let name = |name: &str| SocketAddr::from_abstract_name(name).expect("a name");
     let server = name(endpoint.trim_start_matches("unixgram:@"));
