@@ -2,6 +2,7 @@
 
 mod ending;
 mod file;
+mod gather;
 mod pipe;
 mod secured;
 mod transport;
@@ -70,6 +71,8 @@ pub struct Connection {
     scheme: &'static str,
     limits: [Option<Duration>; 2],
     ended: bool,
+    /// Its socket is to become readable with many bytes only.
+    gathers: bool,
     user: Option<Arc<str>>,
 }
 
@@ -108,6 +111,7 @@ impl Connection {
             scheme,
             limits: [None; 2],
             ended: false,
+            gathers: false,
             user: None,
         }
     }
@@ -409,6 +413,9 @@ impl Future for Sending<'_> {
 
 impl Pause for Connection {
     fn pause(&mut self, way: Way) {
+        if way == Way::Read {
+            self.ask_for_any();
+        }
         if let Some(wire) = self.transport.wire_mut() {
             wire.pause(way);
         }

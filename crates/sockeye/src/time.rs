@@ -12,9 +12,18 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 /// A nap that is over at an instant.
-struct Sleep {
+pub(crate) struct Sleep {
     due: Option<Instant>,
     armed: Option<(Rc<dyn Driver>, TimerKey)>,
+}
+
+impl Sleep {
+    pub(crate) fn new(span: Duration) -> Self {
+        Sleep {
+            due: Instant::now().checked_add(span),
+            armed: None,
+        }
+    }
 }
 
 impl Future for Sleep {
@@ -59,11 +68,7 @@ impl Drop for Sleep {
 /// # Ok::<(), sockeye::Error>(())
 /// ```
 pub async fn sleep(span: Duration) -> Result<()> {
-    Sleep {
-        due: Instant::now().checked_add(span),
-        armed: None,
-    }
-    .await
+    Sleep::new(span).await
 }
 
 /// Gives a future a span of time to end in.
@@ -81,10 +86,7 @@ pub async fn sleep(span: Duration) -> Result<()> {
 pub fn timeout<F: Future>(span: Duration, future: F) -> impl Future<Output = Result<F::Output>> {
     Timeout {
         future,
-        nap: Sleep {
-            due: Instant::now().checked_add(span),
-            armed: None,
-        },
+        nap: Sleep::new(span),
         span,
     }
 }

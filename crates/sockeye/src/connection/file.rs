@@ -5,7 +5,6 @@ use super::pipe::Pipe;
 use super::transport::Transport;
 use crate::buffer::{Chunk, Spare};
 use crate::error::Result;
-use crate::model::{Waits, Way};
 use std::fs::File;
 use std::future::poll_fn;
 use std::io;
@@ -152,12 +151,12 @@ impl Connection {
     ) -> io::Result<usize> {
         if self.held.is_empty()
             && let Some(moved) = self
-                .waiting(|conn, cx| conn.poll_pipe(cx, file, offset, count))
+                .gathering(count, |conn, cx| conn.poll_pipe(cx, file, offset, count))
                 .await?
         {
             return Ok(moved);
         }
-        let mut chunk = self.waiting(Self::poll_recv).await?;
+        let mut chunk = self.gathering(count, Self::poll_recv).await?;
         let wanted = chunk.len().min(count);
         let written = file.write_all_at(&chunk[..wanted], offset);
         if written.is_ok() {
@@ -168,11 +167,6 @@ impl Connection {
             self.held = chunk;
         }
         written.map(|()| wanted)
-    }
-
-    async fn waiting<T>(&mut self, mut poll: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>) -> T {
-        let mut wait = Waits::new(self, Way::Read);
-        poll_fn(move |cx| wait.poll(|conn| poll(conn, cx))).await
     }
 
     fn poll_pipe(

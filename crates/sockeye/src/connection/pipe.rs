@@ -8,6 +8,10 @@ use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+/// What is written to a file at once. ext4 takes memory for it in one piece, up to 2 MiB, and free memory in large pieces is what the host of a
+/// virtual machine takes back (docs/performance.md).
+const WRITTEN: usize = 128 << 10;
+
 /// Both ends.
 pub(super) struct Pipe {
     pub(super) filled: OwnedFd,
@@ -47,7 +51,14 @@ impl Pipe {
         while at < end {
             let left = usize::try_from(end - at).unwrap_or(usize::MAX);
             // It moves `at` along.
-            match splice(&self.filled, None, file, Some(&mut at), left, SpliceFlags::MOVE) {
+            match splice(
+                &self.filled,
+                None,
+                file,
+                Some(&mut at),
+                left.min(WRITTEN),
+                SpliceFlags::MOVE,
+            ) {
                 Ok(0) => return Err((io::ErrorKind::WriteZero.into(), self.rest(left))),
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err((error.into(), self.rest(left))),

@@ -6,8 +6,8 @@ use crate::dice::Dice;
 use crate::driven::client;
 use crate::served::Served;
 use crate::spec::Spec;
-use sockeye::{Dialer, Model, TlsClient};
-use std::io::Write;
+use sockeye::{Connection, Dialer, Model, Result, TlsClient, dial, time};
+use std::io::{Read, Seek, Write};
 use tokio::io::AsyncReadExt;
 
 behaviours![
@@ -15,6 +15,8 @@ behaviours![
     files_are_sent_over_tls,
     files_are_received,
     files_are_received_over_tls,
+    a_slow_peers_bytes_of_a_file_come_one_by_one,
+    a_slow_peers_bytes_of_a_file_come_one_by_one_over_tls,
     what_a_file_does_not_take_is_not_lost,
     exact_reads_and_large_writes,
     lines_however_they_arrive,
@@ -115,6 +117,42 @@ fn files_are_received_over_tls(model: Model) {
         std::fs::read(file.path()).expect("a file") == bytes,
         "another file came"
     );
+}
+
+/// What is received into a file may wait for more, but not for what comes only afterwards; and other receives wait for nothing.
+async fn one_by_one(mut conn: Connection) -> Result<()> {
+    const DUE: u64 = 1 << 24;
+    let mut file = tempfile::tempfile()?;
+    for at in 0..20 {
+        conn.send("x").await?;
+        assert_eq!(conn.recv_file_some(&file, at, DUE).await?, 1);
+        // One that is given up asks for as much.
+        let more = time::at_once(conn.recv_file_some(&file, at, DUE)).await?;
+        assert!(more.is_none(), "nobody has sent it: {more:?}");
+        conn.send("y").await?;
+        assert_eq!(conn.recv().await?[..], *b"y");
+    }
+    conn.send("the end").await?;
+    conn.close_write().await?;
+    assert_eq!(conn.recv_file(&file, 20, DUE).await?, 7);
+    let mut kept = String::new();
+    file.rewind()?;
+    file.read_to_string(&mut kept)?;
+    assert_eq!(kept, format!("{}the end", "x".repeat(20)));
+    Ok(())
+}
+
+fn a_slow_peers_bytes_of_a_file_come_one_by_one(model: Model) {
+    let served = Served::of(&Spec::new(model, "echo"));
+    client(model, async { one_by_one(dial(served.endpoint()).await?).await });
+}
+
+fn a_slow_peers_bytes_of_a_file_come_one_by_one_over_tls(model: Model) {
+    let served = Served::of(&Spec::new(model, "echo").with("endpoint", "tls://127.0.0.1:0"));
+    client(model, async {
+        let trusted = TlsClient::trusting_der(&[served.certificate()])?;
+        one_by_one(Dialer::new().tls(trusted).dial(served.endpoint()).await?).await
+    });
 }
 
 fn what_a_file_does_not_take_is_not_lost(model: Model) {
