@@ -324,12 +324,7 @@ impl Downloading {
                         watch.moved(at - begun);
                         return Err(session.closed());
                     }
-                    Ok(come) => {
-                        if units::hashes_itself(session.conn.peer()) {
-                            passing.written(&self.file, at, come);
-                        }
-                        at += come;
-                    }
+                    Ok(come) => at += come,
                     Err(error) if is_disk(&error) => return Err(Failure::Ours(error)),
                     Err(error) => return Err(Failure::Lost(error)),
                 }
