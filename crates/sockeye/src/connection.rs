@@ -71,7 +71,7 @@ pub struct Connection {
     scheme: &'static str,
     limits: [Option<Duration>; 2],
     ended: bool,
-    /// Its socket is to become readable with many bytes only.
+    /// While its socket becomes readable with many bytes only (`gather`).
     gathers: bool,
     user: Option<Arc<str>>,
 }

@@ -16,17 +16,26 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// How many bytes are waited for, if so many are due: what one step moves.
+/// How many bytes are waited for, if so many are due: what one step moves. No more than a quarter of the socket's buffer, so that its sender never
+/// finds the window closed meanwhile, and the kernel has no cause to make the buffer larger.
 const MANY: usize = PIPE;
 
-/// Fewer aren't worth the calls.
+/// Fewer are here with the next packet of a network card or two of the loopback's.
 const FEW: usize = 64 << 10;
 
 /// How long: a network of 1 Gb/s brings `MANY` in that time.
 const MOMENT: Duration = Duration::from_millis(10);
 
-/// A read timeout shorter than this is not to be filled with moments.
+/// With a read timeout shorter than this a moment would be a good part of it.
 const SHORT: Duration = Duration::from_millis(100);
+
+/// How far a wait is.
+enum Asked {
+    No,
+    /// Until then.
+    Yes(Sleep),
+    Over,
+}
 
 impl Connection {
     /// Polls until something has come, of which `due` bytes are sure to come.
@@ -35,27 +44,41 @@ impl Connection {
         due: usize,
         mut poll: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>,
     ) -> T {
-        let mut moment: Option<Sleep> = None;
+        let mut asked = Asked::No;
         let mut wait = Waits::new(self, Way::Read);
         poll_fn(move |cx| {
             wait.poll(|conn| {
+                // Before the attempt, which might wait itself once nothing else does.
+                if let Asked::Yes(moment) = &mut asked
+                    && Pin::new(moment).poll(cx).is_ready()
+                {
+                    conn.ask_for_any();
+                    asked = Asked::Over;
+                }
                 let polled = poll(conn, cx);
                 if polled.is_ready() {
                     conn.ask_for_any();
                     return polled;
                 }
-                if moment.is_none() && conn.ask_for_many(due) {
-                    moment = Some(Sleep::new(MOMENT));
-                }
-                if let Some(moment) = &mut moment
-                    && Pin::new(moment).poll(cx).is_ready()
-                {
-                    conn.ask_for_any();
+                if matches!(asked, Asked::No) && conn.has_nothing() {
+                    asked = Asked::Over;
+                    if conn.ask_for_many(due) {
+                        let mut moment = Sleep::new(MOMENT);
+                        match Pin::new(&mut moment).poll(cx) {
+                            Poll::Pending => asked = Asked::Yes(moment),
+                            Poll::Ready(_) => conn.ask_for_any(), // nobody would end it
+                        }
+                    }
                 }
                 polled
             })
         })
         .await
+    }
+
+    /// Whether the kernel has none of its bytes: who polls for the first time may not have looked, and a high mark would hide them.
+    fn has_nothing(&self) -> bool {
+        rustix::io::ioctl_fionread(self.transport.fd()).is_ok_and(|bytes| bytes == 0)
     }
 
     fn ask_for_many(&mut self, due: usize) -> bool {
@@ -69,19 +92,110 @@ impl Connection {
         if due < FEW || is_short || !matches!(self.peer(), Address::Inet(_)) {
             return false;
         }
-        self.gathers = self.set_low_water(due.min(MANY));
+        let room = rustix::net::sockopt::socket_recv_buffer_size(self.transport.fd()).unwrap_or(0);
+        let many = due.min(MANY).min(room / 4);
+        self.gathers = many >= FEW && self.set_low_water(many);
         self.gathers
     }
 
     /// The kernel looks whether that makes something ready (since Linux 4.18).
     pub(super) fn ask_for_any(&mut self) {
         if std::mem::take(&mut self.gathers) {
-            self.set_low_water(1);
+            self.set_low_water(1); // it was set a moment ago, so it can be
         }
     }
 
     fn set_low_water(&self, bytes: usize) -> bool {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         raw::set_int(self.transport.fd(), libc::SOL_SOCKET, libc::SO_RCVLOWAT, bytes).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Result, block_on, time};
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::unix::net::UnixStream;
+
+    const DUE: u64 = 1 << 24;
+
+    fn mark(conn: &Connection) -> i32 {
+        raw::int(conn.transport.fd(), libc::SOL_SOCKET, libc::SO_RCVLOWAT).expect("an option")
+    }
+
+    /// Both ends; ours has a buffer that is large from the beginning.
+    fn pair() -> Result<(Connection, TcpStream)> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let ours = TcpStream::connect(listener.local_addr()?)?;
+        let (theirs, _) = listener.accept()?;
+        socket2::SockRef::from(&ours).set_recv_buffer_size(1 << 20)?;
+        Ok((Connection::adopt(ours.into())?, theirs))
+    }
+
+    /// What the mark is while a receive of so many bytes waits, once it has looked.
+    async fn mark_of_a_wait(conn: &mut Connection, due: u64) -> Result<i32> {
+        let file = tempfile::tempfile()?;
+        let fd = conn.transport.fd().try_clone_to_owned()?;
+        let mut receiving = Box::pin(conn.recv_file_some(&file, 0, due));
+        let mark = poll_fn(|cx| {
+            assert!(receiving.as_mut().poll(cx).is_pending(), "nothing has come");
+            Poll::Ready(raw::int(
+                std::os::fd::AsFd::as_fd(&fd),
+                libc::SOL_SOCKET,
+                libc::SO_RCVLOWAT,
+            ))
+        });
+        Ok(mark.await?)
+    }
+
+    #[test]
+    fn a_wait_for_a_file_is_one_for_many_and_leaves_no_trace() -> Result<()> {
+        block_on(async {
+            let (mut conn, mut theirs) = pair()?;
+            assert!(mark_of_a_wait(&mut conn, DUE).await? >= FEW as i32);
+            assert_eq!(mark(&conn), 1, "it was given up");
+            assert_eq!(mark_of_a_wait(&mut conn, FEW as u64 - 1).await?, 1);
+            conn.set_read_timeout(Some(SHORT / 2));
+            assert_eq!(mark_of_a_wait(&mut conn, DUE).await?, 1);
+            conn.set_read_timeout(Some(SHORT));
+            let file = tempfile::tempfile()?;
+            conn.recv_file_some(&file, 0, DUE)
+                .await
+                .expect_err("nobody says anything");
+            assert_eq!(mark(&conn), 1, "its time has passed");
+            theirs.write_all(b"x")?;
+            assert_eq!(conn.recv_file_some(&file, 0, DUE).await?, 1);
+            assert_eq!(mark(&conn), 1, "something came");
+            Ok(())
+        })?
+    }
+
+    #[test]
+    fn what_is_here_is_seen_at_once() -> Result<()> {
+        block_on(async {
+            let (mut conn, mut theirs) = pair()?;
+            let file = tempfile::tempfile()?;
+            for at in 0..20 {
+                theirs.write_all(b"x")?;
+                while conn.has_nothing() {
+                    std::thread::yield_now();
+                }
+                let seen = time::at_once(conn.recv_file_some(&file, at, DUE)).await?;
+                assert_eq!(seen.transpose()?, Some(1));
+            }
+            Ok(())
+        })?
+    }
+
+    #[test]
+    fn unix_sockets_keep_their_mark() -> Result<()> {
+        block_on(async {
+            let (ours, _theirs) = UnixStream::pair()?;
+            let mut conn = Connection::adopt(ours.into())?;
+            assert_eq!(mark_of_a_wait(&mut conn, DUE).await?, 1);
+            Ok(())
+        })?
     }
 }
