@@ -115,8 +115,8 @@ impl Connection {
     /// The same for what there is, at least one byte and at the most as many as `most` says; 0 is the end of the stream. It
     /// may be dropped while it waits, and nothing is lost.
     ///
-    /// `most` is how many are sure to come. From 64 KiB on a TCP connection waits for up to 1 MiB of them, for 10 ms at the most, unless its read timeout is
-    /// below 100 ms: its low-water mark (`SO_RCVLOWAT`, socket(7)) is raised meanwhile, and 1 afterwards.
+    /// `most` is how many are sure to come. From 64 KiB on a TCP connection waits for up to 1 MiB of them (of a peer elsewhere: a quarter of its
+    /// receive buffer), for 10 ms at the most, unless its read timeout is below 100 ms: its low-water mark (`SO_RCVLOWAT`, socket(7)) is raised meanwhile, and 1 afterwards.
     ///
     /// # Errors
     /// As [`recv_file`](Self::recv_file). Nothing was received then.

@@ -11,13 +11,14 @@ use crate::buffer::RECEIVE;
 use crate::model::{PIPE, Waits, Way};
 use crate::options::raw;
 use crate::time::Sleep;
+use rustix::net::sockopt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// How many bytes are waited for, if so many are due: what one step moves. No more than a quarter of the socket's buffer, so that its sender never
-/// finds the window closed meanwhile, and the kernel has no cause to make the buffer larger.
+/// How many bytes are waited for, if so many are due: what one step moves. From elsewhere no more than a quarter of the socket's buffer, so that the
+/// sender doesn't find the window closed meanwhile, and the kernel has no cause to make the buffer larger; within the machine it opens at once.
 const MANY: usize = PIPE;
 
 /// Fewer are here with the next packet of a network card or two of the loopback's.
@@ -89,12 +90,15 @@ impl Connection {
         };
         let is_short = self.limits[0].is_some_and(|limit| limit < SHORT);
         // Unix sockets know no such wait.
-        if due < FEW || is_short || !matches!(self.peer(), Address::Inet(_)) {
+        let Address::Inet(peer) = self.peer() else {
             return false;
-        }
-        let room = rustix::net::sockopt::socket_recv_buffer_size(self.transport.fd()).unwrap_or(0);
-        let many = due.min(MANY).min(room / 4);
-        self.gathers = many >= FEW && self.set_low_water(many);
+        };
+        let room = match peer.ip().to_canonical().is_loopback() {
+            true => MANY,
+            false => sockopt::socket_recv_buffer_size(self.transport.fd()).unwrap_or(0) / 4,
+        };
+        let many = due.min(MANY).min(room);
+        self.gathers = many >= FEW && !is_short && self.set_low_water(many);
         self.gathers
     }
 
@@ -125,12 +129,11 @@ mod tests {
         raw::int(conn.transport.fd(), libc::SOL_SOCKET, libc::SO_RCVLOWAT).expect("an option")
     }
 
-    /// Both ends; ours has a buffer that is large from the beginning.
+    /// Both ends.
     fn pair() -> Result<(Connection, TcpStream)> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let ours = TcpStream::connect(listener.local_addr()?)?;
         let (theirs, _) = listener.accept()?;
-        socket2::SockRef::from(&ours).set_recv_buffer_size(1 << 20)?;
         Ok((Connection::adopt(ours.into())?, theirs))
     }
 
