@@ -26,7 +26,7 @@ static FEW: LazyLock<bool> =
 
 /// Whether who receives from this peer had better hash what comes, instead of leaving that to the background.
 pub(crate) fn hashes_itself(peer: &Address) -> bool {
-    *FEW && peer.ip().is_none_or(|ip| ip.to_canonical().is_loopback())
+    *FEW && peer.is_loopback()
 }
 
 /// What is kept of a unit. For a file of one unit it is the file's hash.

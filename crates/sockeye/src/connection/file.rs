@@ -116,7 +116,8 @@ impl Connection {
     /// may be dropped while it waits, and nothing is lost.
     ///
     /// `most` is how many are sure to come. From 64 KiB on a TCP connection waits for up to 1 MiB of them (of a peer elsewhere: a quarter of its
-    /// receive buffer), for 10 ms at the most, unless its read timeout is below 100 ms: its low-water mark (`SO_RCVLOWAT`, socket(7)) is raised meanwhile, and 1 afterwards.
+    /// receive buffer), for 10 ms at the most, unless its read timeout is below 100 ms: its low-water mark (`SO_RCVLOWAT`, socket(7)) is raised
+    /// meanwhile, and 1 afterwards.
     ///
     /// # Errors
     /// As [`recv_file`](Self::recv_file). Nothing was received then.

@@ -30,14 +30,6 @@ const MOMENT: Duration = Duration::from_millis(10);
 /// With a read timeout shorter than this a moment would be a good part of it.
 const SHORT: Duration = Duration::from_millis(100);
 
-/// How far a wait is.
-enum Asked {
-    No,
-    /// Until then.
-    Yes(Sleep),
-    Over,
-}
-
 impl Connection {
     /// Polls until something has come, of which `due` bytes are sure to come.
     pub(super) async fn gathering<T>(
@@ -45,41 +37,31 @@ impl Connection {
         due: usize,
         mut poll: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>,
     ) -> T {
-        let mut asked = Asked::No;
+        let mut moment: Option<Sleep> = None;
         let mut wait = Waits::new(self, Way::Read);
         poll_fn(move |cx| {
             wait.poll(|conn| {
                 // Before the attempt, which might wait itself once nothing else does.
-                if let Asked::Yes(moment) = &mut asked
+                if let Some(moment) = &mut moment
                     && Pin::new(moment).poll(cx).is_ready()
                 {
                     conn.ask_for_any();
-                    asked = Asked::Over;
                 }
                 let polled = poll(conn, cx);
                 if polled.is_ready() {
                     conn.ask_for_any();
                     return polled;
                 }
-                if matches!(asked, Asked::No) && conn.has_nothing() {
-                    asked = Asked::Over;
-                    if conn.ask_for_many(due) {
-                        let mut moment = Sleep::new(MOMENT);
-                        match Pin::new(&mut moment).poll(cx) {
-                            Poll::Pending => asked = Asked::Yes(moment),
-                            Poll::Ready(_) => conn.ask_for_any(), // nobody would end it
-                        }
+                if moment.is_none() && conn.ask_for_many(due) {
+                    let moment = moment.insert(Sleep::new(MOMENT));
+                    if Pin::new(moment).poll(cx).is_ready() {
+                        conn.ask_for_any(); // there is no clock that would end it
                     }
                 }
                 polled
             })
         })
         .await
-    }
-
-    /// Whether the kernel has none of its bytes: who polls for the first time may not have looked, and a high mark would hide them.
-    fn has_nothing(&self) -> bool {
-        rustix::io::ioctl_fionread(self.transport.fd()).is_ok_and(|bytes| bytes == 0)
     }
 
     fn ask_for_many(&mut self, due: usize) -> bool {
@@ -90,16 +72,21 @@ impl Connection {
         };
         let is_short = self.limits[0].is_some_and(|limit| limit < SHORT);
         // Unix sockets know no such wait.
-        let Address::Inet(peer) = self.peer() else {
+        if due < FEW || is_short || !matches!(self.peer(), Address::Inet(_)) || !self.has_nothing() {
             return false;
-        };
-        let room = match peer.ip().to_canonical().is_loopback() {
+        }
+        let room = match self.peer().is_loopback() {
             true => MANY,
             false => sockopt::socket_recv_buffer_size(self.transport.fd()).unwrap_or(0) / 4,
         };
         let many = due.min(MANY).min(room);
-        self.gathers = many >= FEW && !is_short && self.set_low_water(many);
+        self.gathers = many >= FEW && self.set_low_water(many);
         self.gathers
+    }
+
+    /// Whether the kernel has none of its bytes: who polls for the first time may not have looked, and a high mark would hide them.
+    fn has_nothing(&self) -> bool {
+        rustix::io::ioctl_fionread(self.transport.fd()).is_ok_and(|bytes| bytes == 0)
     }
 
     /// The kernel looks whether that makes something ready (since Linux 4.18).
@@ -121,12 +108,13 @@ mod tests {
     use crate::{Result, block_on, time};
     use std::io::Write;
     use std::net::{TcpListener, TcpStream};
+    use std::os::fd::{AsFd, BorrowedFd};
     use std::os::unix::net::UnixStream;
 
     const DUE: u64 = 1 << 24;
 
-    fn mark(conn: &Connection) -> i32 {
-        raw::int(conn.transport.fd(), libc::SOL_SOCKET, libc::SO_RCVLOWAT).expect("an option")
+    fn mark(fd: BorrowedFd<'_>) -> i32 {
+        raw::int(fd, libc::SOL_SOCKET, libc::SO_RCVLOWAT).expect("an option")
     }
 
     /// Both ends.
@@ -142,15 +130,11 @@ mod tests {
         let file = tempfile::tempfile()?;
         let fd = conn.transport.fd().try_clone_to_owned()?;
         let mut receiving = Box::pin(conn.recv_file_some(&file, 0, due));
-        let mark = poll_fn(|cx| {
+        let seen = poll_fn(|cx| {
             assert!(receiving.as_mut().poll(cx).is_pending(), "nothing has come");
-            Poll::Ready(raw::int(
-                std::os::fd::AsFd::as_fd(&fd),
-                libc::SOL_SOCKET,
-                libc::SO_RCVLOWAT,
-            ))
+            Poll::Ready(mark(fd.as_fd()))
         });
-        Ok(mark.await?)
+        Ok(seen.await)
     }
 
     #[test]
@@ -158,7 +142,7 @@ mod tests {
         block_on(async {
             let (mut conn, mut theirs) = pair()?;
             assert!(mark_of_a_wait(&mut conn, DUE).await? >= FEW as i32);
-            assert_eq!(mark(&conn), 1, "it was given up");
+            assert_eq!(mark(conn.as_fd()), 1, "it was given up");
             assert_eq!(mark_of_a_wait(&mut conn, FEW as u64 - 1).await?, 1);
             conn.set_read_timeout(Some(SHORT / 2));
             assert_eq!(mark_of_a_wait(&mut conn, DUE).await?, 1);
@@ -167,10 +151,10 @@ mod tests {
             conn.recv_file_some(&file, 0, DUE)
                 .await
                 .expect_err("nobody says anything");
-            assert_eq!(mark(&conn), 1, "its time has passed");
+            assert_eq!(mark(conn.as_fd()), 1, "its time has passed");
             theirs.write_all(b"x")?;
             assert_eq!(conn.recv_file_some(&file, 0, DUE).await?, 1);
-            assert_eq!(mark(&conn), 1, "something came");
+            assert_eq!(mark(conn.as_fd()), 1, "something came");
             Ok(())
         })?
     }

@@ -30,8 +30,9 @@ mod page {
 
 use super::gate::{Gate, Gated};
 use super::ready::{Done, Packets, Permit, Reactor, Socket, Way, Wish};
-use super::task::{self, LocalFuture, Remote, Tasks};
+use super::task::{LocalFuture, Tasks};
 use super::timers::{Timers, kernel_time};
+use super::wake::{self, Remote};
 use super::{AcceptLink, Driver, Group, PacketLink, StreamLink};
 use crate::buffer::Spare;
 pub(crate) use drive::{drive, drive_connection, run};
@@ -400,7 +401,7 @@ impl Reactor for Blocking {
                 if rest != Some(Duration::ZERO) {
                     permit = Permit::Block; // else what has come by now has come in time
                 }
-            } else if !task::spend(cx) {
+            } else if !wake::spend(cx) {
                 return Poll::Pending;
             }
             match attempt(permit) {

@@ -11,7 +11,7 @@
 //! Until then it waits in the backlog.
 
 use super::ready::Socket;
-use super::task::Remote;
+use super::wake::Remote;
 use super::{AcceptLink, Accepted, blocking::Blocking};
 use crate::server::registry::lock;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};

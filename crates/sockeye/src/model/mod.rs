@@ -25,6 +25,7 @@ mod task;
 mod thread;
 mod timers;
 mod uring;
+mod wake;
 
 pub use name::{Model, Trigger};
 

@@ -14,7 +14,7 @@ mod signals;
 use super::blocking::{self, Blocking};
 use super::gate::Gate;
 use super::local::Ready;
-use super::task::Remote;
+use super::wake::Remote;
 use super::{StreamLink, Workers, current, thread};
 use crate::buffer::{Chunk, Spare};
 use crate::server::registry::{Entry, Grip, lock};

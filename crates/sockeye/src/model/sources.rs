@@ -2,8 +2,8 @@
 
 use super::prefetch::prefetch;
 use super::ready::{Done, Permit, Reactor, Way, Wish};
-use super::task::{self, Alarm};
 use super::timers::{TimerKey, Timers};
+use super::wake::{self, Alarm};
 use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -294,7 +294,7 @@ impl<W: Watch> Reactor for W {
                 self.arm(source, wish.way)?;
                 return Poll::Pending;
             }
-            if !task::spend(cx) {
+            if !wake::spend(cx) {
                 return Poll::Pending;
             }
             match attempt(Permit::Try) {

@@ -4,7 +4,7 @@ use super::Workers;
 use super::blocking::{self, Blocking};
 use super::gate::Gate;
 use super::local::{Ready, each_worker};
-use super::task::Remote;
+use super::wake::Remote;
 use crate::server::registry::{Entry, Grip, SocketGrip};
 use crate::server::{Arrival, Job, StreamWork, Worker};
 use std::io;

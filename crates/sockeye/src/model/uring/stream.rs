@@ -6,7 +6,7 @@ use super::state::{After, State};
 use super::{Kind, Place, Ring, token};
 use crate::buffer::{Chunk, RECEIVE, Spare};
 use crate::model::ready::with_waits;
-use crate::model::{Group, StreamLink, Way, task};
+use crate::model::{Group, StreamLink, Way, wake};
 use io_uring::opcode;
 use io_uring::types::Fd;
 use rustix::io::Errno;
@@ -139,7 +139,7 @@ impl Stream {
     /// then; with one connection it costs as many, and its own work.
     fn send_now(&self, bytes: &[u8], cx: &Context<'_>) -> io::Result<usize> {
         // Who sends without end waits for the ring now and then, and others have their turn.
-        if bytes.is_empty() || !self.ring.quiet.get() || !task::spend(cx) {
+        if bytes.is_empty() || !self.ring.quiet.get() || !wake::spend(cx) {
             return Ok(0);
         }
         match rustix::net::send(self.fd(), bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
@@ -175,7 +175,7 @@ impl Drop for Stream {
 
 impl StreamLink for Stream {
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Chunk>> {
-        if !task::spend(cx) {
+        if !wake::spend(cx) {
             return Poll::Pending;
         }
         let mut state = self.state.borrow_mut();
@@ -265,7 +265,7 @@ impl StreamLink for Stream {
         }
         drop(state);
         loop {
-            if !task::spend(cx) {
+            if !wake::spend(cx) {
                 return Poll::Pending;
             }
             let mut at = offset;
