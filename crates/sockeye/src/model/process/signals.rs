@@ -6,7 +6,7 @@ use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 use std::io;
 use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 
 /// What a child has been told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,13 +16,24 @@ pub(super) enum Told {
     Cut,
 }
 
+/// How soon a child is told once more what it hasn't looked at.
+const AGAIN: libc::timespec = libc::timespec {
+    tv_sec: 0,
+    tv_nsec: 100_000_000,
+};
+
 static TOLD: AtomicU8 = AtomicU8::new(0);
+/// A child has looked since it was told something new.
+static SEEN: AtomicBool = AtomicBool::new(false);
+/// What tells a child once more: the number of its timer plus one, or none.
+static TIMER: AtomicUsize = AtomicUsize::new(0);
 /// A child's connection. What a child looks at after each wait stands there, beside what each message touches anyhow.
 static OWN: AtomicPtr<Entry> = AtomicPtr::new(std::ptr::null_mut());
 static DIED: AtomicI32 = AtomicI32::new(-1);
 
 pub(super) fn told() -> Told {
-    match TOLD.load(Ordering::Acquire) {
+    SEEN.store(true, Ordering::SeqCst); // before it is read: what is told meanwhile is told again
+    match TOLD.load(Ordering::SeqCst) {
         0 => Told::Nothing,
         1 => Told::Drain,
         _ => Told::Cut,
@@ -31,10 +42,54 @@ pub(super) fn told() -> Told {
 
 #[allow(unsafe_code)]
 fn tell(what: u8) {
-    TOLD.fetch_max(what, Ordering::AcqRel);
+    if TOLD.fetch_max(what, Ordering::SeqCst) < what {
+        SEEN.store(false, Ordering::SeqCst);
+    }
     // SAFETY: it is null, or has been given away for as long as the process lives.
     if let Some(entry) = unsafe { OWN.load(Ordering::Acquire).as_ref() } {
         entry.call();
+    }
+    if !SEEN.load(Ordering::Acquire) {
+        tell_again();
+    }
+}
+
+/// A child that is about to block may have looked just before a signal, which then interrupts nothing: it gets another, until it has
+/// looked.
+#[allow(unsafe_code)]
+fn tell_again() {
+    let Some(timer) = TIMER.load(Ordering::Acquire).checked_sub(1) else {
+        return;
+    };
+    let once = libc::itimerspec {
+        it_interval: libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        },
+        it_value: AGAIN,
+    };
+    // SAFETY: errno is this thread's own; timer_settime is async-signal-safe (signal-safety(7)), and the timer is never deleted.
+    #[allow(clippy::multiple_unsafe_ops_per_block)]
+    unsafe {
+        let errno = *libc::__errno_location();
+        libc::timer_settime(timer as libc::timer_t, 0, &raw const once, std::ptr::null_mut());
+        *libc::__errno_location() = errno;
+    }
+}
+
+/// A timer that sends this process SIGTERM; it is set when it is needed. Without one, which is when the user has too many signals
+/// under way (`RLIMIT_SIGPENDING`), a child is told once.
+#[allow(unsafe_code, clippy::multiple_unsafe_ops_per_block)]
+fn make_timer() {
+    // SAFETY: an all-zero sigevent is a valid one; the call reads it, and writes the number only.
+    unsafe {
+        let mut event: libc::sigevent = std::mem::zeroed();
+        event.sigev_notify = libc::SIGEV_SIGNAL;
+        event.sigev_signo = libc::SIGTERM;
+        let mut timer: libc::timer_t = std::ptr::null_mut();
+        if libc::timer_create(libc::CLOCK_MONOTONIC, &raw mut event, &raw mut timer) == 0 {
+            TIMER.store((timer as usize).wrapping_add(1), Ordering::Release);
+        }
     }
 }
 
@@ -108,6 +163,7 @@ pub(super) fn child(acceptor: Pid, own: Arc<Entry>) {
     handle(libc::SIGCHLD, libc::SIG_DFL);
     handle(libc::SIGTERM, on_term as *const () as libc::sighandler_t);
     handle(libc::SIGUSR2, on_cut as *const () as libc::sighandler_t);
+    make_timer();
     let_through(libc::SIGTERM);
     let_through(libc::SIGUSR2);
     let _ = set_parent_process_death_signal(Some(Signal::TERM));

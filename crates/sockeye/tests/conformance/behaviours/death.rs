@@ -12,6 +12,7 @@ behaviours![
     a_killed_program_leaves_no_port_and_no_process,
     a_killed_connection_is_told_with_its_bytes,
     a_killed_acceptor_is_told,
+    an_acceptors_death_reaches_a_child_that_is_about_to_block,
 ];
 
 /// Far off: what must not wait for it.
@@ -88,4 +89,17 @@ fn a_killed_acceptor_is_told(model: Model) {
     served.tell("join");
     let through = served.wait_for_words("through");
     assert!(through.contains(why), "{through}");
+}
+
+fn an_acceptors_death_reaches_a_child_that_is_about_to_block(model: Model) {
+    if model.shares_memory() {
+        return;
+    }
+    let mut served = Served::start(model, "brink");
+    let client = served.connect();
+    assert_eq!(served.wait_for_words("note "), "on the brink");
+    kill(family(served.pid())[1]);
+    // It drains, and the peer is quiet.
+    expect_no_more(&client);
+    served.wait_for_closed();
 }

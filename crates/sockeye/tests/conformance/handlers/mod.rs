@@ -25,6 +25,7 @@ pub(crate) fn start(spec: &Spec, server: Server) -> Result<Running> {
         "stages" => begin(spec, server, moody::Stages),
         "channel" => begin(spec, server, waiting::FromAnotherThread),
         "ticker" => begin(spec, server, waiting::Ticker),
+        "brink" => begin(spec, server, waiting::OnTheBrink),
         "relay" => begin(spec, server, waiting::Relay { to: argument }),
         "banquet" => begin(spec, server, sending::Banquet::of(&argument)),
         "file" => begin(
