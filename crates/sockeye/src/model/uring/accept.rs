@@ -15,7 +15,8 @@ use std::task::{Context, Poll};
 const WAITING: usize = 32;
 
 pub(super) struct State {
-    _fd: OwnedFd,
+    /// `None` when the link is gone.
+    fd: Option<OwnedFd>,
     orphaned: bool,
     accepting: bool,
     calling_off: bool,
@@ -77,7 +78,7 @@ impl Acceptor {
         rustix::io::ioctl_fionbio(&fd, false)?;
         let raw = fd.as_raw_fd();
         let state = State {
-            _fd: fd,
+            fd: Some(fd),
             orphaned: false,
             accepting: false,
             calling_off: false,
@@ -141,9 +142,15 @@ impl Drop for Acceptor {
             _ => return,
         };
         if !accepting {
-            self.ring.remove(self.place);
-        } else if self.ring.cancel(Kind::Accept, self.place).is_err() {
-            tracing::debug!("accepting goes on until the ring ends");
+            return self.ring.remove(self.place);
+        }
+        match self.ring.cancel(Kind::Accept, self.place) {
+            Ok(()) => self.ring.let_go(),
+            Err(error) => tracing::debug!(%error, "accepting goes on until the ring ends"),
+        }
+        // The port is free when this returns: who waits for the server's end may want it.
+        if let Some(Place::Accept(state)) = self.ring.places.borrow_mut().get_mut(self.place) {
+            state.fd = None;
         }
     }
 }

@@ -75,8 +75,10 @@ impl Watch for Polls {
         for bit in [Way::Read, Way::Write].map(wish_bit) {
             let place = self.places.borrow_mut().remove(&(source.key, bit));
             if let Some(place) = place.filter(|_| source.armed.get() & bit != 0) {
-                // If that can't be handed over, the poll ends with the next packet.
-                let _ = self.ring.cancel(Kind::Poll, place);
+                match self.ring.cancel(Kind::Poll, place) {
+                    Ok(()) => self.ring.let_go(),
+                    Err(error) => tracing::debug!(%error, "the poll ends with the next packet"),
+                }
             }
         }
     }

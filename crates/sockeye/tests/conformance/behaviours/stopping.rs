@@ -8,9 +8,10 @@ use crate::dice::Dice;
 use crate::handlers::banquet;
 use crate::process_facts::{self, eventually};
 use crate::served::Served;
-use crate::spec::Spec;
+use crate::spec::{Spec, own_address};
 use sockeye::Model;
 use std::io::ErrorKind;
+use std::net::TcpListener;
 
 behaviours![
     stopping_refuses_newcomers_and_ends_the_quiet,
@@ -22,6 +23,7 @@ behaviours![
     cutting_ends_all_at_once,
     cutting_ends_a_crowd_whose_ends_are_slowly_told,
     stopping_an_idle_server_leaves_nothing,
+    a_server_that_is_through_has_left_its_address,
     a_program_that_blocks_signals_is_served_and_stopped_as_others_are,
 ];
 
@@ -212,4 +214,14 @@ fn a_program_that_blocks_signals_is_served_and_stopped_as_others_are(model: Mode
     served.stop();
     assert!(receive_to_end(&quiet).is_empty());
     served.join();
+}
+
+fn a_server_that_is_through_has_left_its_address(model: Model) {
+    let endpoint = format!("tcp://{}:0", own_address());
+    let mut served = Served::of(&Spec::new(model, "echo").with("endpoint", endpoint));
+    exchange(&served.connect(), b"hello");
+    served.stop();
+    served.join();
+    let address = served.endpoint().to_string();
+    TcpListener::bind(address.trim_start_matches("tcp://")).expect("nobody has it any more");
 }
