@@ -108,9 +108,33 @@ impl Credentials {
             (false, Some(_)) => "--secret-file is of no use without --auth challenge",
             _ if !challenge && self.digest.is_some() => "--digest is of no use without --auth challenge",
             _ if self.scheme() == Scheme::Scram && self.user.is_none() => "say who: --user NAME",
+            _ if self.user.as_deref() == Some("") => "a user has a name: --user NAME",
             _ => return Ok(()),
         };
         Err(Usage::new(wrong))
+    }
+
+    /// Whether they can be had with this endpoint.
+    ///
+    /// # Errors
+    /// [`Usage`], when they can't.
+    pub(crate) fn check_for(&self, endpoint: &Endpoint) -> Result<(), Usage> {
+        let of_tls = [
+            (self.ca.is_some(), "--ca"),
+            (self.fingerprint.is_some(), "--fingerprint"),
+            (self.client_cert.is_some(), "--client-cert"),
+        ];
+        match of_tls.into_iter().find(|(given, _)| *given) {
+            Some((_, option)) if !matches!(endpoint, Endpoint::Tls(_)) => {
+                Err(Usage::new(format!("{option} is for tls:// endpoints")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Who has just chosen a password isn't asked for it again.
+    pub(crate) fn remember(&self, password: Zeroizing<String>) {
+        let _ = self.known.0.set(password); // the one that is known is the same
     }
 
     /// A connection to the endpoint; over TLS to somebody who is trusted. A certificate that vouches for itself is kept in
@@ -121,15 +145,9 @@ impl Credentials {
     pub(crate) async fn dial(&self, there: &Destination) -> Result<Connection> {
         self.check()?;
         let endpoint = &there.endpoint;
+        self.check_for(endpoint)?;
         self.suit(there)?;
         let Endpoint::Tls(at) = endpoint else {
-            for (given, option) in [
-                (self.ca.is_some(), "--ca"),
-                (self.fingerprint.is_some(), "--fingerprint"),
-                (self.client_cert.is_some(), "--client-cert"),
-            ] {
-                ensure!(!given, Usage::new(format!("{option} is for tls:// endpoints")));
-            }
             there.found.as_ref().map_or(Ok(()), never_met_over_tls)?;
             return Ok(sockeye::dial(endpoint).await?);
         };

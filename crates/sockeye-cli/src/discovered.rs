@@ -139,6 +139,12 @@ impl Place {
     /// When nobody goes by the name, or several do.
     pub(crate) fn find(&self, wanted: Wanted) -> Result<Destination> {
         match self {
+            Place::At(endpoint)
+                if endpoint.is_packet() && wanted.service.is_some() && !wanted.packets_only =>
+            {
+                let why = format!("{endpoint}: this client needs a connection; use tcp://, tls:// or unix:");
+                Err(Usage::new(why).into())
+            }
             Place::At(endpoint) => Ok(endpoint.clone().into()),
             Place::Named(name) => name.find(wanted),
         }

@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt;
@@ -41,9 +42,22 @@ impl Args {
             (None, 2) => "debug".to_owned(),
             (None, _) => "trace".to_owned(),
         };
+        if let Some(part) = self.log.as_deref().and_then(unknown) {
+            let why = format!(
+                "the filter of the log: `{part}` is no level: off, error, warn, info, debug or trace; for a part of the program write PART=LEVEL"
+            );
+            return Err(Usage::new(why));
+        }
         EnvFilter::try_new(&words)
             .map_err(|error| Usage::new(format!("the filter of the log `{words}`: {error}")))
     }
+}
+
+/// A word that stands alone and is no level. The filter would take it for a part of the program, and log nothing else.
+fn unknown(filter: &str) -> Option<&str> {
+    let alone = |part: &&str| !part.contains(['=', '[', ':']);
+    let mut parts = filter.split(',').map(str::trim).filter(alone);
+    parts.find(|part| part.parse::<LevelFilter>().is_err())
 }
 
 /// Starts the log. Nothing here starts a thread, since a model of processes forks afterwards.

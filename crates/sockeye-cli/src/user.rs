@@ -24,7 +24,7 @@ const EXAMPLES: &str = "\
 Examples:
   sockeye user add anna            asks for the password
   sockeye user add bert --password-file secret.txt
-  sockeye user disable bert        keeps him out from the next login on
+  sockeye user disable bert        keeps him out, logged in or not
   sockeye user invite              a code for one registration
   sockeye user quota anna 5GiB     how much of files she may keep
   sockeye user list --json
@@ -33,8 +33,8 @@ An account at a server:
 
 /// Who may log in: add, list, disable, enable, give another password or a quota, invite
 ///
-/// The accounts are those of the data folder that `sockeye serve` uses. The server may be running: what is changed here is so
-/// from the next login on.
+/// The accounts are those of the data folder that `sockeye serve` uses. The server may be running: a new password counts from the
+/// next login on, and who is disabled is cut off within seconds.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -85,6 +85,7 @@ struct Change {
 }
 
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
+    let is_named = args.data.is_some();
     if let Command::Add(Change { name, .. }) = &args.command
         && !is_name(name)
     {
@@ -92,11 +93,18 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         return Err(Usage::new(format!("`{}`: {rule}", name.escape_debug())).into());
     }
     if let Command::Register(args) = args.command {
+        if is_named {
+            return Err(Usage::new("--data is of no use here: the account is made at the server").into());
+        }
         sockeye::block_on(register::run(*args))??;
         return Ok(ExitCode::SUCCESS);
     }
     let data = Data::at(args.data.map_or_else(Data::usual, Ok)?);
-    data.visit()?;
+    match &args.command {
+        Command::Add(_) | Command::Invite => data.visit()?,
+        _ if is_named => data.revisit()?,
+        _ => data.visit()?,
+    }
     let store = data.store()?;
     sockeye::block_on(perform(args.command, &*store))??;
     Ok(ExitCode::SUCCESS)
@@ -131,7 +139,10 @@ fn now() -> i64 {
 }
 
 fn say(line: &str) -> Result<()> {
-    writeln!(std::io::stdout().lock(), "{line}").context("write to standard output")
+    match writeln!(std::io::stdout().lock(), "{line}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()), // whoever read has seen enough
+        written => written.context("write to standard output"),
+    }
 }
 
 fn changed(name: &str, done: bool) -> Result<()> {

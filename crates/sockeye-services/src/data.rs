@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+/// The database, in the folder.
+const BOOKS: &str = "sockeye.db";
 /// What services keep is their owner's business.
 const MODE: u32 = 0o700;
 /// How long a server waits for what is left of one that was killed: its forked processes let their connections end first,
@@ -87,6 +89,25 @@ impl Data {
         self.store_here().map(drop)
     }
 
+    /// For a tool that has nothing to begin: as [`visit`](Self::visit), but there must be something already. A name that was mistyped
+    /// would get a folder and books of its own otherwise.
+    ///
+    /// # Errors
+    /// When there is nothing of a server there, or it can't be written to.
+    pub fn revisit(&self) -> Result<()> {
+        if !self.0.folder.join(BOOKS).exists() {
+            let error = Error::new(
+                "use data folder",
+                Class::General,
+                "there is nothing of a server's in it",
+            );
+            return Err(error
+                .at(self.folder().display())
+                .advise("name the folder that `sockeye serve` uses"));
+        }
+        self.visit()
+    }
+
     /// What keeps accounts, goods and quotas.
     ///
     /// # Errors
@@ -110,7 +131,7 @@ impl Data {
         if let Some(store) = self.0.store.get() {
             return Ok(store.clone());
         }
-        let store = Arc::new(Sqlite::open(&self.0.folder.join("sockeye.db"))?);
+        let store = Arc::new(Sqlite::open(&self.0.folder.join(BOOKS))?);
         Ok(self.0.store.get_or_init(|| store).clone())
     }
 

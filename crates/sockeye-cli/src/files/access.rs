@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 
 use anyhow::{Context, Result};
+use serde_json::json;
 use sockeye::{Class, Connection, Error};
 use sockeye_proto::files::Code;
 use sockeye_services::auth;
@@ -14,6 +15,7 @@ use super::{There, WANTED};
 use crate::credentials::Credentials;
 use crate::discovered::{Destination, readable};
 use crate::exit::{self, Usage};
+use crate::terminal::{json_line, print};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Register {
@@ -29,6 +31,8 @@ pub(super) struct Register {
 pub(super) struct Access {
     there: Destination,
     who: Rc<Credentials>,
+    /// It is a person's who chooses from the menu, and writes no options.
+    in_menu: bool,
 }
 
 impl Access {
@@ -39,8 +43,17 @@ impl Access {
 
     pub(super) fn new(there: Destination, who: Credentials) -> Result<Self> {
         who.check()?;
-        let who = Rc::new(who);
-        Ok(Access { there, who })
+        who.check_for(&there.endpoint)?;
+        Ok(Access {
+            there,
+            who: Rc::new(who),
+            in_menu: false,
+        })
+    }
+
+    pub(super) fn in_menu(self) -> Self {
+        let in_menu = true;
+        Access { in_menu, ..self }
     }
 
     pub(super) fn user(&self) -> Option<&str> {
@@ -71,17 +84,21 @@ impl Access {
         if greeting.user.is_some() || greeting.mechanisms.is_empty() {
             return Ok(());
         }
-        let account = match greeting.register.as_str() {
-            "open" => "; `sockeye files register` makes an account",
-            "invite" => "; `sockeye files register` makes an account for who has an invitation",
-            _ => "",
+        let advice = match (self.in_menu, greeting.register.as_str()) {
+            (true, "closed") => "choose 1 (login) first",
+            (true, _) => "choose 1 (login) or 2 (register) first",
+            (false, "open") => "say who with --user NAME; `sockeye files register` makes an account",
+            (false, "invite") => {
+                "say who with --user NAME; `sockeye files register` makes an account for who has an invitation"
+            }
+            (false, _) => "say who with --user NAME",
         };
         Err(Failure::Refused {
             operate: "log in",
             path: String::new(),
             code: Code::Denied,
             message: format!(
-                "{} serves users alone: say who with --user NAME{account}",
+                "{} serves users alone: {advice}",
                 readable(&self.there.known_as())
             ),
         })
@@ -112,7 +129,9 @@ impl Access {
         let register = async |conn: &mut Connection| {
             Ok(auth::client::register(conn, user, &password, invitation).await?)
         };
-        self.who.over(&self.there, register).await
+        self.who.over(&self.there, register).await?;
+        self.who.remember(password);
+        Ok(())
     }
 }
 
@@ -134,8 +153,18 @@ pub(super) fn register(args: &Register) -> Result<ExitCode> {
         .transpose()?;
     let code = code.as_ref().map(|code| std::str::from_utf8(code)).transpose();
     let code = code.context("the invitation's code is no UTF-8")?;
-    sockeye::block_on(access.register(code))??;
     let user = access.user().unwrap_or_default();
-    exit::tell(&format!("{user} has an account now"));
+    match (sockeye::block_on(access.register(code))?, args.there.json) {
+        (Ok(()), true) => _ = print(&json_line(&json!({"event": "registered", "user": user}))),
+        (Ok(()), false) => exit::tell(&format!("{user} has an account now")),
+        (Err(error), true) if !error.chain().any(|cause| cause.is::<Usage>()) => {
+            let message = exit::words(&error);
+            print(&json_line(
+                &json!({"event": "error", "error": {"code": null, "message": message}}),
+            ));
+            return Ok(ExitCode::FAILURE);
+        }
+        (Err(error), _) => return Err(error),
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -12,12 +12,23 @@ use crate::exit;
 /// From now on, Ctrl-C (or SIGTERM) ends the program with a word on how to go on. Nothing needs to be saved then: what is
 /// needed for that is on the disk at any time.
 pub(super) fn watch(bar: ProgressBar) -> Result<()> {
+    leave_with(move || {
+        bar.finish_and_clear();
+        format!("interrupted; to go on: {}", command())
+    })
+}
+
+/// The same for who has chosen from a menu. Between the choices, Ctrl-C is a key like others.
+pub(super) fn watch_choices() -> Result<()> {
+    leave_with(|| "\ninterrupted; the same choice goes on where it was".to_owned())
+}
+
+fn leave_with(words: impl FnOnce() -> String + Send + 'static) -> Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM]).context("catch signals")?;
     let listener = thread::Builder::new().name("sockeye-signals".to_owned());
     let listening = listener.spawn(move || {
         if signals.forever().next().is_some() {
-            bar.finish_and_clear();
-            exit::tell(&format!("interrupted; to go on: {}", command()));
+            exit::tell(&words());
             std::process::exit(1);
         }
     });

@@ -9,7 +9,7 @@ use sockeye_services::files::client::{Failure, Kept, Outcome, Source, Watch, leg
 use super::Access;
 use super::put::{Args, SENDING, ended};
 use super::teller::Teller;
-use crate::exit::Usage;
+use crate::exit::{self, Usage};
 
 /// Sends each file over a connection of its own. The server says nothing, so that "sent" is all that can be said.
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
@@ -30,7 +30,11 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
             teller.done(Outcome { path, local, result });
         }
     })?;
-    Ok(ended(&teller))
+    let code = ended(&teller);
+    if !args.there.json {
+        exit::tell("this server answers nothing: whether it keeps what was sent, only a look there can say");
+    }
+    Ok(code)
 }
 
 async fn send(access: &Access, user: &str, local: &Path, teller: &Teller) -> Result<Kept, Failure> {
@@ -40,6 +44,7 @@ async fn send(access: &Access, user: &str, local: &Path, teller: &Teller) -> Res
         .and_then(|name| name.to_str())
         .unwrap_or_default();
     let mut conn = access.dial().await?;
+    teller.connected();
     legacy::upload(&mut conn, user, name, &source, teller).await?;
     Ok(Kept {
         folder: false,

@@ -7,6 +7,7 @@ use anyhow::Result;
 use serde::Serialize;
 use sockeye_proto::daytime::Civil;
 use sockeye_proto::files::{Entry, Kind, Mtime, Usage, Verified};
+use sockeye_services::files::client::walk::join;
 use sockeye_services::files::client::{Client, Failure};
 
 use super::put::leave;
@@ -19,7 +20,7 @@ use crate::terminal::{harmless, json_line, lines, print};
 pub(super) struct Ls {
     #[command(flatten)]
     there: There,
-    /// Folders and files there; everything if none is named
+    /// Folders and files there, `*`, `?` and `[…]` in a name standing for all that match; everything if none is named
     #[arg(value_name = "REMOTE")]
     paths: Vec<String>,
     /// Everything below, too
@@ -31,7 +32,7 @@ pub(super) struct Ls {
 pub(super) struct Rm {
     #[command(flatten)]
     there: There,
-    /// Files and empty folders there
+    /// Files and empty folders there; `*`, `?` and `[…]` in a name stand for all that match
     #[arg(required = true, value_name = "REMOTE")]
     paths: Vec<String>,
     /// Folders with all that is in them
@@ -68,7 +69,7 @@ pub(super) struct Mkdir {
 pub(super) struct Paths {
     #[command(flatten)]
     there: There,
-    /// Files or folders there
+    /// Files or folders there; `*`, `?` and `[…]` in a name stand for all that match
     #[arg(required = true, value_name = "REMOTE")]
     paths: Vec<String>,
 }
@@ -262,14 +263,18 @@ pub(super) fn mv(args: &Mv) -> Result<ExitCode> {
     let to = match args.to.ends_with('/') {
         true => {
             let name = from.rsplit('/').next().unwrap_or_default();
-            sockeye_services::files::client::walk::join(args.to.trim_matches('/'), name)
+            join(args.to.trim_matches('/'), name)
         }
         false => args.to.trim_start_matches('/').to_owned(),
     };
-    done(&args.there, async |client, _| {
+    done(&args.there, async |client, told| {
         client
             .with(async |session| session.rename(from, &to, args.force).await)
-            .await
+            .await?;
+        if told.json {
+            told.say(&serde_json::json!({"event": "moved", "path": from, "to": to}), "");
+        }
+        Ok(())
     })
 }
 
@@ -335,13 +340,42 @@ fn quota_line(usage: &Usage) -> String {
 pub(super) fn verify(args: &Paths) -> Result<ExitCode> {
     done(&args.there, async |client, told| {
         each(client, told, &args.paths, async |client, told, path| {
-            let found = client.with(async |session| session.verify(path).await).await?;
-            told.failed |= found.matches == Some(false);
-            told.say(&Checked { path, found }, &verified_line(path, &found));
-            Ok(())
+            let entry = client.with(async |session| session.stat(path).await).await?;
+            match entry.kind {
+                Kind::File => verify_file(client, told, path).await,
+                Kind::Folder => verify_folder(client, told, path).await,
+            }
         })
         .await
     })
+}
+
+async fn verify_file(client: &mut Client, told: &mut Told, path: &str) -> Result<(), Failure> {
+    let found = client.with(async |session| session.verify(path).await).await?;
+    told.failed |= found.matches == Some(false);
+    told.say(&Checked { path, found }, &verified_line(path, &found));
+    Ok(())
+}
+
+/// Each file in it, and below.
+async fn verify_folder(client: &mut Client, told: &mut Told, folder: &str) -> Result<(), Failure> {
+    let mut after: Option<String> = None;
+    loop {
+        let page = client
+            .with(async |session| session.page(folder, after.as_deref(), true).await)
+            .await?;
+        for entry in page.entries.iter().filter(|entry| entry.kind == Kind::File) {
+            match verify_file(client, told, &join(folder, &entry.path)).await {
+                Err(failure @ Failure::Lost(_)) => return Err(failure),
+                Err(failure) => told.failed(&failure),
+                Ok(()) => {}
+            }
+        }
+        after = page.entries.last().map(|entry| entry.path.clone());
+        if !page.more {
+            return Ok(());
+        }
+    }
 }
 
 #[derive(Serialize)]

@@ -13,10 +13,11 @@ use sockeye_services::files::client::put::How;
 use super::Access;
 use super::WANTED;
 use super::get::{FETCHING, Target, fetch};
+use super::interrupt;
 use super::look::{Told, list};
 use super::put::{SENDING, leave, plan};
 use super::teller::{Teller, Verb};
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, prompt};
 use crate::discovered::{Destination, Place};
 use crate::exit::{self, Usage};
 use crate::terminal::harmless;
@@ -35,15 +36,15 @@ pub(super) fn run(place: Option<Place>) -> Result<ExitCode> {
         return Err(Usage::new(why).into());
     }
     let mut person = Person(DefaultEditor::new().context("read from the terminal")?);
-    let place = match place {
-        Some(place) => place,
-        None => match person.asked("Service (such as tcp://127.0.0.1:9000, or @kitchen): ")? {
-            Some(text) => text.parse().map_err(Usage::new)?,
+    let there = match place {
+        Some(place) => place.find(WANTED)?,
+        None => match service(&mut person)? {
+            Some(there) => there,
             None => return Ok(ExitCode::SUCCESS),
         },
     };
-    let there = place.find(WANTED)?;
-    let mut access = Access::new(there.clone(), Credentials::default())?;
+    interrupt::watch_choices()?;
+    let mut access = Access::new(there.clone(), Credentials::default())?.in_menu();
     exit::tell(&format!("{}", there.endpoint));
     loop {
         exit::tell(CHOICES);
@@ -64,6 +65,20 @@ pub(super) fn run(place: Option<Place>) -> Result<ExitCode> {
         };
         if let Err(error) = done {
             exit::tell(&format!("sockeye: {}", exit::words(&error)));
+        }
+    }
+}
+
+/// Asks where the service is, until one can be there.
+fn service(person: &mut Person) -> Result<Option<Destination>> {
+    loop {
+        let Some(text) = person.asked("Service (such as tcp://127.0.0.1:9000, or @kitchen): ")? else {
+            return Ok(None);
+        };
+        let place: Result<Place> = text.parse().map_err(|why| Usage::new(why).into());
+        match place.and_then(|place| place.find(WANTED)) {
+            Ok(there) => return Ok(Some(there)),
+            Err(error) => exit::tell(&format!("sockeye: {}", exit::words(&error))),
         }
     }
 }
@@ -93,7 +108,7 @@ impl Person {
 fn of_user(there: &Destination, user: String) -> Result<Access> {
     let mut who = Credentials::default();
     who.user = Some(user);
-    Access::new(there.clone(), who)
+    Ok(Access::new(there.clone(), who)?.in_menu())
 }
 
 fn login(person: &mut Person, there: &Destination, access: &mut Access) -> Result<()> {
@@ -117,9 +132,10 @@ fn register(person: &mut Person, there: &Destination, access: &mut Access) -> Re
     let Some(user) = person.name("Name of the account: ")? else {
         return Ok(());
     };
-    let invitation = person.name("Invitation (empty if there is none): ")?;
+    let invitation = prompt::password("Invitation, which isn't shown (empty if there is none): ")?;
     let other = of_user(there, user)?;
-    sockeye::block_on(other.register(invitation.as_deref()))??;
+    let invitation = (!invitation.is_empty()).then_some(invitation.as_str());
+    sockeye::block_on(other.register(invitation))??;
     exit::tell("the account is made");
     *access = other;
     Ok(())
@@ -144,7 +160,7 @@ fn transfer(
             }
         }
     })?;
-    if !teller.finish() {
+    if !teller.finish() && teller.cut.get() {
         exit::tell("the same again goes on where it was");
     }
     Ok(())

@@ -14,8 +14,20 @@ use crate::terminal::{self, harmless, json_line};
 /// How often the line changes, in a second.
 const FRAMES: u8 = 10;
 
-const FILE: &str = "{prefix:10} {msg} [{bar:24}] {bytes}/{total_bytes} {binary_bytes_per_sec} {eta} left";
-const MANY: &str = "{prefix:10} {msg} {bytes} {binary_bytes_per_sec}";
+/// What is told of a file on a terminal that has so many columns at the least. Its name takes what the rest leaves: a line that is
+/// broken in two can't be drawn anew.
+const FILE: [(u16, &str); 3] = [
+    (
+        100,
+        "{prefix:10} {wide_msg} [{bar:24}] {bytes}/{total_bytes} {binary_bytes_per_sec} {eta} left",
+    ),
+    (
+        64,
+        "{prefix:10} {wide_msg} [{bar:10}] {percent:>3}% {binary_bytes_per_sec} {eta} left",
+    ),
+    (0, "{prefix:10} {wide_msg} {percent:>3}% {eta}"),
+];
+const MANY: &str = "{prefix:10} {wide_msg} {bytes} {binary_bytes_per_sec}";
 
 /// What is being done, in the words of a line that changes and of a summary.
 #[derive(Clone, Copy)]
@@ -31,7 +43,8 @@ pub(super) struct Teller {
     bar: ProgressBar,
     /// Whether somebody sees the line: thousands of files go by faster than it can be told how many.
     seen: bool,
-    begun: Instant,
+    /// When the first connection stood: what a person took to type a password doesn't count.
+    begun: Cell<Option<Instant>>,
     /// Where the transfer of the present file began, if it is told of by itself.
     from: Cell<Option<u64>>,
     files: Cell<u64>,
@@ -48,15 +61,16 @@ impl Teller {
             true => ProgressDrawTarget::stderr_with_hz(FRAMES),
             false => ProgressDrawTarget::hidden(),
         };
-        let bar = ProgressBar::with_draw_target(None, target);
-        bar.set_style(style(MANY));
-        bar.set_prefix(verb.doing);
+        // Nothing is drawn before there is something to tell: a question may come first.
+        let bar = ProgressBar::with_draw_target(None, target)
+            .with_style(style(MANY))
+            .with_prefix(verb.doing);
         Rc::new(Teller {
             verb,
             json,
             bar,
             seen,
-            begun: Instant::now(),
+            begun: Cell::new(None),
             from: Cell::new(None),
             files: Cell::new(0),
             bytes: Cell::new(0),
@@ -74,7 +88,7 @@ impl Teller {
     pub(super) fn finish(&self) -> bool {
         self.bar.finish_and_clear();
         let (files, bytes, failed) = (self.files.get(), self.bytes.get(), self.failed.get());
-        let took = self.begun.elapsed();
+        let took = self.begun.get().map_or(Duration::ZERO, |begun| begun.elapsed());
         if self.json {
             let seconds = (took.as_secs_f64() * 1e6).round() / 1e6;
             self.print(&json_line(
@@ -83,11 +97,9 @@ impl Teller {
         } else if files > 0 {
             let rate = bytes as f64 / took.as_secs_f64().max(1e-6);
             let (size, rate) = (about(bytes as f64), about(rate));
-            let noun = if files == 1 { "file" } else { "files" };
             let (done, took) = (self.verb.done, took.as_secs_f64());
-            self.print(&format!(
-                "{done} {files} {noun}, {size} in {took:.1} s ({rate}/s)\n"
-            ));
+            let files = counted(files);
+            self.print(&format!("{done} {files}, {size} in {took:.1} s ({rate}/s)\n"));
         }
         failed == 0
     }
@@ -117,6 +129,11 @@ impl Teller {
     }
 }
 
+fn counted(files: u64) -> String {
+    let noun = if files == 1 { "file" } else { "files" };
+    format!("{files} {noun}")
+}
+
 /// A number of bytes in three digits.
 fn about(bytes: f64) -> String {
     let units = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -129,6 +146,13 @@ fn about(bytes: f64) -> String {
     format!("{value:.digits$} {}", units[unit])
 }
 
+/// What fits the terminal as it is now.
+fn style_of_file() -> ProgressStyle {
+    let columns = rustix::termios::tcgetwinsize(io::stderr()).map_or(80, |size| size.ws_col);
+    let fits = FILE.iter().find(|(least, _)| columns >= *least);
+    style(fits.map_or(MANY, |(_, template)| template))
+}
+
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
@@ -138,16 +162,26 @@ fn style(template: &str) -> ProgressStyle {
 /// A failure for programs.
 pub(super) fn error(failure: &Failure) -> serde_json::Value {
     match failure {
-        Failure::Refused { code, message, .. } => {
-            json!({"event": "error", "error": {"code": code, "message": message}})
+        Failure::Refused {
+            code, message, path, ..
+        } => {
+            let mut line = json!({"event": "error", "error": {"code": code, "message": message}});
+            if !path.is_empty() {
+                line["path"] = path.as_str().into();
+            }
+            line
         }
         other => json!({"event": "error", "error": {"code": null, "message": other.to_string()}}),
     }
 }
 
 impl Watch for Teller {
+    fn connected(&self) {
+        self.begun.set(self.begun.get().or_else(|| Some(Instant::now())));
+    }
+
     fn begin(&self, path: &str, size: u64, from: u64) {
-        self.bar.set_style(style(FILE));
+        self.bar.set_style(style_of_file());
         self.bar.set_message(harmless(path));
         self.bar.set_prefix(self.verb.doing);
         self.bar.set_length(size);
@@ -211,7 +245,7 @@ impl Watch for Teller {
                         "hash": kept.hash, "from": kept.from, "durable": kept.durable,
                     })));
                 } else if self.seen {
-                    self.bar.set_message(format!("{} files", self.files.get()));
+                    self.bar.set_message(counted(self.files.get()));
                 }
             }
             Err(failure) => {

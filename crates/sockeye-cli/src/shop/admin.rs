@@ -20,8 +20,13 @@ use super::table::{columns, of_goods};
 use crate::exit::Usage;
 
 pub(super) fn run(folder: Option<PathBuf>, what: What) -> Result<ExitCode> {
+    let is_named = folder.is_some();
     let data = Data::at(folder.map_or_else(Data::usual, Ok)?);
-    data.visit()?;
+    match what {
+        What::Add { .. } => data.visit()?,
+        _ if is_named => data.revisit()?,
+        _ => data.visit()?,
+    }
     let store = data.store()?;
     let keeping = match what {
         What::Add { name, price, stock } => Keeping::Add(Offer { name, price, stock }),
@@ -166,7 +171,10 @@ fn in_json(report: &Report) -> String {
 }
 
 fn say(text: &str) -> Result<()> {
-    writeln!(io::stdout().lock(), "{text}").context("write to standard output")
+    match writeln!(io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()), // whoever read has seen enough
+        written => written.context("write to standard output"),
+    }
 }
 
 #[cfg(test)]

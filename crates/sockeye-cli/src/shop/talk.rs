@@ -40,8 +40,8 @@ pub(super) fn run(there: &Destination, encoding: Encoding, credentials: &Credent
         let mut client = Client::new(conn, manner);
         let greeting = greeting(&mut client, there, credentials).await?;
         match at_terminal {
-            true => at_the_terminal(&mut client, &greeting).await,
-            false => script(&mut client).await,
+            true => at_the_terminal(&mut client, encoding, &greeting).await,
+            false => script(&mut client, encoding).await,
         }
     };
     block_on(credentials.over(there, visit))?
@@ -92,10 +92,13 @@ fn advice(there: &Destination, credentials: &Credentials) -> String {
 }
 
 /// Each line of standard input is a command, each answer a line of standard output.
-async fn script(client: &mut Client<'_>) -> Result<ExitCode> {
+async fn script(client: &mut Client<'_>, encoding: Encoding) -> Result<ExitCode> {
     let mut stdin = io::stdin().lock();
     let mut refused = false;
     while let Some(line) = next_line(&mut stdin)? {
+        if let Some(why) = unsayable(encoding, &line) {
+            bail!("ask for `{}`: {why}", line.escape_debug());
+        }
         let answer = client.ask(&line).await?;
         let Some(answer) = answer else {
             bail!("ask for `{}`: the shop has hung up", line.escape_debug());
@@ -131,11 +134,20 @@ fn next_line(stdin: &mut impl BufRead) -> Result<Option<String>> {
     }
 }
 
+/// Why a line can't be said. What an encoding lacks would be sent as `?`, which asks for help.
+fn unsayable(encoding: Encoding, line: &str) -> Option<String> {
+    let letter = encoding.lacks(line)?;
+    Some(format!(
+        "{encoding} has no `{}`; use --encoding utf-8 if the shop does",
+        letter.escape_debug()
+    ))
+}
+
 fn is_farewell(line: &str) -> bool {
     Command::read(line).0 == Command::Bye
 }
 
-async fn at_the_terminal(client: &mut Client<'_>, greeting: &str) -> Result<ExitCode> {
+async fn at_the_terminal(client: &mut Client<'_>, encoding: Encoding, greeting: &str) -> Result<ExitCode> {
     let mut editor = DefaultEditor::new().context("edit lines at this terminal")?;
     let kept = history_file();
     if let Some(path) = &kept {
@@ -151,6 +163,10 @@ async fn at_the_terminal(client: &mut Client<'_>, greeting: &str) -> Result<Exit
             Err(error) => return Err(error).context("read a line"),
         };
         let _ = editor.add_history_entry(&line); // a line that can't be recalled is no harm
+        if let Some(why) = unsayable(encoding, &line) {
+            tell(&why);
+            continue;
+        }
         let Some(answer) = client.ask(&line).await? else {
             tell("the shop has hung up");
             return Ok(ExitCode::FAILURE);

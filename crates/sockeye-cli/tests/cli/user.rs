@@ -32,7 +32,13 @@ fn accounts_are_made_listed_disabled_and_enabled() {
     let data = folder.path().join("data");
     let password = secret(folder.path(), "password", "correct horse\n");
     let add = |name: &str| user(&data, &["add", name, "--password-file", &password]);
-    assert_eq!(listed(&data), "");
+    let output = user(&data, &["list"]);
+    assert!(
+        words(&output).contains("nothing of a server's"),
+        "{}",
+        words(&output)
+    );
+    assert!(!data.exists(), "a name that was mistyped makes nothing");
     for name in ["anna", "张三"] {
         let output = add(name);
         assert!(output.status.success(), "{}", words(&output));

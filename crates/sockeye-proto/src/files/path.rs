@@ -82,12 +82,27 @@ impl Path {
     /// # Errors
     /// When that is no name, or the path becomes too long.
     pub fn join(&self, name: &str) -> Result<Path, BadName> {
-        match self.is_root() {
-            true => Path::name(name),
-            false => {
-                check(name)?;
-                Path::parse(&format!("{}/{name}", self.0))
-            }
+        check(name)?;
+        self.below(name)
+    }
+
+    /// The path of something whose path from here is this one: of a folder that is not the root, `.sockeye` may be the first name.
+    ///
+    /// ```
+    /// # use sockeye_proto::files::Path;
+    /// let project = Path::parse("project")?;
+    /// assert_eq!(project.below(".sockeye/a")?.as_str(), "project/.sockeye/a");
+    /// assert!(Path::default().below(".sockeye/a").is_err());
+    /// # Ok::<(), sockeye_proto::files::BadName>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When that is no path, or it becomes too long.
+    pub fn below(&self, path: &str) -> Result<Path, BadName> {
+        match (self.is_root(), path.is_empty()) {
+            (_, true) => Ok(self.clone()),
+            (true, false) => Path::parse(path),
+            (false, false) => Path::parse(&format!("{}/{path}", self.0)),
         }
     }
 

@@ -48,7 +48,7 @@ impl Borrow<str> for GoodName {
 /// A text that is no name for a good.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{}` is no name for a good: write 1 to {MAX_NAME} characters, no digit first, no , ; : ( ) # within, no command",
+    "`{}` is no name for a good: write 1 to {MAX_NAME} characters, no digit first, none of , ; : ( ) # \" ` 。 within, no command",
     .0.escape_debug()
 )]
 pub struct BadName(pub String);

@@ -46,7 +46,7 @@ pub async fn log_in(conn: &mut Connection, user: &str, password: &str) -> Result
         "mechanism": client.mechanism(),
         "message": STANDARD.encode(message),
     });
-    let answer = ask(conn, &request).await?;
+    let answer = ask(conn, LOG_IN, &request).await?;
     let challenge = message_of(conn, &answer)?;
     let question = client
         .read(&challenge)
@@ -56,7 +56,7 @@ pub async fn log_in(conn: &mut Connection, user: &str, password: &str) -> Result
     let keys = off_loop(move || password::keys(&secret, &salt, iterations)).await??;
     let proof = client.prove(&question, &keys);
     let request = json!({"id": 2, "operate": "proof", "message": STANDARD.encode(proof)});
-    let answer = ask(conn, &request).await?;
+    let answer = ask(conn, LOG_IN, &request).await?;
     let verdict = message_of(conn, &answer)?;
     client.confirm(&verdict).map_err(|error| {
         refused(conn, error.to_string()).advise("somebody may be in between: tell it nothing")
@@ -79,7 +79,7 @@ pub async fn register(
     if let Some(code) = invitation {
         request["invite"] = code.into();
     }
-    ask(conn, &request).await.map(drop)
+    ask(conn, "register", &request).await.map(drop)
 }
 
 /// Gives the account that has logged in on this connection another password.
@@ -89,7 +89,7 @@ pub async fn register(
 pub async fn change_password(conn: &mut Connection, password: &str) -> Result<()> {
     let mut request = with_verifier(password).await?;
     request["operate"] = "password".into();
-    ask(conn, &request).await.map(drop)
+    ask(conn, "change password", &request).await.map(drop)
 }
 
 async fn with_verifier(password: &str) -> Result<Value> {
@@ -100,8 +100,14 @@ async fn with_verifier(password: &str) -> Result<Value> {
     Ok(request)
 }
 
+const LOG_IN: &str = "log in";
+
 fn refused(conn: &Connection, why: impl Into<String>) -> Error {
-    Error::new("log in", Class::General, why.into()).at(conn.peer())
+    refused_to(LOG_IN, conn, why)
+}
+
+fn refused_to(op: &'static str, conn: &Connection, why: impl Into<String>) -> Error {
+    Error::new(op, Class::General, why.into()).at(conn.peer())
 }
 
 /// The server speaks, and not of a login.
@@ -119,12 +125,14 @@ fn message_of(conn: &Connection, ok: &Value) -> Result<Vec<u8>> {
 }
 
 /// Sends a request and returns what the server says to it.
-async fn ask(conn: &mut Connection, request: &Value) -> Result<Value> {
+async fn ask(conn: &mut Connection, op: &'static str, request: &Value) -> Result<Value> {
     let frame = frames::encode(request).map_err(|error| refused(conn, error.to_string()))?;
     conn.send_all(&frame).await?;
     let mut decoder = frames::Decoder::new();
     let frame = loop {
-        let bytes = conn.fill_buf().await?;
+        let peer = conn.peer().clone();
+        let read = conn.fill_buf().await;
+        let bytes = read.map_err(|error| Error::io(op, error).at(peer))?;
         if bytes.is_empty() {
             let error = refused(conn, "the server has closed the connection");
             return Err(error.advise("does it ask for a login of this kind?"));
@@ -138,7 +146,7 @@ async fn ask(conn: &mut Connection, request: &Value) -> Result<Value> {
     let answer: Value = frames::decode(&frame).map_err(|error| no_login(conn, &error))?;
     match (answer.get("ok"), answer["error"]["message"].as_str()) {
         (Some(ok), _) => Ok(ok.clone()),
-        (None, Some(why)) => Err(refused(conn, why.escape_debug().to_string())),
+        (None, Some(why)) => Err(refused_to(op, conn, why.escape_debug().to_string())),
         (None, None) => Err(refused(conn, "the server's answer says nothing")),
     }
 }

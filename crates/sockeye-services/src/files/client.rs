@@ -133,7 +133,11 @@ impl Client {
     async fn connected(&mut self) -> Result<&mut Session, Failure> {
         let session = match self.session.take() {
             Some(session) => session,
-            None => (self.connect)().await?,
+            None => {
+                let session = (self.connect)().await?;
+                self.watch.connected();
+                session
+            }
         };
         self.met = true;
         Ok(self.session.insert(session))

@@ -3,7 +3,7 @@
 use super::place::{Naming, Place};
 use super::record;
 use super::tree::{self, Amount, Quiet, delete_all, mtime_of};
-use super::trouble::{self, Outcome, path, path_below};
+use super::trouble::{self, Outcome, path, path_below, path_in};
 use rustix::fs::{self, AtFlags, FileType, RenameFlags};
 use rustix::io::Errno;
 use sockeye_proto::files::{
@@ -33,12 +33,13 @@ pub(super) fn stat(place: &Place, wanted: &Stat) -> Outcome<Entry> {
 
 pub(super) fn list(place: &Place, wanted: &List) -> Outcome<Listed> {
     let at = path(&wanted.path)?;
-    let after = wanted.after.as_deref().map(path_below).transpose()?;
+    let after = wanted.after.as_deref().map(|after| path_in(&at, after));
+    let after = after.transpose()?;
     let limit = wanted
         .limit
         .map_or(MAX_LISTED, |limit| limit.min(MAX_LISTED as u64) as usize);
     let folder = place.root.folder(at.as_str());
-    let listed = folder.and_then(|folder| tree::list(folder, after.as_ref(), limit, wanted.recursive));
+    let listed = folder.and_then(|folder| tree::list(folder, &at, after.as_ref(), limit, wanted.recursive));
     listed.map_err(|error| trouble::at(&at, error))
 }
 
@@ -52,7 +53,14 @@ pub(super) fn mkdir(place: &Place, wanted: &Mkdir, naming: Naming) -> Outcome<No
     };
     place.note_entries((naming.spare - spare) as i64);
     drop(naming);
-    made.map_err(|error| trouble::at(&path, error))?;
+    made.map_err(|error| match (error, path.split()) {
+        (Errno::NOENT, Some((above, _))) => {
+            let why =
+                format!("there is no folder `{above}` to make it in; have those above it made, too (-p)");
+            Failure::new(Code::NotFound, why)
+        }
+        _ => trouble::at(&path, error),
+    })?;
     let forced = place.root.force_above([path.as_str()]);
     forced.map_err(|error| trouble::of("force the folder to the disk", error))?;
     Ok(Nothing {})

@@ -74,6 +74,18 @@ pub(super) fn path_below(text: &str) -> Outcome<Path> {
     }
 }
 
+/// Reads the path of something in a folder, told from there.
+pub(super) fn path_in(folder: &Path, text: &str) -> Outcome<Path> {
+    match folder.below(text) {
+        Ok(path) if path != *folder => Ok(path),
+        Ok(_) => Err(Failure::new(
+            Code::BadName,
+            "the empty path is the folder itself, which is not in it",
+        )),
+        Err(why) => Err(bad_name(text, why)),
+    }
+}
+
 pub(super) fn bad_name(text: &str, why: BadName) -> Failure {
     // A hostile path may be long and hold anything.
     let shown: String = text.chars().take(80).flat_map(char::escape_debug).collect();

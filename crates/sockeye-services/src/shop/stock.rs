@@ -69,7 +69,7 @@ pub(super) fn read(path: &str) -> Result<Vec<Offer>, String> {
 }
 
 fn parse(text: &str) -> Result<Vec<Offer>, String> {
-    let page: Page = toml::from_str(text).map_err(|error| error.to_string())?;
+    let page: Page = toml::from_str(text).map_err(|error| place_of(text, &error))?;
     if page.good.is_empty() {
         return Err(
             "there is no good in it: write [[good]], name = \"…\", price = 4.5, stock = 10".to_owned(),
@@ -86,6 +86,15 @@ fn parse(text: &str) -> Result<Vec<Offer>, String> {
     match goods.iter().find(|good| !seen.insert(&good.name)) {
         Some(twice) => Err(format!("`{}` stands there twice", twice.name)),
         None => Ok(goods),
+    }
+}
+
+/// What is wrong, and in which line, but not what stands there: it may be another file than was meant, and a secret.
+fn place_of(text: &str, error: &toml::de::Error) -> String {
+    let line = error.span().and_then(|span| text.get(..span.start));
+    match line {
+        Some(before) => format!("line {}: {}", before.matches('\n').count() + 1, error.message()),
+        None => error.message().to_owned(),
     }
 }
 
@@ -159,7 +168,7 @@ mod tests {
             ("[[good]]\nname = \"糖\"\nprice = 0.001", "no amount"),
             ("[[good]]\nname = \"糖\"\nprice = -1", "a price is from 0"),
             ("[[good]]\nname = \"糖\"\nprice = 1e300", "糖"),
-            ("[[good]]\nname = \"糖\"\nprice = 1\nstock = -1", "stock"),
+            ("[[good]]\nname = \"糖\"\nprice = 1\nstock = -1", "line 4: "),
             (
                 "[[good]]\nname = \"糖\"\nprice = 1\nstock = 4000000000",
                 "at most",

@@ -33,6 +33,28 @@ fn an_account_is_made_and_used_over_tls_whose_certificate_is_met_for_the_first_t
         "{said}"
     );
     person.does(&["login", &at, "--user", "ann", "--password-file", "right"]);
+    let second = [
+        "register",
+        &at,
+        "--user",
+        "bo",
+        "--password-file",
+        "right",
+        "--json",
+    ];
+    assert_eq!(
+        person.does(&second),
+        "{\"event\":\"registered\",\"user\":\"bo\"}\n"
+    );
+    let told = person.run(&second);
+    assert_eq!(told.status.code(), Some(1));
+    let told: serde_json::Value = serde_json::from_slice(&told.stdout).expect("JSON");
+    assert!(
+        told["error"]["message"]
+            .as_str()
+            .is_some_and(|why| why.contains("already")),
+        "{told}"
+    );
     let said = person.fails(&["login", &at, "--user", "ann", "--password-file", "wrong"], 1);
     assert!(!said.contains("horse"), "{said}");
     let said = person.fails(&["ls", &at], 1);
@@ -94,4 +116,58 @@ fn a_menu_for_who_gave_no_command() {
         "{said}"
     );
     assert!(data.path().join("files/everybody/box/f").is_file(), "{said}");
+}
+
+/// How wide what is drawn is at the most, on a terminal of 40 columns: what a carriage return or a newline begins anew is a line.
+const MEASURE: &str = r#"
+import fcntl, os, pty, re, struct, sys, termios, unicodedata
+pid, terminal = pty.fork()
+if pid == 0:
+    fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
+    os.execvp(sys.argv[1], sys.argv[1:])
+heard = b""
+while True:
+    try:
+        some = os.read(terminal, 4096)
+    except OSError:
+        break
+    if not some:
+        break
+    heard += some
+text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", heard.decode())
+wide = lambda c: 2 if unicodedata.east_asian_width(c) in "WF" else 1
+print(max(sum(map(wide, line)) for line in re.split(r"[\r\n]", text) if "\u6587" in line))
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"#;
+
+#[test]
+fn the_line_that_changes_fits_the_terminal_whatever_its_letters() {
+    if !installed("python3") {
+        return;
+    }
+    let (serving, _data) = super::service("");
+    let person = Person::new();
+    let name = "文".repeat(30);
+    person.file(&name, 8 << 20);
+    let mut command = std::process::Command::new("python3");
+    let sockeye = env!("CARGO_BIN_EXE_sockeye");
+    command.args([
+        "-c",
+        MEASURE,
+        sockeye,
+        "files",
+        "put",
+        &super::endpoint(&serving),
+        &name,
+    ]);
+    command.current_dir(person.folder.path()).env("TERM", "xterm");
+    command.env("XDG_STATE_HOME", person.path(".state"));
+    let output = command.output().expect("it starts");
+    let said = crate::sockeye::words(&output);
+    assert!(output.status.success(), "{said}");
+    let width: usize = String::from_utf8_lossy(&output.stdout)
+        .trim()
+        .parse()
+        .expect("a number");
+    assert!(width <= 40, "{width} columns");
 }

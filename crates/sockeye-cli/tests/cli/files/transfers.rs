@@ -107,6 +107,69 @@ fn each_of_several_folders_is_listed_below_its_name() {
 }
 
 #[test]
+fn only_the_first_name_of_all_is_the_services_own() {
+    let (serving, _data) = service("");
+    let at = endpoint(&serving);
+    let person = Person::new();
+    for name in ["a/.sockeye/b/f", "a/.sockeye/g", "a/z"] {
+        person.file(name, 10);
+    }
+    person.does(&["put", &at, "a"]);
+    let told = person.does(&["ls", "-r", &at, "a", "--json"]);
+    let names: Vec<_> = lines(&told).iter().map(|line| line["path"].clone()).collect();
+    assert_eq!(
+        names,
+        [".sockeye", ".sockeye/b", ".sockeye/b/f", ".sockeye/g", "z"]
+    );
+    person.does(&["get", &at, "a", "back/"]);
+    for name in [".sockeye/b/f", ".sockeye/g", "z"] {
+        assert!(person.path("back/a").join(name).is_file(), "{name}");
+    }
+    person.file(".sockeye/x", 10);
+    let said = person.fails(&["put", &at, ".sockeye"], 1);
+    assert!(said.contains("kept for the service"), "{said}");
+}
+
+#[test]
+fn a_folder_is_verified_with_all_that_is_in_it() {
+    let (serving, data) = service("");
+    let at = endpoint(&serving);
+    let person = Person::new();
+    for name in ["d/one", "d/e/two", "d/e/three", "d/empty"] {
+        person.file(name, if name == "d/empty" { 0 } else { 10 });
+    }
+    person.does(&["put", &at, "d"]);
+    let told = person.does(&["verify", &at, "d"]);
+    assert_eq!(told.matches("as it was uploaded").count(), 4, "{told}");
+    // A disk that forgets changes no time.
+    let damaged = data.path().join("files/everybody/d/e/two");
+    let time = fs::metadata(&damaged).and_then(|facts| facts.modified());
+    fs::write(&damaged, "other text").expect("written");
+    let file = fs::File::options().write(true).open(&damaged).expect("there");
+    file.set_modified(time.expect("a time")).expect("set");
+    let output = person.run(&["verify", &at, "d", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let found = lines(&String::from_utf8(output.stdout).expect("text"));
+    let damaged: Vec<_> = found.iter().filter(|line| line["matches"] == false).collect();
+    assert_eq!((found.len(), damaged.len()), (4, 1), "{found:?}");
+    assert_eq!(damaged[0]["path"], "d/e/two");
+}
+
+#[test]
+fn what_is_no_file_is_never_replaced() {
+    let (serving, _data) = service("");
+    let at = endpoint(&serving);
+    let person = Person::new();
+    person.file("f", 10);
+    person.does(&["put", &at, "f"]);
+    rustix::fs::mkfifoat(rustix::fs::CWD, person.path("pipe"), rustix::fs::Mode::RWXU).expect("a pipe");
+    let said = person.fails(&["get", "--force", &at, "f", "--to", "pipe"], 1);
+    assert!(said.contains("pipe: it is no regular file"), "{said}");
+    let kind = fs::symlink_metadata(person.path("pipe")).expect("still there");
+    assert!(!kind.is_file());
+}
+
+#[test]
 fn what_fails_for_one_file_stops_no_other() {
     let (serving, _data) = service("");
     let at = endpoint(&serving);
@@ -121,7 +184,9 @@ fn what_fails_for_one_file_stops_no_other() {
     std::os::unix::fs::symlink("/etc", person.path("d/link")).expect("a link");
     let said = person.fails(&["put", &at, "a", "b", "c", "d"], 1);
     assert!(
-        said.contains("upload b: ") && said.contains("neither a file nor a folder"),
+        said.contains("upload b: ")
+            && said.contains("--force")
+            && said.contains("neither a file nor a folder"),
         "{said}"
     );
     let told = person.does(&["ls", &at]);
@@ -150,6 +215,13 @@ fn what_makes_no_sense_is_refused() {
         (&["put", "tcp://127.0.0.1:1", "--legacy", "a"], 2, "--user NAME"),
         (&["put", "nowhere", "a"], 2, "nowhere"),
         (&["put", "tcp://127.0.0.1:1", "a"], 1, "connection refused"),
+        (&["put", "udp://127.0.0.1:1", "a"], 2, "needs a connection"),
+        (&["ls", "tcp://127.0.0.1:1", "--user", ""], 2, "a user has a name"),
+        (
+            &["ls", "tcp://127.0.0.1:1", "--ca", "x"],
+            2,
+            "--ca is for tls:// endpoints",
+        ),
         (&["ls", "tcp://127.0.0.1:1", "--password", "x"], 2, "--password"),
         (&["tcp://127.0.0.1:1"], 2, "the menu needs a terminal"),
     ] {

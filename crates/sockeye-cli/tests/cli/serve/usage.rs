@@ -121,6 +121,7 @@ fn slips_of_the_pen_are_told_with_what_was_meant() {
         &["--log", "a=b=c", "echo@tcp://127.0.0.1:0"],
         "the filter of the log",
     );
+    refused(&["--log", "inof", "echo@tcp://127.0.0.1:0"], "`inof` is no level");
 }
 
 #[test]

@@ -151,3 +151,13 @@ fn a_person_sees_a_table() {
     let history = std::fs::read_to_string(folder.path().join("sockeye/shop-history")).expect("kept");
     assert!(history.contains("西瓜\nlist\n"), "{history}");
 }
+
+#[test]
+fn what_the_encoding_lacks_is_not_said_as_something_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let serving = open(folder.path(), "epoll-lt", "shop@tcp://127.0.0.1:0");
+    let output = say(&[serving.address(0)], "瓜子\n😀\n");
+    assert_eq!(said(&output).lines().count(), 1, "{}", words(&output));
+    assert!(words(&output).contains("gbk has no `😀`"), "{}", words(&output));
+    assert_eq!(output.status.code(), Some(1));
+}

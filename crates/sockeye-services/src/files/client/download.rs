@@ -102,7 +102,7 @@ impl Downloading {
             wanted.path.as_bytes(),
             local.as_os_str().as_encoded_bytes(),
         ];
-        let note: Note<Header> = Note::open(who.notes.join("downloads").join(key(&words)))?;
+        let note: Note<Header> = Note::open(who.notes.join("downloads").join(key(&words)), &wanted.path)?;
         let file = Arc::new(folder.part(&part)?);
         let mut one = Downloading {
             who,
@@ -325,7 +325,10 @@ impl Downloading {
                         return Err(session.closed());
                     }
                     Ok(come) => at += come,
-                    Err(error) if is_disk(&error) => return Err(Failure::Ours(error)),
+                    Err(error) if is_disk(&error) => {
+                        let errno = error.raw_os_error().unwrap_or_default();
+                        return Err(self.disk("write", io::Error::from_raw_os_error(errno)));
+                    }
                     Err(error) => return Err(Failure::Lost(error)),
                 }
             }

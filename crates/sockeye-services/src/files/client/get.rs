@@ -129,7 +129,11 @@ impl Client {
 /// Whether something has the file's name already: the very file, which needn't be fetched, or another one.
 async fn look(base: &Folder, wanted: &Wanted, keep: Keep) -> Result<Option<Kept>, Failure> {
     let folder = wanted.folder(base)?;
-    if keep.clobber || !folder.has(&wanted.name) {
+    if keep.clobber {
+        folder.expect_replaceable(&wanted.name)?;
+        return Ok(None);
+    }
+    if !folder.has(&wanted.name) {
         return Ok(None);
     }
     let (name, size) = (wanted.name.clone(), wanted.size);

@@ -60,8 +60,8 @@ pub(crate) struct Note<H> {
 }
 
 impl<H: Serialize + DeserializeOwned> Note<H> {
-    /// Opens a note, or begins one.
-    pub(crate) fn open(path: PathBuf) -> Result<Self, Failure> {
+    /// Opens a note of the transfer of this file, or begins one.
+    pub(crate) fn open(path: PathBuf, of: &str) -> Result<Self, Failure> {
         let failed = |error: io::Error| Failure::disk("note the transfer in", &path, error);
         if let Some(folder) = path.parent() {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
@@ -72,8 +72,7 @@ impl<H: Serialize + DeserializeOwned> Note<H> {
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
-                    let failure =
-                        Failure::ours("transfer", path.display(), "another program is at it already");
+                    let failure = Failure::ours("transfer", of, "another program is at it already");
                     return Err(failure.advise("wait for that one, or end it"));
                 }
                 Err(TryLockError::Error(error)) => return Err(failed(error)),
@@ -199,25 +198,25 @@ mod tests {
     fn a_note_outlives_its_writer_and_a_torn_line_is_left_out() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("deep/n");
-        let mut note: Note<String> = Note::open(path.clone()).expect("a new one");
+        let mut note: Note<String> = Note::open(path.clone(), "a").expect("a new one");
         assert!(note.header.is_none());
         note.begin("about".to_owned()).expect("written");
         note.add(vec![[1; 32], [2; 32]]).expect("written");
-        let error = Note::<String>::open(path.clone())
+        let error = Note::<String>::open(path.clone(), "a")
             .expect_err("it is held")
             .to_string();
         assert!(error.contains("another program"), "{error}");
         note.file.write_all(b"0303").expect("a torn line");
         drop(note);
 
-        let mut note: Note<String> = Note::open(path.clone()).expect("again");
+        let mut note: Note<String> = Note::open(path.clone(), "a").expect("again");
         assert_eq!(note.header.as_deref(), Some("about"));
         assert_eq!(note.units, [[1; 32], [2; 32]]);
         note.add(vec![[3; 32]]).expect("written");
         note.cut(2).expect("cut");
         note.add(vec![[4; 32]]).expect("written");
         drop(note);
-        let note: Note<String> = Note::open(path.clone()).expect("again");
+        let note: Note<String> = Note::open(path.clone(), "a").expect("again");
         assert_eq!(note.units, [[1; 32], [2; 32], [4; 32]]);
         note.forget();
         assert!(!path.exists());
@@ -229,7 +228,7 @@ mod tests {
         let path = folder.path().join("n");
         for garbage in ["", "\n", "{\"a\":", "7\n\n"] {
             fs::write(&path, garbage).expect("write");
-            let note: Note<String> = Note::open(path.clone()).expect("opened");
+            let note: Note<String> = Note::open(path.clone(), "a").expect("opened");
             assert!(note.header.is_none() && note.units.is_empty(), "{garbage}");
         }
     }

@@ -2,7 +2,7 @@
 //! service names, and no link that somebody puts there meanwhile, leads out of them.
 
 use super::failure::Failure;
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, Timespec, Timestamps};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 use sockeye_proto::files::Mtime;
@@ -68,6 +68,21 @@ impl Folder {
     /// Whether something has this name.
     pub(crate) fn has(&self, name: &str) -> bool {
         rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    }
+
+    /// Refuses to replace what is neither a file nor a link to something: a device or a pipe would be gone for good.
+    pub(crate) fn expect_replaceable(&self, name: &str) -> Result<(), Failure> {
+        let Ok(stat) = rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) else {
+            return Ok(());
+        };
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile | FileType::Symlink => Ok(()),
+            _ => {
+                let why = "it is no regular file, and only such a one is replaced";
+                let failure = Failure::ours("write", self.path_of(name).display(), why);
+                Err(failure.advise("choose another name, or remove it first"))
+            }
+        }
     }
 
     /// The file that has this name, to compare with it.
@@ -187,6 +202,8 @@ mod tests {
         set_mtime(&part, Mtime(1_500_000_000));
         std::fs::write(deep.path_of("name"), "old").expect("written");
         deep.publish(".p", "name", false).expect_err("taken");
+        deep.expect_replaceable("name").expect("a file");
+        deep.expect_replaceable("nothing").expect("nothing is replaced");
         deep.publish(".p", "name", true).expect("asked for");
         assert_eq!(std::fs::read(deep.path_of("name")).expect("readable"), b"new");
         let facts = std::fs::metadata(deep.path_of("name")).expect("there");
@@ -210,6 +227,8 @@ mod tests {
         assert_eq!(std::fs::read(place.path_of("second")).expect("readable"), b"usrs");
         std::fs::remove_file(place.path_of("p")).expect("removed");
         rustix::fs::mkfifoat(CWD, place.path_of("p"), Mode::RUSR).expect("a pipe");
+        let why = place.expect_replaceable("p").expect_err("a pipe").to_string();
+        assert!(why.contains("no regular file"), "{why}");
         assert_eq!(part("new"), b"new");
         // Only root can give a file away.
         if geteuid().is_root() {

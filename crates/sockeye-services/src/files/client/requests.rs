@@ -23,7 +23,7 @@ impl Session {
                 },
             )
             .await?;
-        harmless(entry, true)
+        harmless(entry, None)
     }
 
     /// A part of what is in a folder, after the path `after`.
@@ -43,10 +43,11 @@ impl Session {
             recursive,
         };
         let mut page: Listed = self.ask("list", path, about).await?;
+        let folder = Path::parse(path).map_err(|why| Failure::ours("list", path, why.to_string()))?;
         page.entries = page
             .entries
             .into_iter()
-            .map(|entry| harmless(entry, false))
+            .map(|entry| harmless(entry, Some(&folder)))
             .collect::<Result<_, _>>()?;
         // Else there would be no end to it.
         let places = page.entries.iter().map(|entry| place(&entry.path));
@@ -186,10 +187,14 @@ fn place(path: &str) -> Vec<u8> {
 }
 
 /// A path that a service names is a stranger's word: only one that could have been uploaded is believed, since it will be
-/// shown on a terminal or become a name on this disk.
-fn harmless(entry: Entry, may_be_root: bool) -> Result<Entry, Failure> {
-    let why = match Path::parse(&entry.path) {
-        Ok(path) if may_be_root || !path.is_root() => return Ok(entry),
+/// shown on a terminal or become a name on this disk. What is in a folder has a path from there.
+fn harmless(entry: Entry, folder: Option<&Path>) -> Result<Entry, Failure> {
+    let path = match folder {
+        None => Path::parse(&entry.path),
+        Some(folder) => folder.below(&entry.path),
+    };
+    let why = match path {
+        Ok(path) if folder != Some(&path) => return Ok(entry),
         Ok(_) => "it is the folder itself".to_owned(),
         Err(why) => why.to_string(),
     };

@@ -142,7 +142,7 @@ impl Uploading {
             local.as_os_str().as_encoded_bytes(),
             remote.as_bytes(),
         ];
-        let mut note: Note<Header> = Note::open(who.notes.join("uploads").join(key(&words)))?;
+        let mut note: Note<Header> = Note::open(who.notes.join("uploads").join(key(&words)), remote)?;
         let known = note.header.clone();
         let wanted = Header {
             upload: known.as_ref().map_or_else(random, |known| Ok(known.upload))?,

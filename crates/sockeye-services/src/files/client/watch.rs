@@ -6,6 +6,8 @@ use std::time::Duration;
 
 /// Is told how far transfers are: on the thread that awaits them, so it must not take long.
 pub trait Watch {
+    /// There is a connection, and the service has let us in.
+    fn connected(&self) {}
     /// The transfer of a file begins, or begins anew; `from` bytes of it are there already.
     fn begin(&self, path: &str, size: u64, from: u64) {
         let _ = (path, size, from);

@@ -17,27 +17,32 @@ const MAX_ENTRIES: usize = sockeye_proto::frames::MAX_FRAME - 1024;
 const PER_ENTRY: usize = 200;
 
 struct Page {
+    /// What is cut off from a path to have it from the folder that is listed.
+    base: usize,
     entries: Vec<Entry>,
     room: usize,
     limit: usize,
     recursive: bool,
 }
 
-/// Lists what is below a folder, after a path that is relative to it.
+/// Lists what is below a folder, which is at this path, after a path below it.
 pub(in crate::files) fn list(
     folder: impl AsFd,
+    at: &Path,
     after: Option<&Path>,
     limit: usize,
     recursive: bool,
 ) -> Result<Listed> {
     let mut page = Page {
+        base: at.names().map(|name| name.len() + 1).sum(),
         entries: Vec::new(),
         room: MAX_ENTRIES,
         limit,
         recursive,
     };
-    let after: Vec<&str> = after.into_iter().flat_map(Path::names).collect();
-    let more = page.fill(folder.as_fd(), &Path::default(), &after)?;
+    let after = after.into_iter().flat_map(Path::names);
+    let after: Vec<&str> = after.skip(at.names().count()).collect();
+    let more = page.fill(folder.as_fd(), at, &after)?;
     Ok(Listed {
         entries: page.entries,
         more,
@@ -78,7 +83,7 @@ impl Page {
         let Ok(path) = path.join(name) else {
             return Ok(false);
         };
-        let entry = match entry(folder, &path, name) {
+        let entry = match entry(folder, &path.as_str()[self.base..], name) {
             Ok(Some(entry)) => entry,
             Ok(None) | Err(Errno::NOENT) => return Ok(false), // gone meanwhile, or nothing of ours
             Err(error) => return Err(error),
@@ -130,7 +135,7 @@ fn next_names(
 }
 
 /// What is to be told of a file or folder; nothing of anything else.
-fn entry(folder: BorrowedFd<'_>, path: &Path, name: &str) -> Result<Option<Entry>> {
+fn entry(folder: BorrowedFd<'_>, path: &str, name: &str) -> Result<Option<Entry>> {
     let stat = fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
     let (kind, size, hash) = match FileType::from_raw_mode(stat.st_mode) {
         FileType::Directory => (Kind::Folder, None, None),
