@@ -26,7 +26,7 @@ pub(crate) struct Args {
     /// Log more: -v each connection, -vv what the library does, -vvv all there is
     #[arg(short, long, global = true, action = clap::ArgAction::Count, display_order = LAST)]
     verbose: u8,
-    /// What is logged: off, error, warn, info, debug, trace (else the variable RUST_LOG says)
+    /// What is logged: off, error, warn, info, debug, trace, or PART=LEVEL,… (else the variable RUST_LOG says)
     #[arg(long, global = true, value_name = "FILTER", display_order = LAST)]
     log: Option<String>,
 }

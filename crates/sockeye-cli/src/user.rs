@@ -24,7 +24,7 @@ const EXAMPLES: &str = "\
 Examples:
   sockeye user add anna            asks for the password
   sockeye user add bert --password-file secret.txt
-  sockeye user disable bert        keeps him out, logged in or not
+  sockeye user disable bert        keeps him out
   sockeye user invite              a code for one registration
   sockeye user quota anna 5GiB     how much of files she may keep
   sockeye user list --json
@@ -33,8 +33,8 @@ An account at a server:
 
 /// Who may log in: add, list, disable, enable, give another password or a quota, invite
 ///
-/// The accounts are those of the data folder that `sockeye serve` uses. The server may be running: a new password counts from the
-/// next login on, and who is disabled is cut off within seconds.
+/// The accounts are those of the data folder that `sockeye serve` uses. The server may be running: a new password, or being
+/// disabled, counts from the next login on, and for `files` and `shop` from the next request.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -127,7 +127,7 @@ async fn perform(command: Command, store: &dyn Store) -> Result<()> {
             let code = invitation()?;
             let kept = store.add_invitation(invitation_hash(&code), now()).await?;
             ensure!(kept, "there are too many open invitations already");
-            say(&code)
+            writeln!(std::io::stdout().lock(), "{code}").context("write to standard output")
         }
         Command::Register(args) => register::run(*args).await,
     }

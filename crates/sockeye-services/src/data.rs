@@ -95,7 +95,7 @@ impl Data {
     /// # Errors
     /// When there is nothing of a server there, or it can't be written to.
     pub fn revisit(&self) -> Result<()> {
-        if !self.0.folder.join(BOOKS).exists() {
+        if let Ok(false) = self.0.folder.join(BOOKS).try_exists() {
             let error = Error::new(
                 "use data folder",
                 Class::General,

@@ -1,5 +1,6 @@
 //! Ctrl-C: what has been transferred stays, and how to go on is said.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use anyhow::{Context, Result};
@@ -18,9 +19,31 @@ pub(super) fn watch(bar: ProgressBar) -> Result<()> {
     })
 }
 
+/// A transfer that was chosen from a menu is under way.
+static TRANSFER: AtomicBool = AtomicBool::new(false);
+
+/// That is so for as long as this lives.
+pub(super) struct Transfer;
+
+impl Transfer {
+    pub(super) fn begin() -> Self {
+        TRANSFER.store(true, Ordering::Relaxed);
+        Transfer
+    }
+}
+
+impl Drop for Transfer {
+    fn drop(&mut self) {
+        TRANSFER.store(false, Ordering::Relaxed);
+    }
+}
+
 /// The same for who has chosen from a menu. Between the choices, Ctrl-C is a key like others.
 pub(super) fn watch_choices() -> Result<()> {
-    leave_with(|| "\ninterrupted; the same choice goes on where it was".to_owned())
+    leave_with(|| match TRANSFER.load(Ordering::Relaxed) {
+        true => "\ninterrupted; the same choice goes on where it was".to_owned(),
+        false => "\ninterrupted".to_owned(),
+    })
 }
 
 fn leave_with(words: impl FnOnce() -> String + Send + 'static) -> Result<()> {

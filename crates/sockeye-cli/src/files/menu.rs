@@ -134,7 +134,7 @@ fn register(person: &mut Person, there: &Destination, access: &mut Access) -> Re
     };
     let invitation = prompt::password("Invitation, which isn't shown (empty if there is none): ")?;
     let other = of_user(there, user)?;
-    let invitation = (!invitation.is_empty()).then_some(invitation.as_str());
+    let invitation = Some(invitation.trim()).filter(|code| !code.is_empty());
     sockeye::block_on(other.register(invitation))??;
     exit::tell("the account is made");
     *access = other;
@@ -149,7 +149,8 @@ fn transfer(
         &mut sockeye_services::files::client::Client,
     ) -> Result<(), sockeye_services::files::client::Failure>,
 ) -> Result<()> {
-    let teller = Teller::new(verb, false);
+    let teller = Teller::without_options(verb);
+    let _going_on = interrupt::Transfer::begin();
     let mut client = access.client(RETRIES, teller.clone())?;
     sockeye::block_on(async {
         match job(&mut client).await {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
+use sockeye_proto::files::Code;
 use sockeye_services::files::client::{Failure, Outcome, Watch};
 
 use crate::terminal::{self, harmless, json_line};
@@ -39,6 +40,8 @@ pub(super) struct Verb {
 /// Tells people and programs how far it is.
 pub(super) struct Teller {
     verb: Verb,
+    /// Whether there are options to be advised: who chooses from a menu has none.
+    has_options: bool,
     json: bool,
     bar: ProgressBar,
     /// Whether somebody sees the line: thousands of files go by faster than it can be told how many.
@@ -56,6 +59,15 @@ pub(super) struct Teller {
 
 impl Teller {
     pub(super) fn new(verb: Verb, json: bool) -> Rc<Self> {
+        Self::make(verb, json, true)
+    }
+
+    /// For a menu.
+    pub(super) fn without_options(verb: Verb) -> Rc<Self> {
+        Self::make(verb, false, false)
+    }
+
+    fn make(verb: Verb, json: bool, has_options: bool) -> Rc<Self> {
         let seen = io::stderr().is_terminal();
         let target = match seen {
             true => ProgressDrawTarget::stderr_with_hz(FRAMES),
@@ -67,6 +79,7 @@ impl Teller {
             .with_prefix(verb.doing);
         Rc::new(Teller {
             verb,
+            has_options,
             json,
             bar,
             seen,
@@ -112,6 +125,14 @@ impl Teller {
         match self.json {
             true => self.print(&json_line(&error(failure))),
             false => self.say(&format!("sockeye: {failure}")),
+        }
+    }
+
+    /// What there is to be done about a file that the service refused.
+    fn advice(&self, failure: &Failure) -> &'static str {
+        match failure.code() {
+            Some(Code::Exists) if self.has_options => "; replace it with --force",
+            _ => "",
         }
     }
 
@@ -259,7 +280,7 @@ impl Watch for Teller {
                         line["local"] = local.to_string_lossy().into();
                         self.print(&json_line(&line));
                     }
-                    false => self.say(&format!("sockeye: {failure}")),
+                    false => self.say(&format!("sockeye: {failure}{}", self.advice(&failure))),
                 }
             }
         }

@@ -134,7 +134,7 @@ async fn ask(conn: &mut Connection, op: &'static str, request: &Value) -> Result
         let read = conn.fill_buf().await;
         let bytes = read.map_err(|error| Error::io(op, error).at(peer))?;
         if bytes.is_empty() {
-            let error = refused(conn, "the server has closed the connection");
+            let error = refused_to(op, conn, "the server has closed the connection");
             return Err(error.advise("does it ask for a login of this kind?"));
         }
         let taken = decoder.push(bytes);
@@ -147,6 +147,6 @@ async fn ask(conn: &mut Connection, op: &'static str, request: &Value) -> Result
     match (answer.get("ok"), answer["error"]["message"].as_str()) {
         (Some(ok), _) => Ok(ok.clone()),
         (None, Some(why)) => Err(refused_to(op, conn, why.escape_debug().to_string())),
-        (None, None) => Err(refused(conn, "the server's answer says nothing")),
+        (None, None) => Err(refused_to(op, conn, "the server's answer says nothing")),
     }
 }

@@ -54,11 +54,10 @@ pub(super) fn mkdir(place: &Place, wanted: &Mkdir, naming: Naming) -> Outcome<No
     place.note_entries((naming.spare - spare) as i64);
     drop(naming);
     made.map_err(|error| match (error, path.split()) {
-        (Errno::NOENT, Some((above, _))) => {
-            let why =
-                format!("there is no folder `{above}` to make it in; have those above it made, too (-p)");
-            Failure::new(Code::NotFound, why)
-        }
+        (Errno::NOENT, Some((above, _))) if !wanted.parents && !above.is_empty() => Failure::new(
+            Code::NotFound,
+            format!("there is no folder `{above}` to make it in"),
+        ),
         _ => trouble::at(&path, error),
     })?;
     let forced = place.root.force_above([path.as_str()]);

@@ -89,12 +89,17 @@ fn parse(text: &str) -> Result<Vec<Offer>, String> {
     }
 }
 
-/// What is wrong, and in which line, but not what stands there: it may be another file than was meant, and a secret.
+/// What is wrong, and in which line, but no value that stands there: it may be another file than was meant, and a secret.
 fn place_of(text: &str, error: &toml::de::Error) -> String {
+    let message = error.message();
+    let message = match message.split_once(", expected ") {
+        Some((_, expected)) if message.starts_with("invalid ") => format!("expected {expected}"),
+        _ => message.to_owned(),
+    };
     let line = error.span().and_then(|span| text.get(..span.start));
     match line {
-        Some(before) => format!("line {}: {}", before.matches('\n').count() + 1, error.message()),
-        None => error.message().to_owned(),
+        Some(before) => format!("line {}: {message}", before.matches('\n').count() + 1),
+        None => message,
     }
 }
 

@@ -70,19 +70,14 @@ impl fmt::Display for Failure {
             Failure::Refused {
                 operate,
                 path,
-                code,
                 message,
+                ..
             } => {
                 // The service's words are a stranger's.
                 let (path, said) = (harmless::text(path), harmless::text(message));
                 match path.is_empty() {
-                    true => write!(f, "{operate}: {said}")?,
-                    false => write!(f, "{operate} {path}: {said}")?,
-                }
-                match (*operate, code) {
-                    ("upload", Code::Exists) => f.write_str("; replace it with --force"),
-                    ("upload", Code::IsFolder) => f.write_str("; to send into it, end its name with `/`"),
-                    _ => Ok(()),
+                    true => write!(f, "{operate}: {said}"),
+                    false => write!(f, "{operate} {path}: {said}"),
                 }
             }
         }

@@ -3,6 +3,7 @@
 use crate::server::registry::Entry;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use rustix::thread::gettid;
 use std::io;
 use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
@@ -77,14 +78,15 @@ fn tell_again() {
     }
 }
 
-/// A timer that sends this process SIGTERM; it is set when it is needed. Without one, which is when the user has too many signals
+/// A timer that sends this thread SIGTERM, the one that serves; it is set when it is needed. Without one, which is when the user has too many signals
 /// under way (`RLIMIT_SIGPENDING`), a child is told once.
 #[allow(unsafe_code, clippy::multiple_unsafe_ops_per_block)]
 fn make_timer() {
     // SAFETY: an all-zero sigevent is a valid one; the call reads it, and writes the number only.
     unsafe {
         let mut event: libc::sigevent = std::mem::zeroed();
-        event.sigev_notify = libc::SIGEV_SIGNAL;
+        event.sigev_notify = libc::SIGEV_THREAD_ID;
+        event.sigev_notify_thread_id = gettid().as_raw_nonzero().get();
         event.sigev_signo = libc::SIGTERM;
         let mut timer: libc::timer_t = std::ptr::null_mut();
         if libc::timer_create(libc::CLOCK_MONOTONIC, &raw mut event, &raw mut timer) == 0 {

@@ -144,12 +144,14 @@ impl Drop for Acceptor {
         if !accepting {
             return self.ring.remove(self.place);
         }
-        match self.ring.cancel(Kind::Accept, self.place) {
-            Ok(()) => self.ring.let_go(),
-            Err(error) => tracing::debug!(%error, "accepting goes on until the ring ends"),
+        if let Err(error) = self.ring.cancel(Kind::Accept, self.place) {
+            return tracing::debug!(%error, "accepting goes on until the ring ends");
         }
-        // The port is free when this returns: who waits for the server's end may want it.
-        if let Some(Place::Accept(state)) = self.ring.places.borrow_mut().get_mut(self.place) {
+        // The port is free when this returns: who waits for the server's end may want it. As long as an operation is still to be
+        // handed over, the number of its descriptor must not become another's.
+        if self.ring.let_go()
+            && let Some(Place::Accept(state)) = self.ring.places.borrow_mut().get_mut(self.place)
+        {
             state.fd = None;
         }
     }

@@ -76,7 +76,7 @@ impl Watch for Polls {
             let place = self.places.borrow_mut().remove(&(source.key, bit));
             if let Some(place) = place.filter(|_| source.armed.get() & bit != 0) {
                 match self.ring.cancel(Kind::Poll, place) {
-                    Ok(()) => self.ring.let_go(),
+                    Ok(()) => _ = self.ring.let_go(),
                     Err(error) => tracing::debug!(%error, "the poll ends with the next packet"),
                 }
             }

@@ -3,11 +3,12 @@
 use super::behaviours;
 use crate::driven::client;
 use crate::handlers::Echo;
+use crate::spec::own_address;
 use sockeye::{Class, Connection, Datagram, Event, Handler, Model, Packet, PacketHandler, Reason, Result};
 use sockeye::{Running, Server, dial, run, time};
 use std::future::pending;
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::thread::{ThreadId, current, spawn};
 use std::time::Duration;
@@ -18,6 +19,7 @@ use tokio::sync::oneshot;
 behaviours![
     a_server_and_its_client_share_a_thread,
     a_server_of_packets_and_its_client_share_a_thread,
+    a_server_of_this_thread_that_has_ended_has_left_its_address,
     many_servers_share_a_thread,
     a_server_of_this_thread_is_stopped_while_it_is_busy,
     who_blocks_for_a_server_of_its_own_thread_is_told,
@@ -96,6 +98,30 @@ fn a_server_of_packets_and_its_client_share_a_thread(model: Model) {
         }
         running.shutdown().stop();
         running.ended().await
+    });
+}
+
+fn a_server_of_this_thread_that_has_ended_has_left_its_address(model: Model) {
+    client(model, async {
+        for _ in 0..10 {
+            let tcp = Server::bind(&format!("tcp://{}:0", own_address()))?;
+            let tcp = tcp.start_here(on_this_thread())?;
+            exchange(&mut dial(&tcp.endpoint()).await?, b"hello").await?;
+            let udp = Server::bind(&format!("udp://{}:0", own_address()))?;
+            let udp = udp.start_packets_here(on_this_thread())?;
+            let mut socket = Datagram::dial(&udp.endpoint()).await?;
+            socket.send(b"hello").await?;
+            assert_eq!(&socket.recv().await?[..], b"hello");
+            let (at, packets_at) = (tcp.endpoint(), udp.endpoint());
+            tcp.shutdown().stop();
+            tcp.ended().await?;
+            TcpListener::bind(at.host_port().expect("a port").to_string()).expect("nobody has it any more");
+            udp.shutdown().stop();
+            udp.ended().await?;
+            UdpSocket::bind(packets_at.host_port().expect("a port").to_string())
+                .expect("nobody has it any more");
+        }
+        Ok(())
     });
 }
 
