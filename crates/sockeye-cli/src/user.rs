@@ -19,6 +19,7 @@ use sockeye_services::store::{Account, Added, Store};
 
 use crate::credentials::new_password;
 use crate::exit::Usage;
+use crate::terminal::print;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -138,13 +139,6 @@ fn now() -> i64 {
     i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
 }
 
-fn say(line: &str) -> Result<()> {
-    match writeln!(std::io::stdout().lock(), "{line}") {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()), // whoever read has seen enough
-        written => written.context("write to standard output"),
-    }
-}
-
 fn changed(name: &str, done: bool) -> Result<()> {
     ensure!(
         done,
@@ -202,7 +196,7 @@ async fn list(json: bool, store: &dyn Store) -> Result<()> {
                 format!("{name:width$}  {state}{quota}", width = width.unwrap_or_default())
             }
         };
-        say(&line)?;
+        print(&format!("{line}\n"));
     }
     Ok(())
 }

@@ -208,7 +208,27 @@ struct Within<'a> {
     entry: &'a Entry,
 }
 
-async fn list_folder(client: &mut Client, told: &Told, folder: &str, recursive: bool) -> Result<(), Failure> {
+async fn list_folder(
+    client: &mut Client,
+    told: &mut Told,
+    folder: &str,
+    recursive: bool,
+) -> Result<(), Failure> {
+    each_entry(client, told, folder, recursive, async |_, told, entry| {
+        told.say(&Within { folder, entry }, &line(entry));
+        Ok(())
+    })
+    .await
+}
+
+/// For everything in a folder; the others go on where one fails.
+async fn each_entry(
+    client: &mut Client,
+    told: &mut Told,
+    folder: &str,
+    recursive: bool,
+    mut job: impl AsyncFnMut(&mut Client, &mut Told, &Entry) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let mut after: Option<String> = None;
     loop {
         // Each page is told once, even if the connection breaks in between.
@@ -216,7 +236,11 @@ async fn list_folder(client: &mut Client, told: &Told, folder: &str, recursive: 
             .with(async |session| session.page(folder, after.as_deref(), recursive).await)
             .await?;
         for entry in &page.entries {
-            told.say(&Within { folder, entry }, &line(entry));
+            match job(client, told, entry).await {
+                Err(failure @ Failure::Lost(_)) => return Err(failure),
+                Err(failure) => told.failed(&failure),
+                Ok(()) => {}
+            }
         }
         after = page.entries.last().map(|entry| entry.path.clone());
         if !page.more {
@@ -359,23 +383,17 @@ async fn verify_file(client: &mut Client, told: &mut Told, path: &str) -> Result
 
 /// Each file in it, and below.
 async fn verify_folder(client: &mut Client, told: &mut Told, folder: &str) -> Result<(), Failure> {
-    let mut after: Option<String> = None;
-    loop {
-        let page = client
-            .with(async |session| session.page(folder, after.as_deref(), true).await)
-            .await?;
-        for entry in page.entries.iter().filter(|entry| entry.kind == Kind::File) {
-            match verify_file(client, told, &join(folder, &entry.path)).await {
-                Err(failure @ Failure::Lost(_)) => return Err(failure),
-                Err(failure) => told.failed(&failure),
-                Ok(()) => {}
-            }
-        }
-        after = page.entries.last().map(|entry| entry.path.clone());
-        if !page.more {
-            return Ok(());
-        }
-    }
+    each_entry(
+        client,
+        told,
+        folder,
+        true,
+        async |client, told, entry| match entry.kind {
+            Kind::File => verify_file(client, told, &join(folder, &entry.path)).await,
+            Kind::Folder => Ok(()),
+        },
+    )
+    .await
 }
 
 #[derive(Serialize)]

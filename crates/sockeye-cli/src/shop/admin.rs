@@ -1,10 +1,9 @@
 //! What the keeper of a shop does, beside a server that runs or without one.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde_json::json;
 use sockeye::block_on;
 use sockeye_proto::shop::{Good, Goods};
@@ -18,6 +17,7 @@ use sockeye_services::store::till::{
 use super::What;
 use super::table::{columns, of_goods};
 use crate::exit::Usage;
+use crate::terminal::print;
 
 pub(super) fn run(folder: Option<PathBuf>, what: What) -> Result<ExitCode> {
     let is_named = folder.is_some();
@@ -37,7 +37,7 @@ pub(super) fn run(folder: Option<PathBuf>, what: What) -> Result<ExitCode> {
     };
     let kept = block_on(store.keep(keeping.clone(), now()))??;
     let good = done(kept, &keeping)?;
-    say(&of_goods(&Goods(vec![good])))?;
+    say(&of_goods(&Goods(vec![good])));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -73,7 +73,7 @@ fn top_up(store: &dyn Store, user: String, amount: sockeye_proto::money::Money) 
         ..Customer::default()
     };
     match block_on(store.top_up(customer, amount, None, now()))?? {
-        Entered::Done(receipt) => say(&format!("{user} has {}", receipt.balance))?,
+        Entered::Done(receipt) => say(&format!("{user} has {}", receipt.balance)),
         _ => bail!("top-up {user}: a balance is at most {MOST_MONEY}"),
     }
     Ok(ExitCode::SUCCESS)
@@ -84,7 +84,7 @@ fn report(store: &dyn Store, as_json: bool) -> Result<ExitCode> {
     say(&match as_json {
         true => in_json(&report),
         false => in_words(&report),
-    })?;
+    });
     Ok(match report.is_right() {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
@@ -170,11 +170,8 @@ fn in_json(report: &Report) -> String {
     .to_string()
 }
 
-fn say(text: &str) -> Result<()> {
-    match writeln!(io::stdout().lock(), "{text}") {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()), // whoever read has seen enough
-        written => written.context("write to standard output"),
-    }
+fn say(text: &str) {
+    print(&format!("{text}\n"));
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use serde_json::json;
 use sockeye::{format_size, parse_size};
 use sockeye_services::store::Store;
 
-use super::{ensure_there, say};
+use super::ensure_there;
+use crate::terminal::print;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -44,11 +45,13 @@ pub(super) async fn run(args: &Args, store: &dyn Store) -> Result<()> {
         None => "has no quota of their own".to_owned(),
     };
     // What is kept was counted by the last server, and nobody else changes it.
-    say(&match args.json {
+    let line = match args.json {
         true => {
             let (used, reserved) = (usage.used, usage.reserved);
             json!({"name": args.name, "quota": usage.limit, "used": used, "reserved": reserved}).to_string()
         }
         false => format!("{} {limit}, and keeps {}", args.name, format_size(usage.used)),
-    })
+    };
+    print(&format!("{line}\n"));
+    Ok(())
 }

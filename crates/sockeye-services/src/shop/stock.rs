@@ -92,7 +92,7 @@ fn parse(text: &str) -> Result<Vec<Offer>, String> {
 /// What is wrong, and in which line, but no value that stands there: it may be another file than was meant, and a secret.
 fn place_of(text: &str, error: &toml::de::Error) -> String {
     let message = error.message();
-    let message = match message.split_once(", expected ") {
+    let message = match message.rsplit_once(", expected ") {
         Some((_, expected)) if message.starts_with("invalid ") => format!("expected {expected}"),
         _ => message.to_owned(),
     };

@@ -94,6 +94,17 @@ sys.stdout.write(heard.decode("utf-8", "replace"))
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 "#;
 
+/// Has a script run `sockeye files` at a terminal of this kind.
+fn at_terminal(person: &Person, kind: &str, script: &str, args: &[&str]) -> std::process::Output {
+    let mut command = std::process::Command::new("python3");
+    command.args(["-c", script, env!("CARGO_BIN_EXE_sockeye"), "files"]);
+    command.args(args).current_dir(person.folder.path());
+    command
+        .env("TERM", kind)
+        .env("XDG_STATE_HOME", person.path(".state"));
+    command.output().expect("it starts")
+}
+
 #[test]
 fn a_menu_for_who_gave_no_command() {
     if !installed("python3") {
@@ -103,12 +114,7 @@ fn a_menu_for_who_gave_no_command() {
     let person = Person::new();
     person.file("f", 1000);
     let at = super::endpoint(&serving);
-    let sockeye = env!("CARGO_BIN_EXE_sockeye");
-    let mut command = std::process::Command::new("python3");
-    command.args(["-c", TYPIST, sockeye, "files", &at]);
-    command.current_dir(person.folder.path()).env("TERM", "dumb");
-    command.env("XDG_STATE_HOME", person.path(".state"));
-    let output = command.output().expect("it starts");
+    let output = at_terminal(&person, "dumb", TYPIST, &[&at]);
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}");
     assert!(
@@ -149,20 +155,8 @@ fn the_line_that_changes_fits_the_terminal_whatever_its_letters() {
     let person = Person::new();
     let name = "文".repeat(30);
     person.file(&name, 8 << 20);
-    let mut command = std::process::Command::new("python3");
-    let sockeye = env!("CARGO_BIN_EXE_sockeye");
-    command.args([
-        "-c",
-        MEASURE,
-        sockeye,
-        "files",
-        "put",
-        &super::endpoint(&serving),
-        &name,
-    ]);
-    command.current_dir(person.folder.path()).env("TERM", "xterm");
-    command.env("XDG_STATE_HOME", person.path(".state"));
-    let output = command.output().expect("it starts");
+    let at = super::endpoint(&serving);
+    let output = at_terminal(&person, "xterm", MEASURE, &["put", &at, &name]);
     let said = crate::sockeye::words(&output);
     assert!(output.status.success(), "{said}");
     let width: usize = String::from_utf8_lossy(&output.stdout)

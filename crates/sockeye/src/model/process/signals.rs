@@ -69,17 +69,26 @@ fn tell_again() {
         },
         it_value: AGAIN,
     };
-    // SAFETY: errno is this thread's own; timer_settime is async-signal-safe (signal-safety(7)), and the timer is never deleted.
-    #[allow(clippy::multiple_unsafe_ops_per_block)]
-    unsafe {
-        let errno = *libc::__errno_location();
+    // SAFETY: timer_settime is async-signal-safe (signal-safety(7)), and the timer is never deleted.
+    keeping_errno(|| unsafe {
         libc::timer_settime(timer as libc::timer_t, 0, &raw const once, std::ptr::null_mut());
-        *libc::__errno_location() = errno;
-    }
+    });
 }
 
-/// A timer that sends this thread SIGTERM, the one that serves; it is set when it is needed. Without one, which is when the user has too many signals
-/// under way (`RLIMIT_SIGPENDING`), a child is told once.
+/// What a signal interrupts finds errno as it left it.
+#[allow(unsafe_code)]
+fn keeping_errno(call: impl FnOnce()) {
+    // SAFETY: it asks for nothing.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: it is this thread's own, for as long as the thread lives.
+    let before = unsafe { *errno };
+    call();
+    // SAFETY: as above.
+    unsafe { *errno = before };
+}
+
+/// A timer that sends this thread SIGTERM, the one that serves; it is set when it is needed. Without one, which is when the user has
+/// too many signals under way (`RLIMIT_SIGPENDING`), a child is told once.
 #[allow(unsafe_code, clippy::multiple_unsafe_ops_per_block)]
 fn make_timer() {
     // SAFETY: an all-zero sigevent is a valid one; the call reads it, and writes the number only.
@@ -106,19 +115,16 @@ extern "C" fn on_cut(_: libc::c_int) {
 #[allow(unsafe_code)]
 extern "C" fn on_died(_: libc::c_int) {
     let fd = DIED.load(Ordering::Acquire);
-    // SAFETY: errno is this thread's own; send is async-signal-safe (signal-safety(7)) and reads one byte of a constant.
-    // A full socket means that the news is under way already.
-    #[allow(clippy::multiple_unsafe_ops_per_block)]
-    unsafe {
-        let errno = *libc::__errno_location();
+    // SAFETY: send is async-signal-safe (signal-safety(7)) and reads one byte of a constant. A full socket means that the news is
+    // under way already.
+    keeping_errno(|| unsafe {
         libc::send(
             fd,
             b"x".as_ptr().cast(),
             1,
             libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
         );
-        *libc::__errno_location() = errno;
-    }
+    });
 }
 
 /// Without `SA_RESTART`: a blocked call is to end, so that its thread looks around.
